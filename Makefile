@@ -1,0 +1,44 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.ready: container/requirements.lock requirements-dev.lock container/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r container/requirements.lock -r requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable container
+	touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready ## Install everything into .venv
+
+.PHONY: lock
+lock: ## Resolve the lock files anew (needs uv)
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cpu container/pyproject.toml -o container/requirements.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:dev -c container/requirements.lock -o requirements-dev.lock
+
+.PHONY: format lint types
+format: setup ## Format the code in place
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup ## Check format, style and shell scripts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	git ls-files '*.sh' | xargs -r $(BIN)/shellcheck
+
+types: setup ## Check the types of the package
+	cd container && ../$(BIN)/mypy --config-file ../pyproject.toml
+
+.PHONY: test check
+test: setup ## Set up and run the tests
+	$(BIN)/pytest
+
+check: lint types test ## The gate: format, lint, types, tests

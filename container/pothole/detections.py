@@ -1,0 +1,113 @@
+"""The one currency between the stages: what was found in one picture.
+
+Boxes are `xyxy` in pixels of the picture, x to the right, y down, the far edge exclusive.
+Masks stay as small as their boxes until they are drawn.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """N potholes of one picture.
+
+    Attributes:
+        image_size: Picture `(height, width)` in pixels.
+        boxes: `(N, 4)` float32, xyxy in pixels.
+        scores: `(N,)` float32 in 0..1.
+        masks: N boolean arrays; mask i covers `mask_boxes[i]` and has shape `(bottom - top, right - left)`.
+        track_ids: `(N,)` int32, ids from 1 that are unique within a job; 0 is not (yet) a track.
+    """
+
+    image_size: tuple[int, int]
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    masks: tuple[Mask, ...]
+    track_ids: NDArray[np.int32] = field(default=None)  # type: ignore[assignment]  # zeros by default
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.track_ids is None:
+            object.__setattr__(self, "track_ids", np.zeros(count, np.int32))
+        expected: dict[str, tuple[int, ...]] = {
+            "scores": (count,),
+            "boxes": (count, 4),
+            "track_ids": (count,),
+        }
+        for name, shape in expected.items():
+            got = getattr(self, name).shape
+            if got != shape:
+                raise ValueError(f"{name}: expected shape {shape}, got {got}")
+        if len(self.masks) != count:
+            raise ValueError(f"masks: expected {count}, got {len(self.masks)}")
+        for i, (mask, (left, top, right, bottom)) in enumerate(zip(self.masks, self.mask_boxes, strict=True)):
+            if mask.shape != (bottom - top, right - left):
+                raise ValueError(f"masks[{i}]: expected shape {(bottom - top, right - left)}, got {mask.shape}")
+
+    @classmethod
+    def empty(cls, image_size: tuple[int, int]) -> "Detections":
+        """Return the detections of a picture without potholes."""
+        return cls(image_size, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
+
+    @property
+    def mask_boxes(self) -> NDArray[np.int32]:
+        """Boxes grown to whole pixels inside the picture, `(N, 4)` int32 xyxy, the area of each mask."""
+        return pixel_boxes(self.boxes, self.image_size)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, index: NDArray[Any] | Sequence[int]) -> "Detections":
+        """Select by an index array or a boolean array."""
+        chosen = np.arange(len(self))[np.asarray(index, dtype=None if len(index) else np.intp)]
+        return replace(
+            self,
+            boxes=self.boxes[chosen],
+            scores=self.scores[chosen],
+            masks=tuple(self.masks[i] for i in chosen),
+            track_ids=self.track_ids[chosen],
+        )
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return one record per pothole: `box` xyxy, `score`, `track_id`, `polygons` in picture coordinates."""
+        return list(self._records())
+
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for box, score, track_id, mask, (left, top, _, _) in zip(
+            self.boxes, self.scores, self.track_ids, self.masks, self.mask_boxes, strict=True
+        ):
+            contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+            polygons = [(c[:, 0, :] + (left, top)).ravel().tolist() for c in contours if len(c) >= 3]
+            yield {
+                "label": "pothole",
+                "score": round(float(score), 4),
+                "box": [round(float(v), 1) for v in box],
+                "area": int(mask.sum()),
+                "track_id": int(track_id) or None,
+                "polygons": polygons,
+            }
+
+
+def pixel_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> NDArray[np.int32]:
+    """Grow boxes to whole pixels and cut them at the picture's edge.
+
+    Args:
+        boxes: `(N, 4)` xyxy in pixels.
+        image_size: Picture `(height, width)`.
+
+    Returns:
+        `(N, 4)` int32 xyxy, the far edge exclusive.
+    """
+    height, width = image_size
+    low = np.floor(boxes[:, :2])
+    high = np.ceil(boxes[:, 2:])
+    grown = np.concatenate([low, high], axis=1)
+    return np.clip(grown, 0, [width, height, width, height]).astype(np.int32)

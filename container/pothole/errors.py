@@ -1,0 +1,112 @@
+"""Every error that the package raises on purpose.
+
+    PotholeError                      500  something of ours went wrong
+    ├── RequestError (ValueError)     400  the request's JSON or a parameter is wrong
+    │   └── SourceIsOutput            400  the source already is an output of ours
+    ├── AccessDenied (PermissionError)403  the storage refuses us
+    ├── SourceNotFound (FileNotFoundError) 404  no such bucket, object or file
+    ├── TooLarge (ValueError)         413  above a stated limit
+    ├── UnsupportedMedia (ValueError) 415  a content type that is not read here
+    ├── InvalidMedia (ValueError)     422  the bytes are not a picture or video that can be read
+    ├── ModelError (RuntimeError)     500  the model folder cannot be loaded
+    ├── StorageUnavailable (OSError)  502  the storage failed, retries included
+    └── NotReady (RuntimeError)       503  the model is still loading, or the server is stopping
+
+Each carries one sentence for the client, and where it is known the way out.
+The server turns `status`, `code`, the message and `hint` into its error JSON; tracebacks stay in the log.
+"""
+
+from http import HTTPStatus
+from typing import ClassVar
+
+
+class PotholeError(Exception):
+    """Base of all errors here.
+
+    Args:
+        message: One sentence that names the field or file and what is wrong with it.
+        hint: The way out, when it is known.
+    """
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}" if self.hint else self.message
+
+    def to_json(self) -> dict[str, dict[str, str | None]]:
+        """Return the body that a client sees."""
+        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+
+class RequestError(PotholeError, ValueError):
+    """The request is not well-formed: JSON, a field's name, type or value."""
+
+    status = HTTPStatus.BAD_REQUEST
+    code = "invalid_request"
+
+
+class SourceIsOutput(RequestError):
+    """The source's key is one that this project writes, so marking it would loop."""
+
+    code = "source_is_output"
+
+
+class AccessDenied(PotholeError, PermissionError):
+    """The storage knows us and refuses."""
+
+    status = HTTPStatus.FORBIDDEN
+    code = "access_denied"
+
+
+class SourceNotFound(PotholeError, FileNotFoundError):
+    """There is no such bucket, object or file."""
+
+    status = HTTPStatus.NOT_FOUND
+    code = "source_not_found"
+
+
+class TooLarge(PotholeError, ValueError):
+    """The input is above a stated limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "too_large"
+
+
+class UnsupportedMedia(PotholeError, ValueError):
+    """The content type is none of those read here."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    code = "unsupported_media_type"
+
+
+class InvalidMedia(PotholeError, ValueError):
+    """The bytes are not a picture or a video that can be read."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "invalid_media"
+
+
+class ModelError(PotholeError, RuntimeError):
+    """A model folder is incomplete or does not fit this code."""
+
+    code = "model_error"
+
+
+class StorageUnavailable(PotholeError, OSError):
+    """The storage failed and went on failing when asked again."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    code = "storage_unavailable"
+
+
+class NotReady(PotholeError, RuntimeError):
+    """Nobody can be served right now: loading or stopping."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    code = "not_ready"

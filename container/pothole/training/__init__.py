@@ -1,0 +1,1 @@
+"""Training (`train`), its data and losses, and the figures (`evaluate`)."""
