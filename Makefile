@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV := .venv
+AWS_VENV := .venv-aws
 BIN := $(VENV)/bin
 
 .PHONY: help
@@ -16,13 +17,19 @@ $(VENV)/.ready: container/requirements.lock requirements-dev.lock container/pypr
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable container
 	touch $@
 
+$(AWS_VENV)/.ready: requirements-aws.lock
+	$(PYTHON) -m venv $(AWS_VENV)
+	$(AWS_VENV)/bin/pip install --quiet --require-hashes -r requirements-aws.lock
+	touch $@
+
 .PHONY: setup
-setup: $(VENV)/.ready ## Install everything into .venv
+setup: $(VENV)/.ready $(AWS_VENV)/.ready ## Install everything into .venv and the AWS emulator into .venv-aws
 
 .PHONY: lock
 lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cpu container/pyproject.toml -o container/requirements.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:dev -c container/requirements.lock -o requirements-dev.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:aws -o requirements-aws.lock
 
 .PHONY: format lint types
 format: setup ## Format the code in place
