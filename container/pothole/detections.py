@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 
+NO_IDS: NDArray[np.int32] = np.zeros(0, np.int32)
+"""Stands for "no tracker has seen these yet"."""
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -23,7 +26,7 @@ class Detections:
         image_size: Picture `(height, width)` in pixels.
         boxes: `(N, 4)` float32, xyxy in pixels.
         scores: `(N,)` float32 in 0..1.
-        masks: N boolean arrays; mask i covers `mask_boxes[i]` and has shape `(bottom - top, right - left)`.
+        masks: N boolean arrays; mask i covers `mask_boxes[i]`, with shape `(bottom - top, right - left)`.
         track_ids: `(N,)` int32, ids from 1 that are unique within a job; 0 is not (yet) a track.
     """
 
@@ -31,11 +34,11 @@ class Detections:
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     masks: tuple[Mask, ...]
-    track_ids: NDArray[np.int32] = field(default=None)  # type: ignore[assignment]  # zeros by default
+    track_ids: NDArray[np.int32] = field(default_factory=lambda: NO_IDS)
 
     def __post_init__(self) -> None:
         count = len(self.scores)
-        if self.track_ids is None:
+        if self.track_ids is NO_IDS:
             object.__setattr__(self, "track_ids", np.zeros(count, np.int32))
         expected: dict[str, tuple[int, ...]] = {
             "scores": (count,),
@@ -50,7 +53,9 @@ class Detections:
             raise ValueError(f"masks: expected {count}, got {len(self.masks)}")
         for i, (mask, (left, top, right, bottom)) in enumerate(zip(self.masks, self.mask_boxes, strict=True)):
             if mask.shape != (bottom - top, right - left):
-                raise ValueError(f"masks[{i}]: expected shape {(bottom - top, right - left)}, got {mask.shape}")
+                raise ValueError(
+                    f"masks[{i}]: expected shape {(bottom - top, right - left)}, got {mask.shape}"
+                )
 
     @classmethod
     def empty(cls, image_size: tuple[int, int]) -> "Detections":
@@ -77,7 +82,7 @@ class Detections:
         )
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return one record per pothole: `box` xyxy, `score`, `track_id`, `polygons` in picture coordinates."""
+        """Return a record per pothole: `box` xyxy, `score`, `track_id`, `polygons` in picture coordinates."""
         return list(self._records())
 
     def _records(self) -> Iterator[dict[str, Any]]:
@@ -110,4 +115,5 @@ def pixel_boxes(boxes: NDArray[np.float32], image_size: tuple[int, int]) -> NDAr
     low = np.floor(boxes[:, :2])
     high = np.ceil(boxes[:, 2:])
     grown = np.concatenate([low, high], axis=1)
-    return np.clip(grown, 0, [width, height, width, height]).astype(np.int32)
+    whole: NDArray[np.int32] = np.clip(grown, 0, [width, height, width, height]).astype(np.int32)
+    return whole

@@ -16,9 +16,10 @@ class Settings:
     """How the server and the commands run. Names of the environment beside each value.
 
     Attributes:
+        host: `MODEL_SERVER_HOST`, the address to listen at; the container needs 0.0.0.0.
         port: `SAGEMAKER_BIND_TO_PORT`, where nginx (or gunicorn alone) listens.
-        model_dir: `SM_MODEL_DIR`; without a `config.json` in it the shipped weights are used.
-        threads: `MODEL_SERVER_THREADS`, requests answered at a time in the one process that holds the model.
+        model_dir: `SM_MODEL_DIR`; without a `config.json` in it, the shipped weights.
+        threads: `MODEL_SERVER_THREADS`, invocations worked on at a time in the one process that holds the model.
         request_timeout_s: `MODEL_SERVER_TIMEOUT`, seconds that one invocation may take.
         stop_timeout_s: `MODEL_SERVER_STOP_TIMEOUT`, seconds from SIGTERM to the end; SageMaker kills at 30.
         max_image_bytes: `MAX_IMAGE_BYTES`, largest image body.
@@ -28,6 +29,7 @@ class Settings:
         log_level: `LOG_LEVEL`.
     """
 
+    host: str = "127.0.0.1"
     port: int = 8080
     model_dir: Path = SHIPPED_MODEL
     threads: int = 8
@@ -55,6 +57,7 @@ class Settings:
 
         given = Path(env.get("SM_MODEL_DIR", "/opt/ml/model"))
         return cls(
+            host=env.get("MODEL_SERVER_HOST", cls.host),
             port=number("SAGEMAKER_BIND_TO_PORT", cls.port),
             model_dir=given if (given / "config.json").is_file() else SHIPPED_MODEL,
             threads=number("MODEL_SERVER_THREADS", cls.threads),

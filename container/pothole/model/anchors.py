@@ -1,0 +1,26 @@
+"""Anchors: the reference boxes of the RPN (Ren et al., 2015, arXiv:1506.01497, sec. 3.1.1)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pothole.model.config import MaskRCNNConfig
+
+
+def anchors(config: MaskRCNNConfig) -> NDArray[np.float32]:
+    """Return all anchors, level by level, row by row, cell by cell, ratio by ratio.
+
+    Returns:
+        `(A, 4)` float32 xyxy in pixels of the input, centred on their cells; they may reach past the picture.
+    """
+    levels = []
+    for size, stride, (rows, columns) in zip(
+        config.anchor_sizes, config.strides, config.feature_sizes, strict=True
+    ):
+        ratios = np.array(config.anchor_ratios)
+        half = np.stack([size / np.sqrt(ratios), size * np.sqrt(ratios)], axis=-1) / 2.0
+        y, x = np.meshgrid(
+            (np.arange(rows) + 0.5) * stride, (np.arange(columns) + 0.5) * stride, indexing="ij"
+        )
+        centre = np.stack([x, y], axis=-1)[:, :, None, :]
+        levels.append(np.concatenate([centre - half, centre + half], axis=-1).reshape(-1, 4))
+    return np.concatenate(levels).astype(np.float32)

@@ -1,0 +1,93 @@
+"""The configuration of a Mask R-CNN, saved as `config.json` beside its weights."""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pothole.errors import ModelError
+
+
+@dataclass(frozen=True)
+class MaskRCNNConfig:
+    """Sizes and thresholds, of Mask R-CNN (arXiv:1703.06870) and FPN (arXiv:1612.03144).
+
+    Attributes:
+        name: Written in reports.
+        image_size: Input `(height, width)`, a multiple of the largest backbone stride; 384×640 fits 16:9.
+        strides: Input pixels per cell of each pyramid level; the last is P5 subsampled (FPN, sec. 4.1).
+        fpn_channels: Width of the pyramid.
+        anchor_sizes: Square root of an anchor's area, in pixels, one per level.
+        anchor_ratios: Height over width; potholes seen from a car are flat.
+        pre_nms: Proposals with the best objectness that enter NMS.
+        proposals: Proposals that leave it.
+        rpn_nms_iou: Overlap from which the RPN's NMS drops a box.
+        box_std: Scale of the box deltas `(dy, dx, dh, dw)`.
+        roi_canonical_size: A RoI of this size (square root of area, pixels) is pooled from the level of
+            stride 16. The paper's 224 belongs to pictures twice as large.
+        roi_sampling: Sample points per bin and axis; the paper found no difference between 1 and 4 (sec. 3).
+        box_pool: Bins of RoIAlign for the box head.
+        mask_pool: Bins of RoIAlign for the mask head, half of the mask's size.
+        box_head_units: Width of the box head's two dense layers.
+        mask_head_channels: Width of the mask head's convolutions.
+        mask_head_layers: Their number.
+        class_names: Foreground classes.
+        detections: Most detections per picture.
+        detection_nms_iou: Overlap from which the final NMS drops a detection.
+        min_confidence: Score from which a detection counts by default.
+    """
+
+    name: str = "mobilenet_v2_fpn"
+    image_size: tuple[int, int] = (384, 640)
+    strides: tuple[int, ...] = (4, 8, 16, 32, 64)
+    fpn_channels: int = 96
+    anchor_sizes: tuple[float, ...] = (14.0, 28.0, 56.0, 112.0, 224.0)
+    anchor_ratios: tuple[float, ...] = (0.3, 0.6, 1.1)
+    pre_nms: int = 600
+    proposals: int = 100
+    rpn_nms_iou: float = 0.7
+    box_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
+    roi_canonical_size: float = 112.0
+    roi_sampling: int = 1
+    box_pool: int = 7
+    mask_pool: int = 14
+    box_head_units: int = 384
+    mask_head_channels: int = 96
+    mask_head_layers: int = 3
+    class_names: tuple[str, ...] = ("pothole",)
+    detections: int = 50
+    detection_nms_iou: float = 0.4
+    min_confidence: float = 0.5
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, background included."""
+        return len(self.class_names) + 1
+
+    @property
+    def feature_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Cells `(rows, columns)` of each pyramid level."""
+        height, width = self.image_size
+        return tuple((-(-height // s), -(-width // s)) for s in self.strides)
+
+    def save(self, folder: Path) -> None:
+        """Write `config.json`."""
+        (folder / "config.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "MaskRCNNConfig":
+        """Read `config.json`.
+
+        Raises:
+            ModelError: The file is missing, is not JSON, or holds other fields than these.
+        """
+        path = folder / "config.json"
+        try:
+            values: dict[str, Any] = json.loads(path.read_text())
+        except (OSError, ValueError) as exc:
+            raise ModelError(f"{path} cannot be read: {exc}.") from exc
+        unknown = values.keys() - {f.name for f in fields(cls)}
+        if unknown:
+            raise ModelError(f"{path} has unknown fields: {', '.join(sorted(unknown))}.")
+        fixed: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fixed)

@@ -1,0 +1,41 @@
+"""Feature pyramid network (Lin et al., 2017, arXiv:1612.03144)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+
+class FPN(keras.layers.Layer):  # type: ignore[misc]
+    """Lateral 1×1 convolutions, a top-down path, and a 3×3 convolution that smooths each level.
+
+    We differ from the paper in that the smoothing is separable: at stride 4 a dense 3×3 costs as much as the
+    whole backbone. The last level is the one before it subsampled, as there.
+    """
+
+    def __init__(self, channels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.lateral: list[Any] = []
+        self.smooth: list[Any] = []
+        self.upsample = layers.UpSampling2D(2, interpolation="nearest")
+        self.subsample = layers.MaxPooling2D(1, strides=2)
+
+    def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
+        """Make one lateral and one smoothing convolution for each stage of the backbone."""
+        for level, shape in enumerate(input_shape):
+            lateral = layers.Conv2D(self.channels, 1, name=f"lateral_{level}")
+            smooth = layers.SeparableConv2D(self.channels, 3, padding="same", name=f"smooth_{level}")
+            lateral.build(shape)
+            smooth.build((*shape[:-1], self.channels))
+            self.lateral.append(lateral)
+            self.smooth.append(smooth)
+
+    def call(self, stages: Sequence[Any]) -> list[Any]:
+        """Turn the backbone's stages, finest first, into one level more of equal width."""
+        tops = [lateral(stage) for lateral, stage in zip(self.lateral, stages, strict=True)]
+        for level in range(len(tops) - 2, -1, -1):
+            tops[level] = tops[level] + self.upsample(tops[level + 1])
+        levels = [smooth(top) for smooth, top in zip(self.smooth, tops, strict=True)]
+        return [*levels, self.subsample(levels[-1])]

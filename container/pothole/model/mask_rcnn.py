@@ -1,0 +1,126 @@
+"""Mask R-CNN (He et al., 2017, arXiv:1703.06870): the network, and its weights on disk.
+
+Legend: B: batch, A: anchors, P: proposals, N: RoIs, D: detections, K: classes with background.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from pothole.errors import ModelError
+from pothole.model.anchors import anchors
+from pothole.model.backbone import mobilenet_v2
+from pothole.model.config import MaskRCNNConfig
+from pothole.model.fpn import FPN
+from pothole.model.heads import BoxHead, MaskHead
+from pothole.model.postprocess import detect
+from pothole.model.roi_align import roi_align
+from pothole.model.rpn import RPNHead, propose
+
+Tensor = Any
+WEIGHTS = "weights.npz"
+
+
+class MaskRCNN(keras.Model):  # type: ignore[misc]
+    """backbone → FPN → RPN → RoIAlign → box head → detections → RoIAlign → mask head."""
+
+    def __init__(self, config: MaskRCNNConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        self.anchors = anchors(config)
+        self.backbone = mobilenet_v2(config.image_size)
+        self.fpn = FPN(config.fpn_channels, name="fpn")
+        self.rpn = RPNHead(config.fpn_channels, len(config.anchor_ratios), name="rpn")
+        self.box_head = BoxHead(config.box_head_units, config.num_classes, name="box_head")
+        self.mask_head = MaskHead(
+            config.mask_head_channels, config.mask_head_layers, config.num_classes, name="mask_head"
+        )
+        channels = config.fpn_channels
+        self.fpn.build([stage.shape for stage in self.backbone.outputs])
+        self.rpn.build([(0, *size, channels) for size in config.feature_sizes])
+        self.box_head.build((0, 0, config.box_pool, config.box_pool, channels))
+        self.mask_head.build((0, 0, config.mask_pool, config.mask_pool, channels))
+        self.built = True
+
+    def call(self, images: Tensor) -> dict[str, Tensor]:
+        """Find the objects of pictures, masks included.
+
+        Args:
+            images: `(B, height, width, 3)` RGB, 0..255, of the configuration's `image_size`.
+
+        Returns:
+            `boxes` `(B, D, 4)` xyxy in pixels of the input, `scores` `(B, D)`, `classes` `(B, D)`, and
+            `masks` `(B, D, 2P, 2P)` probabilities over each box. Rows without a detection have score 0.
+        """
+        pyramid = self.pyramid(images)
+        boxes, scores, classes = self.detect(pyramid)
+        return {
+            "boxes": boxes,
+            "scores": scores,
+            "classes": classes,
+            "masks": self.masks(pyramid, boxes, classes),
+        }
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """Return the feature levels of pictures `(B, height, width, 3)` RGB 0..255, finest first."""
+        normalised = ops.cast(images, self.compute_dtype) / 127.5 - 1.0
+        return list(self.fpn(self.backbone(normalised)))
+
+    def detect(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return boxes `(B, D, 4)`, scores `(B, D)`, classes `(B, D)`, best first."""
+        objectness, deltas = self.rpn(pyramid)
+        rois = propose(objectness, deltas, ops.convert_to_tensor(self.anchors), self.config)
+        logits, deltas = self.classify(pyramid, rois)
+        return detect(rois, logits, deltas, self.config)
+
+    def classify(self, pyramid: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the box head's logits `(B, N, K)` and deltas `(B, N, K, 4)` of RoIs `(B, N, 4)`."""
+        # The coarsest level only proposes; RoIs come from the backbone's own levels (FPN, sec. 4.2).
+        logits, deltas = self.box_head(roi_align(pyramid[:-1], rois, self.config.box_pool, self.config))
+        return logits, deltas
+
+    def mask_logits(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
+        """Return `(B, N, 2P, 2P, K − 1)` mask logits of RoIs `(B, N, 4)`."""
+        return self.mask_head(roi_align(pyramid[:-1], rois, self.config.mask_pool, self.config))
+
+    def masks(self, pyramid: Sequence[Tensor], boxes: Tensor, classes: Tensor) -> Tensor:
+        """Return mask probabilities `(B, D, 2P, 2P)` of each box's own class."""
+        logits = self.mask_logits(pyramid, boxes)
+        own = ops.cast(ops.maximum(classes - 1, 0), "int32")[..., None, None, None]
+        return ops.sigmoid(ops.take_along_axis(logits, own, axis=-1)[..., 0])
+
+    def save_folder(self, folder: Path) -> None:
+        """Write `config.json` and the weights, float16 by name, so that Git and the image stay small."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.config.save(folder)
+        tensors = {v.path: np.asarray(v, np.float16) for v in self.weights}
+        np.savez(folder / WEIGHTS, **tensors)  # type: ignore[arg-type]
+
+    @classmethod
+    def load_folder(cls, folder: Path) -> "MaskRCNN":
+        """Read a model folder.
+
+        Raises:
+            ModelError: A file is missing or its tensors are not those of the configuration.
+        """
+        model = cls(MaskRCNNConfig.load(folder))
+        path = folder / WEIGHTS
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                tensors = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError) as exc:
+            raise ModelError(f"{path} cannot be read: {exc}.") from exc
+        wanted = {v.path: tuple(v.shape) for v in model.weights}
+        found = {name: t.shape for name, t in tensors.items()}
+        if wanted != found:
+            odd = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+            raise ModelError(
+                f"{path} does not fit its config.json: {', '.join(odd[:5])} of {len(odd)} differ."
+            )
+        for variable in model.weights:
+            variable.assign(tensors[variable.path].astype(np.float32))
+        return model
