@@ -1,0 +1,62 @@
+"""Render synthetic roads with known potholes.
+
+python local_test/render_road.py video OUT.mp4 --frames 300 --seed 1 --size 1280x720 --rate 30
+python local_test/render_road.py dataset DIR --pictures 200 --seed 1 --size 640x384
+"""
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+from roads.output import write_dataset, write_video
+from roads.world import Road
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    video = commands.add_parser("video", help="a video, and beside it OUT.truth.json")
+    video.add_argument("out", type=Path, help="an .mp4")
+    video.add_argument("--frames", type=int, default=300)
+    video.add_argument(
+        "--rate", type=Fraction, default=Fraction(30), help="frames a second, such as 30000/1001"
+    )
+    video.add_argument("--speed", type=float, default=10.0, help="metres a second")
+    video.add_argument("--potholes", type=int, default=15, help="number along the way")
+    video.add_argument("--decoys", type=float, default=0.5, help="cracks, patches, stains … a metre")
+    video.add_argument("--count-area", type=int, default=400, help="pixels from which a pothole counts")
+    video.add_argument("--sound", action="store_true", help="add a sine tone")
+
+    dataset = commands.add_parser("dataset", help="images/ and COCO annotations.json")
+    dataset.add_argument("out", type=Path, help="a folder")
+    dataset.add_argument("--pictures", type=int, default=200)
+    dataset.add_argument("--negatives", type=float, default=0.25, help="share of pictures with decoys only")
+
+    for command, size in ((video, "1280x720"), (dataset, "640x384")):
+        command.add_argument("--seed", type=int, default=1)
+        command.add_argument("--size", type=_size, default=_size(size), help="WIDTHxHEIGHT in pixels")
+    given = parser.parse_args(arguments)
+
+    if given.command == "dataset":
+        write_dataset(given.out, given.pictures, given.seed, given.size, given.negatives)
+        print(f"{given.out}: {given.pictures} pictures")
+        return
+    length = given.speed * given.frames / float(given.rate)
+    road = Road(given.seed, given.size, length, given.potholes, given.decoys)
+    truth = write_video(given.out, road, given.frames, given.rate, given.speed, given.count_area, given.sound)
+    print(f"{given.out}: {given.frames} frames, {truth['potholes']} potholes")
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, such as 1280x720")
+    return int(height), int(width)
+
+
+if __name__ == "__main__":
+    main()

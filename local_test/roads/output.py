@@ -1,0 +1,183 @@
+"""Write a filmed road as a video with its truth, or many roads as a COCO folder."""
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.audio.resampler import AudioResampler
+
+from roads.camera import Camera
+from roads.film import Truth, photograph, render
+from roads.scenery import Picture
+from roads.world import Road
+
+AUDIO_RATE = 48000
+
+
+def write_video(
+    path: Path, road: Road, frames: int, rate: Fraction, speed_m_s: float, count_area: int, sound: bool
+) -> dict[str, Any]:
+    """Write an H.264 video and, beside it, `<stem>.truth.json`.
+
+    Args:
+        path: An `.mp4`.
+        road: What to film.
+        frames: Number of frames.
+        rate: Frames a second.
+        speed_m_s: Metres a second.
+        count_area: Pixels that a pothole must show in some frame to count in `potholes`.
+        sound: Adds a sine tone.
+
+    Returns:
+        The truth: `potholes` (how many showed `count_area` pixels), `pothole_ids`, and per frame each
+        pothole's `id`, `box` (xyxy) and `polygons`.
+    """
+    height, width = road.camera.size
+    seen: set[int] = set()
+    per_frame = []
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        video = container.add_stream("libx264", rate=rate, options={"crf": "19", "preset": "veryfast"})
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        audio = container.add_stream("aac", rate=AUDIO_RATE, layout="mono") if sound else None
+        for index, (picture, truth) in enumerate(render(road, frames, speed_m_s, float(rate))):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            seen |= {t.pothole_id for t in truth if int(t.mask.sum()) >= count_area}
+            potholes = [{"id": t.pothole_id, "box": list(t.box), "polygons": _polygons(t)} for t in truth]
+            per_frame.append({"index": index, "potholes": potholes})
+        container.mux(video.encode(None))
+        if audio is not None:
+            resampler = AudioResampler(format="fltp", layout="mono", rate=AUDIO_RATE, frame_size=1024)
+            for frame in [*resampler.resample(_tone(float(frames / rate))), *resampler.resample(None)]:
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+    truth_json = {
+        "width": width,
+        "height": height,
+        "rate": str(rate),
+        "seed": road.seed,
+        "count_area": count_area,
+        "potholes": len(seen),
+        "pothole_ids": sorted(seen),
+        "frames": per_frame,
+    }
+    path.with_suffix(".truth.json").write_text(json.dumps(truth_json))
+    return truth_json
+
+
+def _tone(seconds: float) -> av.AudioFrame:
+    samples = np.sin(2 * np.pi * 220 * np.arange(int(seconds * AUDIO_RATE)) / AUDIO_RATE) * 0.1
+    frame = av.AudioFrame.from_ndarray(samples.astype(np.float32)[None], format="fltp", layout="mono")
+    frame.sample_rate = AUDIO_RATE
+    return frame
+
+
+def write_dataset(folder: Path, pictures: int, seed: int, size: tuple[int, int], negatives: float) -> None:
+    """Write `images/*.jpg` and a COCO `annotations.json`.
+
+    Args:
+        folder: Made when missing.
+        pictures: Number of pictures.
+        seed: Same seed, same pictures.
+        size: `(height, width)`.
+        negatives: Share of pictures with decoys and no pothole.
+    """
+    rng = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    group = 0
+    while len(images) < pictures:
+        group += 1
+        empty = bool(rng.random() < negatives)
+        for picture, truth in _pictures_of_a_road(rng, size, empty)[: pictures - len(images)]:
+            image_id = len(images) + 1
+            name = f"rendered_{seed}_{image_id:05d}.jpg"
+            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(70, 96))]
+            cv2.imwrite(str(folder / "images" / name), picture[..., ::-1], quality)
+            images.append(
+                {
+                    "id": image_id,
+                    "file_name": name,
+                    "width": size[1],
+                    "height": size[0],
+                    "source": "rendered",
+                    "license": "Apache-2.0",
+                    "group": f"rendered_{seed}_{group:04d}",
+                    "provenance": "local_test/render_road.py",
+                }
+            )
+            annotations += [_annotation(len(annotations) + 1 + i, image_id, t) for i, t in enumerate(truth)]
+    coco = {
+        "info": {"description": "Rendered roads, pothole instance masks"},
+        "categories": [{"id": 1, "name": "pothole"}],
+        "images": images,
+        "annotations": annotations,
+    }
+    (folder / "annotations.json").write_text(json.dumps(coco))
+
+
+def _pictures_of_a_road(
+    rng: np.random.Generator, size: tuple[int, int], empty: bool
+) -> list[tuple[Picture, list[Truth]]]:
+    """Build one road and take a few pictures of it."""
+    hand_held = bool(rng.random() < 0.35)
+    length = 12.0 if hand_held else 40.0
+    road = Road(
+        int(rng.integers(2**31)),
+        size,
+        length=length,
+        potholes=0 if empty else int(rng.integers(2, 6) if hand_held else rng.integers(2, 22)),
+        decoys=rng.uniform(0.3, 1.5) * (2 if hand_held else 1),
+        hand_held=hand_held,
+    )
+    taken = []
+    for number in range(2):
+        camera = _aim(rng, road, length, hand_held)
+        picture, truth = photograph(road, camera, number)
+        if bool(truth) != empty:
+            taken.append((picture, truth))
+    return taken
+
+
+def _aim(rng: np.random.Generator, road: Road, length: float, hand_held: bool) -> Camera:
+    """Place the camera anew so that a pothole, if there is one, comes into view."""
+    start = road.camera
+    roll, yaw = rng.normal(0, 0.012), rng.normal(0, 0.05)
+    if not road.potholes:
+        return replace(start, z=rng.uniform(0, length), yaw=yaw, roll=roll)
+    pothole = road.potholes[rng.integers(len(road.potholes))]
+    if hand_held:
+        lowest, highest = start.pitch + 0.1, max(start.pitch - 0.12, 0.12)
+        away = start.height / np.tan(rng.uniform(highest, lowest))
+        return replace(
+            start, x=pothole.x + rng.normal(0, 0.25 * away), z=pothole.z - away, yaw=yaw, roll=roll
+        )
+    away = np.exp(rng.uniform(np.log(4.5), np.log(18)))
+    return replace(start, x=start.x + rng.normal(0, 0.3), z=max(0.0, pothole.z - away), yaw=yaw, roll=roll)
+
+
+def _annotation(number: int, image_id: int, truth: Truth) -> dict[str, Any]:
+    left, top, right, bottom = truth.box
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": 1,
+        "iscrowd": 0,
+        "segmentation": _polygons(truth),
+        "bbox": [left, top, right - left, bottom - top],
+        "area": int(truth.mask.sum()),
+    }
+
+
+def _polygons(truth: Truth) -> list[list[float]]:
+    """Return the outlines, each `[x, y, x, y, ...]` along the outer edges of pixels, as COCO has them."""
+    # OpenCV traces pixel centres, which would cost a small mask half a pixel all around.
+    left, top, right, bottom = truth.box
+    fine = np.kron(truth.mask[top:bottom, left:right].astype(np.uint8), np.ones((4, 4), np.uint8))
+    contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    return [((c[:, 0] + 0.5) / 4 + (left, top)).ravel().tolist() for c in contours if len(c) >= 3]
