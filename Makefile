@@ -25,9 +25,14 @@ $(AWS_VENV)/.ready: requirements-aws.lock
 .PHONY: setup
 setup: $(VENV)/.ready $(AWS_VENV)/.ready ## Install everything into .venv and the AWS emulator into .venv-aws
 
+.PHONY: system
+system: ## Install nginx where root or sudo is there, else say so and go on
+	local_test/install_system_packages.sh nginx
+
 .PHONY: lock
 lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cpu container/pyproject.toml -o container/requirements.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cuda container/pyproject.toml -c container/requirements.lock -o container/requirements-cuda.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:dev -c container/requirements.lock -o requirements-dev.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:aws -o requirements-aws.lock
 
@@ -45,7 +50,13 @@ types: setup ## Check the types of the package
 	cd container && ../$(BIN)/mypy --config-file ../pyproject.toml
 
 .PHONY: test check
-test: setup ## Set up and run the tests
+test: setup system ## Set up and run the tests
 	$(BIN)/pytest
+
+.PHONY: test-container
+test-container: setup ## Build the image, run it, push it to a local registry (docker, else podman)
+	docker info > /dev/null 2>&1 || local_test/install_system_packages.sh podman runc mmdebstrap
+	local_test/install_system_packages.sh docker-registry
+	$(BIN)/pytest -m container --capture=no tests/container
 
 check: lint types test ## The gate: format, lint, types, tests
