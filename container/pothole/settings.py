@@ -1,5 +1,6 @@
 """Every name that is read from the environment, once, into one frozen value."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ class Settings:
         host: `MODEL_SERVER_HOST`, the address to listen at; the container needs 0.0.0.0.
         port: `SAGEMAKER_BIND_TO_PORT`, where nginx (or gunicorn alone) listens.
         model_dir: `SM_MODEL_DIR`; without a `config.json` in it, the shipped weights.
-        threads: `MODEL_SERVER_THREADS`, invocations worked on at a time in the one process that holds the model.
+        threads: `MODEL_SERVER_THREADS`, invocations at a time in the one process that holds the model.
         request_timeout_s: `MODEL_SERVER_TIMEOUT`, seconds that one invocation may take.
         stop_timeout_s: `MODEL_SERVER_STOP_TIMEOUT`, seconds from SIGTERM to the end; SageMaker kills at 30.
         max_image_bytes: `MAX_IMAGE_BYTES`, largest image body.
@@ -46,7 +47,7 @@ class Settings:
         """Read the settings.
 
         Raises:
-            RequestError: A value is not a positive whole number; names the variable.
+            RequestError: A value is not a positive whole number, or no log level; names the variable.
         """
 
         def number(name: str, default: int) -> int:
@@ -55,6 +56,9 @@ class Settings:
                 raise RequestError(f"{name} is {text!r}, expected a positive whole number.")
             return int(text)
 
+        log_level = env.get("LOG_LEVEL", cls.log_level).upper()
+        if log_level not in logging.getLevelNamesMapping():
+            raise RequestError(f"LOG_LEVEL is {log_level!r}, expected DEBUG, INFO, WARNING or ERROR.")
         given = Path(env.get("SM_MODEL_DIR", "/opt/ml/model"))
         return cls(
             host=env.get("MODEL_SERVER_HOST", cls.host),
@@ -67,5 +71,5 @@ class Settings:
             max_video_bytes=number("MAX_VIDEO_BYTES", cls.max_video_bytes),
             max_image_pixels=number("MAX_IMAGE_PIXELS", cls.max_image_pixels),
             temp_dir=Path(tempfile.gettempdir()),
-            log_level=env.get("LOG_LEVEL", cls.log_level).upper(),
+            log_level=log_level,
         )

@@ -1,0 +1,77 @@
+"""The request's JSON, checked field for field; a mistake becomes one sentence that names the field."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from pothole.errors import RequestError
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]  # S3's longest key
+
+
+class Input(BaseModel):
+    """What stands under `input`; see `pothole.job.Job` for the meaning."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    s3_bucket: Name
+    s3_source_filename: Name
+    is_live: bool = False
+    frame_interval: Annotated[int, Field(ge=1)] = 1
+    min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    output_bucket: Name | None = None
+    output_prefix: Name | None = None
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    input: Input
+
+
+EXPECTED = {
+    "bool_type": "a JSON boolean (true or false)",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "model_type": "a JSON object",
+    "string_type": "a string",
+    "string_too_short": "at least {min_length} character",
+    "string_too_long": "at most {max_length} characters",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+}
+EXAMPLE = '{"input": {"s3_bucket": "my-bucket", "s3_source_filename": "road/clip.mp4", "is_live": true}}'
+
+
+def parse_input(body: object) -> Input:
+    """Check a request's decoded JSON.
+
+    Raises:
+        RequestError: A field is missing, unknown or wrong; names the first such.
+    """
+    try:
+        return _Body.model_validate(body).input
+    except ValidationError as exc:
+        raise _request_error(exc.errors(include_url=False)[0]) from exc
+
+
+def _request_error(error: ErrorDetails) -> RequestError:
+    field = ".".join(str(part) for part in error["loc"]) or "The body"
+    if error["type"] == "missing":
+        return RequestError(f"{field} is missing.", hint=f"Send at least {EXAMPLE}.")
+    if error["type"] == "extra_forbidden":
+        return RequestError(
+            f"{field} is not a known field.", hint=f"Known are {', '.join(Input.model_fields)}."
+        )
+    expected = EXPECTED[error["type"]].format(**error.get("ctx", {}))
+    hint = f"Send for example {EXAMPLE}."
+    if error["type"] == "bool_type":
+        hint = "Write it without quotes."
+    return RequestError(f"{field} is {_shown(error['input'])}, expected {expected}.", hint=hint)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,72 @@
+"""Real server processes for tests."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).parents[1]
+MINISTACK = ROOT / ".venv-aws" / "bin" / "ministack"
+NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], status: int = 200, timeout_s: float = 60) -> None:
+    """Wait until a server that was just started answers with a status."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
+        try:
+            if requests.get(url, timeout=5).status_code == status:
+                return
+        except requests.ConnectionError:
+            pass
+        time.sleep(0.05)
+    raise TimeoutError(f"{url} did not answer {status} in {timeout_s} s")
+
+
+class Server:
+    """A running `serve`.
+
+    Attributes:
+        process: `serve` itself.
+        url: Where it listens.
+        temp_dir: Where it writes.
+        log: What it and its children say.
+    """
+
+    def __init__(self, folder: Path, application: str = "magenta_wsgi:app", **environment: str) -> None:
+        self.temp_dir = folder / "temporary"
+        self.temp_dir.mkdir()
+        self.log = folder / "log"
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        environment = {
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+            "TMPDIR": str(self.temp_dir),
+            "PYTHONPATH": str(ROOT / "tests"),
+        } | environment
+        code = f"import sys; from pothole.serving.launch import serve; sys.exit(serve({application!r}))"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code], env=os.environ | environment, stdout=log, stderr=log
+            )
+
+    def wait_until_ready(self) -> None:
+        wait_for(f"{self.url}/ping", self.process)
+
+    def stop(self) -> int:
+        """Ask it to end, as a container is asked."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
