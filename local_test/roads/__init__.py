@@ -1,6 +1,7 @@
 """Synthetic roads with known potholes: built once as a textured plane, then filmed by a moving camera.
 
     world.py      Road: everything drawn on the plane, as texture levels that the camera reads
+    plane.py      where textures lie on the plane
     surface.py    asphalt, markings, roadside
     decoys.py     what looks like a pothole and is none
     pothole.py    outline, relief, light and parallax of one pothole

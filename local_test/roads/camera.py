@@ -64,6 +64,11 @@ class Camera:
         angle = np.arctan2(self.height, distance) - self.pitch
         return float((self.size[0] - 1) / 2 + self.focal * np.tan(angle))
 
+    def distance_of(self, row: Matrix | float) -> Matrix:
+        """Return the metres ahead that a picture row shows of the road; far away for rows above it."""
+        angle = np.arctan((np.asarray(row) - (self.size[0] - 1) / 2) / self.focal) + self.pitch
+        return np.asarray(self.height / np.tan(np.maximum(angle, 1e-3)), np.float64)
+
     @property
     def horizon(self) -> float:
         """Picture row of the horizon in the middle column."""

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roads.noise import fractal, smoothstep
-from roads.surface import Plan, Style, Texture, blend
+from roads.plane import Plan, Texture, blend
+from roads.surface import Style
 
 Points = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, Texture, Plan, Style, float, float], None]
@@ -33,6 +34,21 @@ def draw_decoys(
         x = rng.uniform(-style.half_width, style.half_width)
         z = plan.start + rng.uniform(0, length)
         draw(rng, texture, plan, style, x, z)
+
+
+def draw_damage(
+    rng: np.random.Generator, texture: Texture, plan: Plan, at: tuple[float, float], size: float
+) -> None:
+    """Draw, in place, the cracked asphalt that a pothole of `size` metres breaks out of."""
+    x, z = at
+    if rng.random() < 0.45:
+        _crack_field(rng, texture, plan, x, z, size * rng.uniform(1.2, 2.2), size * rng.uniform(1.2, 3))
+    paths = []
+    for heading in rng.uniform(0, 2 * np.pi, rng.integers(0, 6)):
+        start = np.array([np.sin(heading), np.cos(heading)]) * size * 0.4 + (x, z)
+        paths.append(_walk(rng, start[0], start[1], heading, size * rng.uniform(0.4, 1.6)))
+    if paths:
+        _stroke(texture, plan, paths, rng.uniform(0.004, 0.02), _dark(rng, 0.28), rng.uniform(0.5, 0.9))
 
 
 def _walk(rng: np.random.Generator, x: float, z: float, heading: float, length: float) -> Points:
@@ -71,8 +87,15 @@ def _crack(rng: np.random.Generator, texture: Texture, plan: Plan, style: Style,
 def _alligator(
     rng: np.random.Generator, texture: Texture, plan: Plan, style: Style, x: float, z: float
 ) -> None:
-    width, length = rng.uniform(0.4, 1.5), rng.uniform(0.6, 4)
+    _crack_field(rng, texture, plan, x, z, rng.uniform(0.4, 1.5), rng.uniform(0.6, 4))
+
+
+def _crack_field(
+    rng: np.random.Generator, texture: Texture, plan: Plan, x: float, z: float, width: float, length: float
+) -> None:
+    """Draw a net of cracks around the centre `(x, z)`."""
     cell = rng.uniform(0.08, 0.22)
+    z -= length / 2
     count = int(width * length / cell**2)
     seeds = rng.uniform((x - width / 2, z), (x + width / 2, z + length), (count, 2))
     area = cv2.Subdiv2D()
@@ -156,7 +179,7 @@ def _litter(rng: np.random.Generator, texture: Texture, plan: Plan, style: Style
         return
     spots = rng.uniform((x - 0.45, z - 0.7), (x + 0.45, z + 0.7), (rng.integers(3, 40), 2))
     leaves = [spot + rng.normal(0, rng.uniform(0.006, 0.03), (5, 2)) for spot in spots]
-    blend(texture, place, part.mask(leaves) * 0.8, rng.uniform((0.25, 0.2, 0.1), (0.75, 0.65, 0.45)))
+    blend(texture, place, part.mask(leaves) * 0.8, np.array([0.5, 0.42, 0.27]) * rng.uniform(0.5, 1.5))
 
 
 def _blob(

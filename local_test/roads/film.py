@@ -12,7 +12,7 @@ from roads.camera import Camera
 from roads.scenery import Picture, stand
 from roads.world import Level, Road
 
-FARTHEST = 85.0
+FARTHEST = 72.0
 EXPOSURE_S = 1 / 180
 
 
@@ -106,14 +106,9 @@ def _lay_ground(frame: Picture, road: Road, camera: Camera, smear: float) -> Non
         rows = slice(int(np.clip(first - overlap, 0, height)), int(np.clip(np.ceil(last), 0, height)))
         if rows.start >= rows.stop:
             continue
-        strip = _warp(level, camera, rows, far * 1.3, smear)
-        distance = camera.height / np.tan(
-            np.maximum(
-                np.arctan((np.arange(rows.start, rows.stop) - (height - 1) / 2) / camera.focal)
-                + camera.pitch,
-                1e-3,
-            )
-        )
+        farthest = min(1.2 * float(camera.distance_of(rows.start)), 1.3 * FARTHEST)
+        strip = _warp(level, camera, rows, farthest, smear)
+        distance = camera.distance_of(np.arange(rows.start, rows.stop))
         fade = (1 - np.exp(-distance / 260))[:, None, None].astype(np.float32)
         if level.nearest > 10:
             strip = (strip + (road.haze.astype(np.float32) * 255 - strip) * fade).astype(np.uint8)

@@ -136,12 +136,27 @@ def _pictures_of_a_road(
         hand_held=hand_held,
     )
     taken = []
-    for number in range(2):
+    for number in range(3):
         camera = _aim(rng, road, length, hand_held)
         picture, truth = photograph(road, camera, number)
+        truth = [t for t in truth if _can_be_seen(picture, t)]
         if bool(truth) != empty:
             taken.append((picture, truth))
     return taken
+
+
+def _can_be_seen(picture: Picture, truth: Truth) -> bool:
+    """Tell whether a person would mark it: neither a sliver far away nor of its surroundings' colour."""
+    left, top, right, bottom = truth.box
+    if bottom - top < 4:
+        return False
+    pad = 6
+    place = (slice(max(0, top - pad), bottom + pad), slice(max(0, left - pad), right + pad))
+    colours, inside = picture[place].astype(np.float32), truth.mask[place]
+    around = colours[~inside]
+    shift = np.abs(colours[inside].mean(0) - around.mean(0)).max()
+    rougher = colours[inside].std(0).max() - around.std(0).max()
+    return bool(max(shift, rougher) > 9)
 
 
 def _aim(rng: np.random.Generator, road: Road, length: float, hand_held: bool) -> Camera:

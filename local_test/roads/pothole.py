@@ -13,7 +13,7 @@ FLOORS: dict[str, Colour] = {
     "gravel": (0.27, 0.25, 0.23),
     "brown": (0.32, 0.27, 0.22),
     "sand": (0.58, 0.52, 0.43),
-    "red soil": (0.45, 0.32, 0.25),
+    "red soil": (0.42, 0.33, 0.27),
     "old layer": (0.48, 0.47, 0.45),
 }
 # Patches come in this many pixels, so that they fall on whole pixels of every texture level.
@@ -128,7 +128,9 @@ class Pothole:
         down = slope / np.hypot(1, slope)
         mirror = 0.06 + 0.94 * (1 - down) ** 4
         mud = self.floor.mean((0, 1)) * 0.75
-        return np.asarray(mud * (1 - mirror) + np.array(light.sky) * mirror * 0.9, np.float32)
+        # A low camera sees the pale sky near the horizon in it, not the blue above.
+        pale = 0.3 * np.array(light.sky) + 0.5
+        return np.asarray(mud * (1 - mirror) + pale * mirror, np.float32)
 
 
 def _seen_from(lit: Field, depth: Field, slope: float, scale: float) -> Field:
@@ -171,6 +173,7 @@ def dig(
     bowl = smoothstep(0, float(from_rim.max()), from_rim)
     uneven = fractal(rng, inside.shape, (0.25 * scale, 0.25 * scale), 3)
     depth = deepest * (0.55 * smoothstep(0, 1, from_rim / wall) + 0.45 * bowl) * (1 + 0.15 * uneven)
+    low = smoothstep(0.0, 0.45 * deepest, depth.astype(np.float32))[..., None]
     stones, stone_colour = _stones(rng, inside, scale)
     depth = np.where(inside, np.maximum(depth - stones * smoothstep(0, 0.03, from_rim), 0.001), 0)
 
@@ -179,10 +182,9 @@ def dig(
     fine = fractal(rng, inside.shape, (4, 4), 2)
     rough = {"sand": 0.05, "old layer": 0.13}.get(kind, 0.22)
     texture = 1 + 0.12 * blotches + rough * fine + (0.3 if kind == "sand" else 1.0) * stone_colour
-    tint = np.array(FLOORS[kind]) * rng.uniform(0.8, 1.2) * rng.uniform(0.95, 1.05, 3)
+    tint = np.array(FLOORS[kind]) * rng.uniform(0.75, 1.2) * rng.uniform(0.97, 1.03, 3)
     floor = np.clip(texture[..., None] * tint, 0.03, 1)
     wall_colour = np.array([0.2, 0.19, 0.18])
-    low = smoothstep(0.0, 0.45 * deepest, depth)[..., None]
     floor = floor * low + wall_colour * (1 + 0.2 * fine[..., None]) * (1 - low)
 
     return Pothole(
@@ -201,7 +203,7 @@ def dig(
 def _shape(rng: np.random.Generator, side: int, diameter: float) -> NDArray[np.bool_]:
     across, along = np.meshgrid(np.arange(side) - side / 2, np.arange(side) - side / 2)
     turn = rng.uniform(0, np.pi)
-    aspect = np.exp(rng.normal(0, 0.28))
+    aspect = np.exp(rng.normal(0, 0.34))
     u = (across * np.cos(turn) + along * np.sin(turn)) / (diameter / 2 * aspect)
     v = (along * np.cos(turn) - across * np.sin(turn)) / (diameter / 2 / aspect)
     lumps = np.clip(fractal(rng, (side, side), (diameter / 1.6, diameter / 1.6), 2), -1.6, 1.6)
@@ -238,11 +240,11 @@ def _stones(rng: np.random.Generator, inside: NDArray[np.bool_], scale: float) -
 def _loose(rng: np.random.Generator, inside: NDArray[np.bool_], scale: float) -> Field:
     """Return how much loose gravel and dirt lies on the road around the hole."""
     outside = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5) / scale
-    spread = rng.uniform(0.03, 0.16)
+    spread = np.exp(rng.uniform(np.log(0.03), np.log(0.3)))
     falloff = np.exp(-outside / spread)
     patches = smoothstep(-0.4, 1.6, fractal(rng, inside.shape, (0.3 * scale, 0.3 * scale), 4))
     grit = (rng.random(inside.shape) < 0.25 * falloff * patches).astype(np.float32)
-    loose = 0.35 * rng.random() * falloff * patches + 0.6 * cv2.GaussianBlur(grit, (0, 0), 0.6)
+    loose = 0.55 * rng.random() * falloff * patches + 0.6 * cv2.GaussianBlur(grit, (0, 0), 0.6)
     edge = smoothstep(0, 0.12, np.float32(inside.shape[0] / 2 / scale) - _from_centre(inside.shape, scale))
     return np.asarray(np.clip(loose, 0, 0.9) * edge * ~inside, np.float32)
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from roads.camera import Camera
 from roads.noise import Field, fractal, smoothstep
+from roads.plane import Plan
 from roads.pothole import Light
-from roads.surface import Plan
 
 Picture = NDArray[np.uint8]
 

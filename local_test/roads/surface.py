@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roads.noise import Field, fractal, smoothstep
-
-Texture = NDArray[np.uint8]
+from roads.plane import Coarse, Plan, Texture, blend
 
 SIDES: dict[str, tuple[tuple[float, float, float], float, float]] = {
     # RGB in 0..1, contrast of the grain, contrast of the blotches
@@ -20,58 +19,6 @@ SIDES: dict[str, tuple[tuple[float, float, float], float, float]] = {
     "kerb": (0.62, 0.61, 0.58, 0.05, 0.06),
     "pavement": (0.56, 0.54, 0.51, 0.07, 0.07),
 }
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A rectangle of the road plane and how finely it is drawn; row 0 is nearest, column 0 leftmost.
-
-    Attributes:
-        left: Metres, x of the left edge.
-        start: Metres, z of the first row.
-        shape: `(rows, columns)`.
-        across: Pixels a metre in x.
-        along: Pixels a metre in z.
-    """
-
-    left: float
-    start: float
-    shape: tuple[int, int]
-    across: float
-    along: float
-
-    def pixels(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn `(n, 2)` metres `(x, z)` into `(n, 2)` pixel coordinates (pixel centres are whole)."""
-        return (points - (self.left, self.start)) * (self.across, self.along) - 0.5
-
-    @property
-    def x(self) -> Field:
-        """Metres, x of each column."""
-        return ((np.arange(self.shape[1]) + 0.5) / self.across + self.left).astype(np.float32)
-
-    def mask(self, polygons: list[NDArray[np.float64]], soften: float = 0.0) -> Field:
-        """Return `(rows, columns)` float32 0..1 with polygons of metres filled, edges softened by metres."""
-        canvas = np.zeros(self.shape, np.uint8)
-        fixed = [np.round(self.pixels(p) * 16).astype(np.int32) for p in polygons]
-        cv2.fillPoly(canvas, fixed, 255, cv2.LINE_AA, shift=4)
-        if soften:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), soften * self.across, sigmaY=soften * self.along)
-        return canvas.astype(np.float32) / 255
-
-    def part(self, box: tuple[float, float, float, float]) -> tuple["Plan", tuple[slice, slice]]:
-        """Return the plan and slices of the box `(left, near, right, far)` in metres, cut at the edges."""
-        low = np.floor(self.pixels(np.array([box[:2]]))[0]).astype(int)
-        high = np.ceil(self.pixels(np.array([box[2:]]))[0]).astype(int) + 1
-        left, right = (int(np.clip(v, 0, self.shape[1])) for v in (low[0], high[0]))
-        near, far = (int(np.clip(v, 0, self.shape[0])) for v in (low[1], high[1]))
-        plan = Plan(
-            self.left + left / self.across,
-            self.start + near / self.along,
-            (far - near, right - left),
-            self.across,
-            self.along,
-        )
-        return plan, (slice(near, far), slice(left, right))
 
 
 @dataclass(frozen=True)
@@ -144,20 +91,19 @@ def draw_asphalt(rng: np.random.Generator, plan: Plan, style: Style) -> Texture:
     rows, columns = plan.shape
     texture = np.empty((rows, columns, 3), np.uint8)
     tile = _aggregate(rng, (1024, columns)) * style.grain
-    large = fractal(
-        rng, (max(2, rows // 16), columns // 16), (4 * plan.along / 16, 1.5 * plan.across / 16), 5
-    )
+    length = rows / plan.along
+    large = Coarse.fractal(rng, -plan.left, length, 8.0, (4, 1.5), 5)
+    worn = Coarse.fractal(rng, 1.0, length, 2.0, (12, 9), 4)
     lanes = np.abs(np.abs(plan.x) - style.lane / 2)
     wheels = np.exp(-(((lanes - 0.8) / 0.35) ** 2)) - 0.5 * np.exp(-((lanes / 0.5) ** 2))
     profile = 1 + style.wheel_paths * wheels + 0.015 * fractal(rng, (4, columns), (8, 0.4 * plan.across))[0]
-    wear = fractal(rng, (max(2, rows // 64), 2), (12 * plan.along / 64, 8))
     for first in range(0, rows, 1024):
         band = slice(first, min(first + 1024, rows))
-        worn = 0.6 + 0.4 * _enlarge(wear, band, (rows, 2))[:, :1]
-        stains = _enlarge(large, band, (rows, columns))
+        wear = 0.6 + 0.4 * worn.at(plan, band, slice(columns // 2, columns // 2 + 1))
+        stains = large.at(plan, band, slice(0, columns))
         # The same kilobytes of stones again and again, moved and mirrored so that nobody sees it.
         grain = np.roll(tile, (rng.integers(1024), rng.integers(columns)), (0, 1))[:: rng.choice([-1, 1])]
-        brightness = (1 + (profile - 1) * worn) * (1 + style.blotches * stains) + grain[: band.stop - first]
+        brightness = (1 + (profile - 1) * wear) * (1 + style.blotches * stains) + grain[: band.stop - first]
         for channel in range(3):
             value = brightness * (style.asphalt[channel] * 255)
             np.clip(value, 8, 245, out=value)
@@ -174,7 +120,9 @@ def _aggregate(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
     return np.asarray(fine + 0.6 * medium + 0.25 * coarse + bright - pits, np.float32)
 
 
-def draw_sides(rng: np.random.Generator, texture: Texture, plan: Plan, style: Style, inner: float) -> None:
+def draw_sides(
+    rng: np.random.Generator, texture: Texture, plan: Plan, style: Style, blotches: Coarse, inner: float
+) -> None:
     """Draw the roadside in place, right and left of the asphalt.
 
     Args:
@@ -182,12 +130,11 @@ def draw_sides(rng: np.random.Generator, texture: Texture, plan: Plan, style: St
         texture: `plan.shape` RGB.
         plan: Where the texture lies.
         style: Gives the strips.
+        blotches: Lighter and darker places.
         inner: Metres from the axis; what lies nearer is drawn elsewhere and left out.
     """
     rows, width = plan.shape
     grain_tile = fractal(rng, (512, width), (5, 5), 3)
-    coarse = (max(4, rows // 8), max(4, width // 8))
-    blotches = fractal(rng, coarse, (5 * plan.along / 8, 2.5 * plan.across / 8), 4)
     for strips, sign in zip(style.sides, (-1, 1), strict=True):
         wobble = fractal(rng, (rows, 2), (1.5 * plan.along, 9), 5)[:, :1]
         columns = np.flatnonzero(plan.x * sign > max(style.half_width - 0.4, inner - 0.5))
@@ -197,7 +144,7 @@ def draw_sides(rng: np.random.Generator, texture: Texture, plan: Plan, style: St
         distance = plan.x[place] * sign - style.half_width
         for first in range(0, rows, 512):
             band = slice(first, min(first + 512, rows))
-            blotch = _enlarge(blotches, band, (rows, width))[:, place]
+            blotch = blotches.at(plan, band, place)
             grain = np.roll(grain_tile, rng.integers(512), 0)[: band.stop - first, place]
             start = 0.0
             for kind, strip_width in strips:
@@ -213,15 +160,6 @@ def draw_sides(rng: np.random.Generator, texture: Texture, plan: Plan, style: St
                 old = texture[band, place]
                 texture[band, place] = old + (layer - old) * inside
                 start += strip_width
-
-
-def _enlarge(coarse: Field, band: slice, shape: tuple[int, int]) -> Field:
-    """Return the rows `band` of `coarse` as it would be enlarged to `shape`."""
-    z = (np.arange(band.start, band.stop, dtype=np.float32) + 0.5) * (coarse.shape[0] / shape[0]) - 0.5
-    x = (np.arange(shape[1], dtype=np.float32) + 0.5) * (coarse.shape[1] / shape[1]) - 0.5
-    first, last = max(int(z[0]) - 1, 0), int(z[-1]) + 3
-    map_x, map_z = np.meshgrid(x, z - first)
-    return cv2.remap(coarse[first:last], map_x, map_z, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def draw_markings(rng: np.random.Generator, texture: Texture, plan: Plan, style: Style) -> None:
@@ -246,14 +184,6 @@ def draw_markings(rng: np.random.Generator, texture: Texture, plan: Plan, style:
         worn = fractal(rng, part.shape, (0.6 * plan.along, 0.1 * plan.across), 6)
         paint *= smoothstep(-0.5, 0.5, worn + 2.2 - 3.2 * style.wear) * 0.92
         blend(texture, place, paint, colour * rng.uniform(0.85, 1.1))
-
-
-def blend(
-    texture: Texture, place: tuple[slice, slice], alpha: Field, colour: Field | NDArray[np.float64]
-) -> None:
-    """Mix RGB 0..1 into a place of the texture, where `alpha` is 1 wholly."""
-    old = texture[place].astype(np.float32)
-    texture[place] = np.clip(old + (np.asarray(colour, np.float32) * 255 - old) * alpha[..., None], 0, 255)
 
 
 def _box(left: float, near: float, right: float, far: float) -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from roads.camera import Camera
-from roads.decoys import draw_decoys
-from roads.noise import Field
+from roads.decoys import draw_damage, draw_decoys
+from roads.plane import Coarse, Plan, Texture
 from roads.pothole import Light, Pothole, dig
 from roads.scenery import (
     Picture,
@@ -18,7 +18,7 @@ from roads.scenery import (
     draw_tree,
     draw_tree_shadows,
 )
-from roads.surface import Plan, Style, Texture, draw_asphalt, draw_markings, draw_sides
+from roads.surface import Style, draw_asphalt, draw_markings, draw_sides
 
 LEVELS = 5
 # A patch of a pothole falls on whole pixels of the levels it is painted into.
@@ -85,8 +85,8 @@ class Road:
         self.horizon: Picture = draw_horizon(sky, (size[0] * 4 // 3, size[1] * 5 // 4), self.haze, above)
         self.standing = _draw_standing(sky, self.light, self.style, length)
 
-        lookahead = 12.0 if hand_held else 90.0
-        across = self.camera.focal / (3.2 if hand_held else 5.0)
+        lookahead = 12.0 if hand_held else 75.0
+        across = self.camera.focal / (3.2 if hand_held else 6.0)
         rows = int((length + lookahead) * across / 2) // GRID_ALONG * GRID_ALONG
         # From here on a row of the first level covers more than 1.4 rows of its texture.
         self._reach = 1.4 * float(np.sqrt(self.camera.focal * self.camera.height / across * 2))
@@ -98,12 +98,15 @@ class Road:
         albedo = draw_asphalt(ground, plan, self.style)
         draw_decoys(decoy, albedo, plan, self.style, decoys)
         draw_markings(ground, albedo, plan, self.style)
-        draw_sides(ground, albedo, plan, self.style, 0.0)
+        self._blotches = Coarse.fractal(ground, 60.0, length + lookahead, 4.0, (5, 2.5), 4)
+        draw_sides(ground, albedo, plan, self.style, self._blotches, 0.0)
 
         coarse = Plan(-18.0, 0.0, (int(rows / plan.along * 16), 36 * 16), 16.0, 16.0)
         density = sky.choice([0.0, 0.03, 0.12, 0.3])
-        self._shadow_plan, self._sunlit = coarse, draw_tree_shadows(sky, coarse, self.light, density)
+        self._sunlit = Coarse(coarse, draw_tree_shadows(sky, coarse, self.light, density))
         self.potholes = self._dig(holes, plan, length, potholes)
+        for pothole in self.potholes:
+            draw_damage(holes, albedo, plan, (pothole.x, pothole.z), float(np.ptp(pothole.outline[:, 0])))
         self.levels = self._draw_levels(ground, plan, albedo)
 
     def _dig(self, rng: np.random.Generator, plan: Plan, length: float, count: int) -> list[Pothole]:
@@ -143,7 +146,7 @@ class Road:
                     2 * last.plan.left, 0.0, (rows // 4, columns), last.plan.across / 2, last.plan.along / 4
                 )
                 texture = np.full((*plan.shape, 3), np.array(self.style.asphalt) * 255, np.uint8)
-                draw_sides(rng, texture, plan, self.style, -last.plan.left)
+                draw_sides(rng, texture, plan, self.style, self._blotches, -last.plan.left)
                 texture = self._light(texture, plan)
                 inner = slice(columns // 4, columns // 4 + columns // 2)
                 texture[:, inner] = cv2.resize(
@@ -168,22 +171,9 @@ class Road:
         lit = np.empty_like(albedo)
         for first in range(0, plan.shape[0], 1024):
             rows = slice(first, min(first + 1024, plan.shape[0]))
-            brightness = self.light.on_flat(self._sun_on(plan, rows, slice(0, plan.shape[1])))
+            brightness = self.light.on_flat(self._sunlit.at(plan, rows, slice(0, plan.shape[1])))
             lit[rows] = np.clip(albedo[rows] * brightness[..., None], 0, 255)
         return lit
-
-    def _sun_on(self, plan: Plan, rows: slice, columns: slice) -> Field:
-        """Return the share of sun on a place of the plan, from the coarse map."""
-        coarse = self._shadow_plan
-        x = (
-            (np.arange(columns.start, columns.stop) + 0.5) / plan.across + plan.left - coarse.left
-        ) * coarse.across - 0.5
-        z = ((np.arange(rows.start, rows.stop) + 0.5) / plan.along) * coarse.along - 0.5
-        first, last = max(int(z[0]) - 1, 0), int(z[-1]) + 3
-        map_x, map_z = np.meshgrid(x.astype(np.float32), (z - first).astype(np.float32))
-        return cv2.remap(
-            self._sunlit[first:last], map_x, map_z, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
 
     def _paint(
         self, pothole: Pothole, albedo: Texture, fine: Plan, texture: Texture, plan: Plan, distance: float
@@ -193,7 +183,7 @@ class Road:
         row = round((pothole.z - fine.start) * fine.along - side / 4)
         rows, columns = slice(row, row + side // 2), slice(column, column + side)
         ground = cv2.resize(albedo[rows, columns], (side, side)).astype(np.float32) / 255
-        sunlit = cv2.resize(self._sun_on(fine, rows, columns), (side, side))
+        sunlit = cv2.resize(self._sunlit.at(fine, rows, columns), (side, side))
         lit = pothole.paint(ground, sunlit, self.light, self.camera.height / distance)
         k = round(np.log2(fine.across / plan.across))
         shape = (side // 2 // 4**k, side // 2**k)
