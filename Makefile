@@ -26,8 +26,8 @@ $(AWS_VENV)/.ready: requirements-aws.lock
 setup: $(VENV)/.ready $(AWS_VENV)/.ready ## Install everything into .venv and the AWS emulator into .venv-aws
 
 .PHONY: system
-system: ## Install nginx where root or sudo is there, else say so and go on
-	local_test/install_system_packages.sh nginx
+system: ## Install nginx and the browser of the tests where root or sudo is there, else say so and go on
+	local_test/install_system_packages.sh nginx chromium
 
 .PHONY: lock
 lock: ## Resolve the lock files anew (needs uv)

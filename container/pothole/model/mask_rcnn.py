@@ -97,7 +97,7 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         """Write `config.json` and the weights, float16 by name, so that Git and the image stay small."""
         folder.mkdir(parents=True, exist_ok=True)
         self.config.save(folder)
-        tensors = {v.path: np.asarray(v, np.float16) for v in self.weights}
+        tensors = {v.path: ops.convert_to_numpy(v).astype(np.float16) for v in self.weights}
         np.savez(folder / WEIGHTS, **tensors)  # type: ignore[arg-type]
 
     @classmethod

@@ -51,8 +51,9 @@ def sample(
         seed: A `keras.random.SeedGenerator`.
 
     Returns:
-        Row numbers `(B, count)` and weights `(B, count)`, 0 where there were too few rows to choose from.
+        Row numbers and weights, `(B, most_positive + count)`; the weight is 1 for the chosen rows, else 0.
     """
+    count, most_positive = (min(n, positive.shape[1]) for n in (count, most_positive))
     noise = random.uniform(ops.shape(positive), seed=seed)
     first, index = ops.top_k(ops.where(positive, 1.0 + noise, noise * 1e-3), most_positive)
     is_positive = ops.cast(first >= 1.0, "float32")

@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import keras
 import numpy as np
 
 from pothole.detector import KerasDetector
+from pothole.errors import PotholeError
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.mask_rcnn import MaskRCNN
 from pothole.training.augment import Augmentation
@@ -130,14 +132,14 @@ def load_backbone(network: MaskRCNN, path: Path) -> None:
             variable.assign(file[variable.path].astype(np.float32))
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train as the arguments say."""
+def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> None:
+    """Train as the arguments say, a network of the given configuration unless one is continued."""
     keras.utils.set_random_seed(args.seed)
     samples = [s for folder in args.train for s in read_coco(folder)[0]]
     if args.pretrained:
         network = MaskRCNN.load_folder(args.pretrained)
     else:
-        network = MaskRCNN(MaskRCNNConfig())
+        network = MaskRCNN(config or MaskRCNNConfig())
         if args.backbone:
             load_backbone(network, args.backbone)
     learner = Learner(network, Sampling(), args.seed)
@@ -217,7 +219,10 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run `train`."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train(parser().parse_args())
+    try:
+        train(parser().parse_args())
+    except PotholeError as exc:
+        sys.exit(f"train: {exc}")
 
 
 if __name__ == "__main__":

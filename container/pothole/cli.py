@@ -1,0 +1,208 @@
+"""The `pothole` command: the server's work on local files, and a model's figures."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pothole import __version__
+from pothole import job as jobs
+from pothole.detector import load_detector
+from pothole.draw import draw
+from pothole.errors import PotholeError, RequestError
+from pothole.picture import encode_picture, read_picture
+from pothole.settings import Settings
+from pothole.storage import LocalStorage
+
+# Results go to stdout, everything about the way there to stderr.
+console = Console(stderr=True)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Any]:
+    """Yield `update(done, total, note)`, which shows a bar while work goes on."""
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=None, note="")
+
+        def update(done: int, total: int | None, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, note=note)
+
+        yield update
+
+
+def mark(args: argparse.Namespace) -> None:
+    """Mark a local video, as the server marks one in S3."""
+    settings = Settings.from_env()
+    video: Path = args.video
+    job = jobs.Job(
+        source_bucket=str(video.absolute().parent),
+        source_key=video.name,
+        is_live=not args.preview,
+        frame_interval=args.frame_interval,
+        min_confidence=args.min_confidence,
+        output_bucket=str(args.output_dir.absolute()) if args.output_dir else None,
+    )
+    detector = load_detector(args.model or settings.model_dir)
+    with progress_bar(video.name) as update:
+        result = jobs.run_job(
+            job,
+            detector,
+            lambda folder: LocalStorage(Path(folder)),
+            settings,
+            lambda p: update(p.frames, p.total, f"{p.potholes} potholes"),
+        )
+    table = Table("file", "frames", "with potholes", "potholes", "seconds", "frames/s")
+    table.add_row(
+        video.name,
+        str(result.frames),
+        str(result.frames_with_potholes),
+        str(result.potholes),
+        f"{result.seconds:.1f}",
+        f"{result.frames / result.seconds:.1f}",
+    )
+    console.print(table)
+    if result.warning:
+        console.print(f"[yellow]{result.warning}")
+    for output in result.outputs:
+        print(output)
+
+
+def detect(args: argparse.Namespace) -> None:
+    """Find the potholes of pictures."""
+    settings = Settings.from_env()
+    detector = load_detector(args.model or settings.model_dir)
+    records = []
+    for path in args.picture:
+        try:
+            with path.open("rb") as file:
+                image = read_picture(file, str(path), settings.max_image_pixels)
+        except OSError as exc:
+            raise RequestError(f"{path} cannot be opened: {exc.strerror}.") from exc
+        (found,) = detector.predict([image], args.min_confidence)
+        records.append({"file": str(path), "potholes": found.to_json()})
+        console.print(f"{path}: {len(found)} potholes")
+        if args.output_dir:
+            args.output_dir.mkdir(parents=True, exist_ok=True)
+            draw(image, found)
+            target = args.output_dir / f"{path.stem}_output.jpg"
+            target.write_bytes(encode_picture(image, "image/jpeg"))
+            print(target)
+    write_json(args.json, records, quiet=bool(args.output_dir))
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Measure a model on a COCO data set."""
+    from pothole.training import evaluate as measuring  # noqa: PLC0415  # needs Keras, which takes seconds
+
+    detector = load_detector(args.model or Settings.from_env().model_dir)
+    with progress_bar(str(args.folder)) as update:
+        figures = measuring.evaluate(detector, args.folder, update)
+    table = Table("source", "pictures", "potholes", "mask AP", "AP50", "box AP", "AP50", "false per negative")
+    for name, row in {"all": figures, **figures["by_source"]}.items():
+        keys = ("images", "instances", "mask_ap", "mask_ap50", "box_ap", "box_ap50")
+        shown = [row[key] for key in (*keys, "false_positives_per_negative_image")]
+        table.add_row(name, *("–" if value is None else f"{value:.3g}" for value in shown))
+    console.print(table)
+    write_json(args.json, figures)
+
+
+def write_json(path: Path | None, value: Any, quiet: bool = False) -> None:
+    """Write JSON to a file, or without one to stdout unless `quiet`."""
+    text = json.dumps(value, indent=2)
+    if path:
+        path.write_text(text + "\n")
+    elif not quiet:
+        print(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's flags."""
+    result = argparse.ArgumentParser("pothole", description="Find and mark potholes in videos and pictures.")
+    result.add_argument("--version", action="version", version=__version__)
+    commands = result.add_subparsers(required=True, metavar="COMMAND")
+
+    model = argparse.ArgumentParser(add_help=False)
+    model.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped one)")
+    confidence = argparse.ArgumentParser(add_help=False)
+    confidence.add_argument(
+        "--min-confidence", type=share, metavar="P", help="lowest score, 0..1 (default: the model's)"
+    )
+
+    command = commands.add_parser(
+        "mark", parents=[model, confidence], help=mark.__doc__, description=mark.__doc__
+    )
+    command.add_argument("video", type=Path)
+    command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: beside the video")
+    command.add_argument(
+        "--frame-interval",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="detect on every N-th frame (default: 1)",
+    )
+    command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
+    command.set_defaults(run=mark)
+
+    command = commands.add_parser(
+        "detect", parents=[model, confidence], help=detect.__doc__, description=detect.__doc__
+    )
+    command.add_argument("picture", type=Path, nargs="+")
+    command.add_argument("--output-dir", type=Path, metavar="DIR", help="write marked pictures here")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the detections here")
+    command.set_defaults(run=detect)
+
+    command = commands.add_parser(
+        "evaluate", parents=[model], help=evaluate.__doc__, description=evaluate.__doc__
+    )
+    command.add_argument("folder", type=Path, help="folder with images/ and COCO annotations.json")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    command.set_defaults(run=evaluate)
+    return result
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value
+
+
+def main() -> None:
+    """Run `pothole`; a mistake of the caller's is one sentence on stderr and exit status 1."""
+    args = parser().parse_args()
+    try:
+        args.run(args)
+    except PotholeError as exc:
+        sys.exit(f"pothole: {exc}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

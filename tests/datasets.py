@@ -1,0 +1,38 @@
+"""Small COCO data sets."""
+
+import json
+
+import cv2
+import numpy as np
+
+
+def write_dataset(folder, pictures=6, negatives=2, size=(60, 80)):
+    """A white patch on black is the object."""
+    (folder / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for i in range(pictures):
+        picture = np.zeros((*size, 3), np.uint8)
+        if i >= negatives:
+            x, y, w, h = 20 + i, 15, 30, 20
+            picture[y : y + h, x : x + w] = 255
+            polygon = [x, y, x + w, y, x + w, y + h, x, y + h]
+            annotations.append(
+                {
+                    "id": i,
+                    "image_id": i + 100,
+                    "category_id": 1,
+                    "iscrowd": 0,
+                    "bbox": [x, y, w, h],
+                    "area": w * h,
+                    "segmentation": [polygon],
+                }
+            )
+        name = f"{i}.png"
+        cv2.imwrite(str(folder / "images" / name), picture)
+        source = "a" if i % 2 else "b"
+        images.append(
+            {"id": i + 100, "file_name": name, "width": size[1], "height": size[0], "source": source}
+        )
+    coco = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "pothole"}]}
+    (folder / "annotations.json").write_text(json.dumps(coco))
+    return folder

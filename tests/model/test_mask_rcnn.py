@@ -1,0 +1,146 @@
+import json
+import shutil
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pothole.detector import KerasDetector, letterbox, load_detector
+from pothole.errors import ModelError
+from pothole.model.backbone import mobilenet_v2
+from pothole.model.config import MaskRCNNConfig
+from pothole.model.mask_rcnn import MaskRCNN
+
+SMALL = MaskRCNNConfig(
+    image_size=(64, 96),
+    fpn_channels=8,
+    pre_nms=60,
+    proposals=10,
+    box_head_units=16,
+    mask_head_channels=8,
+    mask_head_layers=1,
+    detections=5,
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return MaskRCNN(SMALL)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 255, (2, 64, 96, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model")
+    network.save_folder(path)
+    return path
+
+
+def test_the_backbone_is_mobilenet_v2():
+    backbone = mobilenet_v2((64, 96))
+    assert [tuple(x.shape[1:]) for x in backbone.outputs] == [
+        (16, 24, 24),
+        (8, 12, 32),
+        (4, 6, 96),
+        (2, 3, 320),
+    ]
+    # The published network without classifier and last convolution, and with one parameter per channel where
+    # batch norm had two.
+    assert backbone.count_params() == 3_504_872 - 1_281_000 - 412_160 - 15_776
+    assert [w.path for w in backbone.weights][:3] == ["00_conv/kernel", "00_conv/bias", "01_dwconv/kernel"]
+
+
+def test_every_answer_has_its_shape(network, images):
+    found = network(images)
+    assert {k: tuple(v.shape) for k, v in found.items()} == {
+        "boxes": (2, 5, 4),
+        "scores": (2, 5),
+        "classes": (2, 5),
+        "masks": (2, 5, 28, 28),
+    }
+
+
+def test_a_picture_gets_the_same_answer_alone_and_in_a_batch(network, images):
+    together = np.asarray(network(images)["boxes"])
+    alone = np.asarray(network(images[1:])["boxes"])
+    assert together[1] == pytest.approx(alone[0], abs=1e-2)
+
+
+def test_a_saved_model_answers_as_before_within_half_precision(network, folder, images):
+    loaded = MaskRCNN.load_folder(folder)
+    assert loaded.config == SMALL
+    before, after = np.asarray(network.pyramid(images)[0]), np.asarray(loaded.pyramid(images)[0])
+    assert after == pytest.approx(before, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda p: (p / "config.json").unlink(), "config.json cannot be read"),
+        (lambda p: (p / "config.json").write_text("{"), "config.json cannot be read"),
+        (lambda p: (p / "config.json").write_text('{"colour": 1}'), "unknown fields: colour"),
+        (lambda p: (p / "weights.npz").unlink(), "weights.npz cannot be read"),
+        (lambda p: (p / "weights.npz").write_bytes(b"PK"), "weights.npz cannot be read"),
+        (lambda p: replace(SMALL, fpn_channels=4).save(p), "does not fit its config.json"),
+    ],
+)
+def test_a_spoilt_model_folder_is_named_with_its_fault(folder, tmp_path, spoil, message):
+    copy = tmp_path / "model"
+    shutil.copytree(folder, copy)
+    spoil(copy)
+    with pytest.raises(ModelError, match=message):
+        MaskRCNN.load_folder(copy)
+
+
+def test_the_configuration_survives_its_json(tmp_path):
+    SMALL.save(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["image_size"] == [64, 96]
+    assert MaskRCNNConfig.load(tmp_path) == SMALL
+
+
+def test_letterbox_keeps_the_aspect_and_fits():
+    assert letterbox((720, 1280), (384, 640)) == (0.5, (360, 640))
+    assert letterbox((640, 640), (384, 640))[1] == (384, 384)
+    assert letterbox((4, 1000), (384, 640))[1] == (3, 640)
+
+
+def test_the_detector_speaks_of_the_pictures_own_pixels(folder):
+    detector = load_detector(folder)
+    images = [np.zeros((180, 320, 3), np.uint8), np.zeros((30, 20, 3), np.uint8)]
+    large, small = detector.predict(images, min_confidence=0.0)
+    assert large.image_size == (180, 320) and small.image_size == (30, 20)
+    assert len(large) and large.boxes[:, 2].max() <= 320 and large.boxes[:, 2].max() > 96
+    assert (small.boxes[:, [0, 2]] <= 20).all() and (small.boxes[:, [1, 3]] <= 30).all()
+
+
+def test_only_what_reaches_the_confidence_is_returned(network, images):
+    detector = KerasDetector(network)
+    every = detector.predict(list(images), min_confidence=0.0)
+    middle = float(np.median(every[0].scores))
+    assert (detector.predict(list(images), min_confidence=middle)[0].scores >= middle).all()
+    assert [len(d) for d in detector.predict(list(images), min_confidence=1.1)] == [0, 0]
+
+
+def test_threads_share_one_session(network, images):
+    detector = KerasDetector(network)
+    wanted = detector.predict(list(images), min_confidence=0.0)
+    answers = []
+
+    def ask():
+        answers.extend(detector.predict(list(images), min_confidence=0.0) for _ in range(3))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 12
+    for answer in answers:
+        for found, expected in zip(answer, wanted, strict=True):
+            assert found.boxes == pytest.approx(expected.boxes, abs=1e-3)
+            assert found.scores == pytest.approx(expected.scores, abs=1e-5)

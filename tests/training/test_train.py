@@ -1,0 +1,106 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from datasets import write_dataset
+from pothole.detections import Detections
+from pothole.model.config import MaskRCNNConfig
+from pothole.model.mask_rcnn import MaskRCNN
+from pothole.training.evaluate import evaluate
+from pothole.training.train import main, parser, train
+
+SMALL = MaskRCNNConfig(
+    image_size=(64, 96),
+    fpn_channels=16,
+    pre_nms=60,
+    proposals=20,
+    box_head_units=32,
+    mask_head_channels=16,
+    mask_head_layers=1,
+    detections=5,
+)
+
+
+def arguments(tmp_path, data, *more):
+    return parser().parse_args(
+        [
+            *("--train", str(data), "--validation", str(data), "--seed", "3"),
+            *("--model-dir", str(tmp_path / "model"), "--checkpoint-dir", str(tmp_path / "checkpoints")),
+            *("--steps-per-epoch", "3", "--batch-size", "2", "--evaluate-every", "9", *more),
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_training_lowers_the_loss_stops_and_goes_on(tmp_path, monkeypatch):
+    data = write_dataset(tmp_path / "data")
+    losses = []
+    seen = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: losses.append((epoch, logs["loss"]))
+    )
+    fit = keras.Model.fit
+    monkeypatch.setattr(
+        keras.Model, "fit", lambda self, *a, callbacks, **k: fit(self, *a, callbacks=[*callbacks, seen], **k)
+    )
+    train(arguments(tmp_path, data, "--epochs", "2"), SMALL)
+    train(arguments(tmp_path, data, "--epochs", "4"), SMALL)
+    assert [epoch for epoch, _ in losses] == [0, 1, 2, 3]  # the second call went on where the first stopped
+    assert losses[-1][1] < losses[0][1]
+    assert MaskRCNN.load_folder(tmp_path / "model").config == SMALL
+    history = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    assert [h["epoch"] for h in history] == [2, 4]
+
+
+class Oracle:
+    """Knows the white patch; finds one on the pictures without any when asked for low scores."""
+
+    name = "oracle"
+    min_confidence = 0.5
+
+    def __init__(self, score_of_false=0.3, shift=0):
+        self.score_of_false = score_of_false
+        self.shift = shift
+
+    def predict(self, images, min_confidence=None):
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image):
+        rows, columns = np.nonzero(image[..., 0] > 128)
+        if len(rows):
+            box, score = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1), 0.9
+        else:
+            box, score = (0, 0, 10, 10), self.score_of_false
+        left, top, right, bottom = np.add(box, (self.shift, 0, self.shift, 0))
+        return Detections(
+            (image.shape[0], image.shape[1]),
+            np.array([[left, top, right, bottom]], np.float32),
+            np.array([score], np.float32),
+            (np.ones((bottom - top, right - left), bool),),
+        )
+
+
+def test_a_perfect_detector_scores_one(tmp_path):
+    figures = evaluate(Oracle(), write_dataset(tmp_path))
+    assert [figures[k] for k in ("mask_ap", "mask_ap50", "box_ap", "box_ap50")] == [1.0] * 4
+    assert figures["false_positives_per_negative_image"] == 0.0
+    assert set(figures["by_source"]) == {"a", "b"}
+    assert figures["by_source"]["a"]["instances"] == 2
+
+
+def test_a_detector_that_is_off_passes_at_half_overlap_only(tmp_path):
+    figures = evaluate(Oracle(shift=8), write_dataset(tmp_path))  # 22 of 38 columns shared: overlap 0.58
+    assert figures["mask_ap50"] == 1.0 and figures["mask_ap"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_false_positives_count_from_the_default_confidence(tmp_path):
+    figures = evaluate(Oracle(score_of_false=0.6), write_dataset(tmp_path))
+    assert figures["false_positives_per_negative_image"] == 1.0
+
+
+def test_missing_data_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train", "--train", str(tmp_path / "none")])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert "annotations.json cannot be read" in stopped.value.code
