@@ -61,8 +61,7 @@ def draw(image: Image, detections: Detections) -> None:
         colors, detections.scores, detections.track_ids, boxes, strict=True
     ):
         text = f"pothole {score:.2f}" + (f" #{track_id}" if track_id else "")
-        label = _label(text, max(MIN_TEXT, round(short_side / TEXT_DIVISOR)), color)
-        _place(image, label, box, taken)
+        _place(image, label(text, max(MIN_TEXT, round(short_side / TEXT_DIVISOR)), color), box, taken)
 
 
 def _tint(area: Image, mask: Mask, color: Color) -> None:
@@ -71,8 +70,8 @@ def _tint(area: Image, mask: Mask, color: Color) -> None:
 
 
 @lru_cache(maxsize=256)
-def _label(text: str, height: int, color: Color) -> Image:
-    """Return the text on its coloured ground."""
+def label(text: str, height: int, color: Color) -> Image:
+    """Return a text of so many pixels in height on its coloured ground."""
     ink = ImageFont.load_default(height).getmask(text)
     width, rows = ink.size
     margin = max(2, height // 4)
@@ -82,10 +81,10 @@ def _label(text: str, height: int, color: Color) -> Image:
     return np.round(color + alpha * (np.array(TEXT_COLOR) - color)).astype(np.uint8)
 
 
-def _place(image: Image, label: Image, box: list[int], taken: list[Area]) -> None:
+def _place(image: Image, patch: Image, box: list[int], taken: list[Area]) -> None:
     """Put a label above its box, or else around it, so that it covers no other and stays in the picture."""
-    label = label[: image.shape[0], : image.shape[1]]
-    height, width = label.shape[:2]
+    patch = patch[: image.shape[0], : image.shape[1]]
+    height, width = patch.shape[:2]
     left, top, right, bottom = box
     corners = [
         (left, top - height),
@@ -98,7 +97,7 @@ def _place(image: Image, label: Image, box: list[int], taken: list[Area]) -> Non
     inside = [(min(max(x, 0), limits[0]), min(max(y, 0), limits[1])) for x, y in corners]
     areas = [(x, y, x + width, y + height) for x, y in inside]
     area = next((a for a in areas if not any(_overlap(a, other) for other in taken)), areas[0])
-    image[area[1] : area[3], area[0] : area[2]] = label
+    image[area[1] : area[3], area[0] : area[2]] = patch
     taken.append(area)
 
 
