@@ -37,6 +37,7 @@ EXPECTED = {
     "int_type": "a whole number",
     "model_type": "a JSON object",
     "string_type": "a string",
+    "string_unicode": "Unicode text",
     "string_too_short": "at least {min_length} character",
     "string_too_long": "at most {max_length} characters",
     "greater_than_equal": "at least {ge}",

@@ -43,7 +43,7 @@ class Storage(Protocol):
 
         Args:
             key: The object's key.
-            folder: Where a copy may be written, if one is needed.
+            folder: Where a copy is written if one is needed; is made then.
             max_bytes: Largest size that is accepted.
 
         Raises:
@@ -86,6 +86,7 @@ class S3Storage:
 
     def fetch(self, key: str, folder: Path, max_bytes: int) -> Path:
         """See `Storage.fetch`."""
+        folder.mkdir(exist_ok=True)
         path = folder / _file_name(key)
         with self._errors(key, permission="s3:GetObject"):
             size = self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]

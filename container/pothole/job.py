@@ -1,0 +1,217 @@
+"""The main job: a road video goes in, the same video with its potholes marked comes out, and data about them.
+
+Read this first: `run_job` is the whole of it, a stage a line.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from pothole.detector import Detector
+from pothole.draw import draw
+from pothole.errors import RequestError, SourceIsOutput
+from pothole.report import ReportWriter
+from pothole.request import parse_input
+from pothole.settings import Settings
+from pothole.storage import Storage
+from pothole.tracker import Tracker
+from pothole.video import Video, VideoWriter
+
+SAMPLE = Fraction(1, 100)  # seconds marked of a video that is not live
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to mark, how, and where to put it.
+
+    Attributes:
+        source_bucket: Bucket, or folder, of the video.
+        source_key: Key of the video.
+        is_live: Mark the whole video; otherwise the frames of its first 0.01 s, at least one.
+        frame_interval: Detect on every n-th frame and follow the potholes on those between.
+        min_confidence: Lowest score of a pothole, 0..1; the model's own when None.
+        output_bucket: Where the outputs go; the source's bucket when None.
+        output_prefix: Folder put before the outputs' keys.
+    """
+
+    source_bucket: str
+    source_key: str
+    is_live: bool = False
+    frame_interval: int = 1
+    min_confidence: float | None = None
+    output_bucket: str | None = None
+    output_prefix: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _split(self.source_key)[1]:
+            raise RequestError(f"{self.source_key!r} is a folder.", hint="Name a video in it.")
+        if is_output(self.source_key):
+            raise SourceIsOutput(
+                f"{self.source_key!r} already is an output.",
+                hint="Name a source; if this is one, rename it so that it does not end in '_output'.",
+            )
+
+    @classmethod
+    def from_json(cls, body: object) -> "Job":
+        """Check the request's decoded JSON.
+
+        Raises:
+            RequestError: A field is missing, unknown or wrong; names the field.
+            SourceIsOutput: The source is one of our outputs.
+        """
+        given = parse_input(body)
+        return cls(
+            source_bucket=given.s3_bucket,
+            source_key=given.s3_source_filename.removeprefix("/"),
+            is_live=given.is_live,
+            frame_interval=given.frame_interval,
+            min_confidence=given.min_confidence,
+            output_bucket=given.output_bucket,
+            output_prefix=given.output_prefix,
+        )
+
+    @property
+    def until(self) -> Fraction | None:
+        """Seconds of the video at which to end; None for the whole of it."""
+        return None if self.is_live else SAMPLE
+
+    def output_key(self, suffix: str) -> str:
+        """Return `<stem>_output<suffix>` beside the source, or below the prefix."""
+        folder, name = _split(self.source_key)
+        stem = name.rpartition(".")[0] or name
+        prefix = f"{self.output_prefix.strip('/')}/" if self.output_prefix else ""
+        return f"{prefix}{folder}{stem}_output{suffix}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is.
+
+    Attributes:
+        frames: Frames done.
+        total: Frames to do, None when the file does not say.
+        potholes: Potholes found so far.
+    """
+
+    frames: int
+    total: int | None
+    potholes: int
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job did.
+
+    Attributes:
+        outputs: Where the marked video and its data are.
+        frames: Frames marked.
+        potholes: Potholes, each counted once however many frames show it.
+        frames_with_potholes: Frames that show one or more.
+        seconds: Time that the job took.
+        missing_frames: Frames of a damaged source that could not be read.
+        warning: One sentence on that, None when the source was whole.
+    """
+
+    outputs: tuple[str, ...]
+    frames: int
+    potholes: int
+    frames_with_potholes: int
+    seconds: float
+    missing_frames: int
+    warning: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what stands under `job` in an answer; `outputs` stands beside it."""
+        return {
+            "frames": self.frames,
+            "potholes": self.potholes,
+            "frames_with_potholes": self.frames_with_potholes,
+            "seconds": round(self.seconds, 3),
+            "missing_frames": self.missing_frames,
+            "warning": self.warning,
+        }
+
+
+def run_job(
+    job: Job,
+    detector: Detector,
+    open_store: Callable[[str], Storage],
+    settings: Settings,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> JobResult:
+    """Mark the potholes of one video.
+
+    Frames stream through, so memory does not grow with the video. Nothing is published before all is done,
+    and the marked video last: where it is, everything is.
+
+    Args:
+        job: What to do.
+        detector: Finds the potholes.
+        open_store: Opens a bucket.
+        settings: Limits, and the folder for temporary files.
+        on_progress: Called after each frame; what it raises ends the job.
+
+    Raises:
+        PotholeError: See `Storage`, `Video` and `VideoWriter`.
+    """
+    started = time.monotonic()
+    inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
+    with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as folder:
+        marked, data = Path(folder, "marked.mp4"), Path(folder, "potholes.json")
+        source = inputs.fetch(job.source_key, Path(folder, "source"), settings.max_video_bytes)
+        with (
+            Video.open(source, settings.max_image_pixels) as video,
+            VideoWriter(marked, video.info, source, job.until) as writer,
+            _report(data, job, detector, inputs, outputs) as report,
+        ):
+            total = video.info.frame_count if job.is_live else None
+            tracker = Tracker()
+            for frame in video.frames(job.until):
+                if frame.index % job.frame_interval == 0:
+                    [found] = detector.predict([frame.image], job.min_confidence)
+                    potholes = tracker.update(found, frame)
+                else:
+                    potholes = tracker.propagate(frame)
+                draw(frame.image, potholes)
+                writer.write(frame)
+                report.add(frame, potholes)
+                on_progress(Progress(frame.index + 1, total, len(tracker.tracks())))
+            summary = report.finish(tracker.tracks(), video)
+        data_at = outputs.publish(data, job.output_key(".json"), "application/json")
+        marked_at = outputs.publish(marked, job.output_key(".mp4"), "video/mp4")
+    return JobResult(
+        outputs=(marked_at, data_at),
+        frames=summary.frames,
+        potholes=summary.potholes,
+        frames_with_potholes=summary.frames_with_potholes,
+        seconds=time.monotonic() - started,
+        missing_frames=video.missing_frames,
+        warning=video.decode_warning,
+    )
+
+
+def _report(path: Path, job: Job, detector: Detector, inputs: Storage, outputs: Storage) -> ReportWriter:
+    return ReportWriter(
+        path,
+        source=inputs.address(job.source_key),
+        output=outputs.address(job.output_key(".mp4")),
+        model=detector.name,
+        min_confidence=detector.min_confidence if job.min_confidence is None else job.min_confidence,
+        settings={"is_live": job.is_live, "frame_interval": job.frame_interval},
+    )
+
+
+def is_output(key: str) -> bool:
+    """Say whether a key is `<stem>_output.<extension>`; only its last part counts, not a folder's name."""
+    stem, dot, _ = _split(key)[1].rpartition(".")
+    return bool(dot) and stem.endswith("_output")
+
+
+def _split(key: str) -> tuple[str, str]:
+    # Not a Path: S3's keys are plain strings, and a Path would tidy them into other ones.
+    folder, slash, name = key.rpartition("/")
+    return folder + slash, name

@@ -1,0 +1,48 @@
+"""Every failure as JSON: `{"error": {"code", "message", "hint"}}`; tracebacks stay in the log."""
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from pothole.errors import NotReady, PotholeError
+
+RETRY_AFTER_S = 5
+_logger = logging.getLogger("pothole.errors")
+
+
+def answer_errors_as_json(app: Flask) -> None:
+    """Register the error handlers."""
+
+    @app.errorhandler(PotholeError)
+    def ours(error: PotholeError) -> Response:
+        response = jsonify(error.to_json())
+        response.status_code = error.status
+        if isinstance(error, NotReady):
+            response.headers["Retry-After"] = str(RETRY_AFTER_S)
+            _logger.info(error)
+        elif error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            _logger.warning(error)
+        else:
+            _logger.error(error, exc_info=error)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+        response = jsonify(_body(status.name.lower(), error.description or status.phrase))
+        response.status_code = status
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(error.valid_methods or ())
+        return response
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> tuple[Response, HTTPStatus]:
+        _logger.exception("unexpected error", exc_info=error)
+        body = _body("internal_error", "The server failed.", "Its log tells more under this request id.")
+        return jsonify(body), HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _body(code: str, message: str, hint: str | None = None) -> dict[str, dict[str, str | None]]:
+    return {"error": {"code": code, "message": message, "hint": hint}}

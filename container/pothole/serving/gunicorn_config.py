@@ -1,0 +1,17 @@
+"""How gunicorn runs; `serve` starts it with this module and says where to listen."""
+
+from pothole.serving.logs import logging_config
+from pothole.settings import Settings
+
+_settings = Settings.from_env()
+
+# Other worker classes leave /ping unanswered while a model computes; more workers would each hold a model.
+worker_class = "gthread"
+workers = 1
+# Two more than there are invocations at a time, so that /ping is answered when all of them are taken.
+threads = _settings.threads + 2
+# Ends a worker whose main thread hangs, not a long request. Importing TensorFlow may take it long.
+timeout = 120
+worker_tmp_dir = str(_settings.temp_dir)
+control_socket_disable = True  # it would be written into the home folder, which may be read-only
+logconfig_dict = logging_config(_settings.log_level)

@@ -1,0 +1,25 @@
+"""The application that gunicorn loads, one to a process."""
+
+import logging
+import os
+from concurrent.futures import Future
+
+from gunicorn.arbiter import Arbiter
+
+from pothole.detector import Detector, load_detector
+from pothole.serving.app import create_app
+from pothole.settings import Settings
+
+
+def end_without_model(loading: Future[Detector]) -> None:
+    """End the process when the model cannot be loaded, in the way that makes gunicorn give up, too.
+
+    Any other end would make it start the next worker, which fails the same way, for ever.
+    """
+    if error := loading.exception():
+        logging.getLogger("pothole").error("The model cannot be loaded: %s", error, exc_info=error)
+        os._exit(Arbiter.WORKER_BOOT_ERROR)
+
+
+app = create_app(Settings.from_env(), load_detector)
+app.extensions["detector"].add_done_callback(end_without_model)
