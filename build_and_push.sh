@@ -31,10 +31,10 @@ find_engine() {
 open_ecr() {
     local engine=$1 name=$2 region address answer
     command -v aws > /dev/null || fail "the AWS command line (aws) is missing; or set REGISTRY to push elsewhere."
-    answer=$(aws sts get-caller-identity --query Account --output text 2>&1) \
-        || fail "no valid AWS credentials: ${answer##*$'\n'} Run 'aws configure', or set REGISTRY to push elsewhere."
     region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
     [[ -n $region ]] || fail "no AWS region: set AWS_REGION, or run 'aws configure'."
+    answer=$(aws sts get-caller-identity --region "$region" 2>&1) \
+        || fail "no valid AWS credentials: ${answer##*$'\n'} Run 'aws configure', or set REGISTRY to push elsewhere."
 
     if ! address=$(aws ecr describe-repositories --region "$region" --repository-names "$name" \
         --query 'repositories[0].repositoryUri' --output text 2>&1); then

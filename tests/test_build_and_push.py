@@ -163,7 +163,7 @@ def test_missing_engine_is_said(tools, run):
 def test_missing_credentials_are_said_before_anything_is_built(tools, run, calls):
     tools("docker")
     tools("aws", 'echo "Unable to locate credentials." >&2; exit 255')
-    done = run("potholes")
+    done = run("potholes", AWS_REGION="eu-west-1")
     assert done.returncode == 1
     assert "no valid AWS credentials: Unable to locate credentials." in done.stderr
     assert "REGISTRY" in done.stderr

@@ -1,0 +1,144 @@
+"""The image for real: built, pushed, run, asked over a socket, stopped. Run it by `make test-container`."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from io import BytesIO
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image as Pillow
+
+from clips import make_clip
+from containers import Engine, Server
+from servers import ROOT
+
+pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
+
+OFFLINE = ("--rm", "--read-only", "--tmpfs", "/tmp", "--network", "none")
+LOCKED_DOWN = ("--user", "54321:54321", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+OCI_TYPES = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.oci.image.index.v1+json")
+
+
+@pytest.fixture(scope="module", params=[(), LOCKED_DOWN], ids=["as-sagemaker-starts-it", "locked-down"])
+def server(engine: Engine, image: str, aws: str, request: pytest.FixtureRequest) -> Iterator[Server]:
+    server = Server(engine, image, *request.param)
+    try:
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.remove()
+
+
+def test_a_picture_is_answered(server):
+    picture = BytesIO()
+    Pillow.fromarray(np.full((360, 640, 3), 90, np.uint8)).save(picture, "JPEG")
+    headers = {"Content-Type": "image/jpeg"}
+    answer = requests.post(f"{server.url}/invocations", picture.getvalue(), headers=headers, timeout=120)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["image"] == {"width": 640, "height": 360}
+
+
+def test_a_video_in_s3_is_marked(server, s3, bucket, tmp_path):
+    clip = make_clip(tmp_path / "clip.mp4", frames=6, size=(320, 180), audio="aac")
+    s3.upload_file(str(clip), bucket, "roads/clip.mp4")
+    body = {"input": {"s3_bucket": bucket, "s3_source_filename": "/roads/clip.mp4", "is_live": True}}
+    answer = requests.post(f"{server.url}/invocations", json=body, timeout=300)
+    assert answer.status_code == 200, f"{answer.text}\n{server.log()}"
+    keys = {item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert {"roads/clip_output.mp4", "roads/clip_output.json"} <= keys
+    assert answer.json()["job"]["frames"] == 6
+
+
+def test_nginx_stands_in_front(server):
+    answer = requests.get(f"{server.url}/elsewhere", timeout=10)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+    assert "nginx" in answer.headers["Server"]
+
+
+def test_sigterm_ends_it_cleanly_and_in_time(server):
+    """Last of the server's tests: it ends it."""
+    assert server.stop() == 0, server.log()
+
+
+def test_log_is_json_line_by_line(engine, image):
+    server = Server(engine, image, "--env=LOG_LEVEL=INFO")
+    try:
+        server.wait_until_ready()
+        requests.get(f"{server.url}/execution-parameters", timeout=10)
+        server.stop()
+        lines = server.log().splitlines()
+    finally:
+        server.remove()
+    # TensorFlow's library writes some lines before its logging is set up, and none can be talked out of it.
+    ours = [
+        line for line in lines if not re.match(r"[IWE]\d{4} |WARNING: All log messages before absl", line)
+    ]
+    assert any(json.loads(line).get("path") == "/execution-parameters" for line in ours)
+
+
+@pytest.mark.parametrize("command", [["pothole", "--help"], ["train", "--help"]])
+def test_commands_are_on_the_path(engine, image, command):
+    assert "usage: " in engine("run", *OFFLINE, image, *command)
+
+
+def test_a_local_video_is_marked_without_any_network(engine, image, tmp_path):
+    make_clip(tmp_path / "clip.mp4", frames=3, size=(320, 180))
+    mark = ["pothole", "mark", "/data/clip.mp4", "--output-dir", "/data/marked"]
+    engine("run", *OFFLINE, "--volume", f"{tmp_path}:/data", image, *mark)
+    assert (tmp_path / "marked" / "clip_output.mp4").stat().st_size > 0
+
+
+def test_both_tags_are_pushed_in_the_form_that_sagemaker_takes(image, registry):
+    commit = subprocess.run(
+        ["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    tags = requests.get(f"http://{registry}/v2/pothole/tags/list", timeout=10).json()["tags"]
+    assert "latest" in tags
+    assert {t.removesuffix("-dirty") for t in tags if t != "latest"} == {commit}
+    print(f"tags: {', '.join(sorted(tags))}")  # noqa: T201
+    for tag in tags:
+        assert _manifest(registry, tag)["mediaType"] == MANIFEST
+
+
+def test_size(engine, image, registry):
+    packed = sum(layer["size"] for layer in _manifest(registry, "latest")["layers"])
+    unpacked = int(json.loads(engine("image", "inspect", image))[0]["Size"])
+    print(f"image: {packed / 1e6:.0f} MB to pull, {unpacked / 1e6:.0f} MB unpacked")  # noqa: T201
+    assert packed < 600e6
+
+
+def test_declares_what_sagemaker_asks_for(engine, image):
+    config = json.loads(engine("image", "inspect", image))[0]["Config"]
+    assert config["Labels"]["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    assert config["Cmd"] == ["serve"]
+    assert not config.get("Entrypoint")
+
+
+def test_nothing_of_the_machine_that_built_it_is_inside(engine, image):
+    config = json.dumps(json.loads(engine("image", "inspect", image)))
+    for word in ("PIP_", "SSL_CERT", "AWS_", "SECRET", str(ROOT)):
+        assert word not in config, word
+    listing = "find / -xdev -type f; command -v pip || echo no pip"
+    inside = engine("run", "--rm", "--network", "none", image, "sh", "-c", listing)
+    for unwanted in (
+        r"/root/\.cache",
+        r"/var/lib/apt/lists/.",
+        r"pip\.conf",
+        r"^/src/",
+        r"^/mnt/",
+        r"\.crt$",
+        r"\.log$",
+    ):
+        assert not re.findall(unwanted, inside, re.MULTILINE), unwanted
+    assert "no pip" in inside
+    assert "/pothole/__pycache__/job.cpython" in inside
+
+
+def _manifest(registry: str, tag: str) -> dict:
+    url = f"http://{registry}/v2/pothole/manifests/{tag}"
+    return requests.get(url, headers={"Accept": ", ".join([MANIFEST, *OCI_TYPES])}, timeout=10).json()
