@@ -1,6 +1,6 @@
 """How areas of a picture move from one frame to the next, by dense optical flow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
@@ -11,23 +11,34 @@ from pothole.detections import Mask
 from pothole.detector import Image
 
 Box = NDArray[np.float32]
+Grey = NDArray[np.uint8]
 Flow = NDArray[np.float32]  # (height, width, 2), x before y
 
 # Pixels of the long side, about, at which flow is computed: 3 ms a frame. Half of it would take 1 ms
 # and leave the masks behind twice as fast.
 FLOW_SIDE = 640
+MIN_FLOW_SIDE = 128  # DIS flow ends the process with a segmentation fault on flat and tiny pictures
 # Flow pixels around a box that move with it: a small box alone gives too few to go by.
 SURROUNDINGS = 6
 SAMPLES = 16
+PATCH = 24  # side in pixels of what is compared for likeness
 LARGEST_GROWTH = 0.5  # per frame; more is an error of the flow
 
 
 @dataclass(frozen=True)
 class Motion:
-    """A shift and a growth along each axis: `x' = scale_x * x + shift_x`, the same for y."""
+    """A shift and a growth along each axis: `x' = scale_x * x + shift_x`, the same for y.
+
+    Attributes:
+        scale: Of x and y.
+        shift: Of x and y, in pixels of the picture.
+        likeness: How much the picture looks the same before and after, as correlation, -1..1. Low where
+            the motion was not found: after a cut, when something moves in between.
+    """
 
     scale: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
+    likeness: float = 1.0
 
     def then(self, later: Self) -> "Motion":
         """Return this motion followed by another."""
@@ -37,7 +48,12 @@ class Motion:
                 later.scale[0] * self.shift[0] + later.shift[0],
                 later.scale[1] * self.shift[1] + later.shift[1],
             ),
+            min(self.likeness, later.likeness),
         )
+
+    def enlarged(self, factor: float) -> "Motion":
+        """Return the motion in a picture that many times larger."""
+        return replace(self, shift=(self.shift[0] * factor, self.shift[1] * factor))
 
     def move_box(self, box: Box) -> Box:
         """Return `(4,)` xyxy where a box goes."""
@@ -53,6 +69,8 @@ class Motion:
         """
         left, top, right, bottom = area
         size = right - left, bottom - top
+        if not mask.size or 0 in size:
+            return np.zeros(size[::-1], bool)
         # Pixel centres are at halves.
         shift = [
             s * (o + 0.5) + t - 0.5 - a
@@ -68,7 +86,7 @@ class MotionEstimator:
 
     def __init__(self) -> None:
         self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._last: NDArray[np.uint8] | None = None
+        self._last: Grey | None = None
         self._flow: Flow | None = None
 
     def advance(self, image: Image, boxes: list[Box]) -> list[Motion]:
@@ -81,23 +99,34 @@ class MotionEstimator:
         Returns:
             The motion of each box from the frame before to this one.
         """
-        height, width = image.shape[:2]
         # A whole number: INTER_AREA is several times slower otherwise.
-        factor = max(1, round(max(height, width) / FLOW_SIDE))
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(grey, (width // factor, height // factor), interpolation=cv2.INTER_AREA)
-        last, self._last = self._last, np.asarray(small, np.uint8)
+        factor = max(1, round(max(image.shape[:2]) / FLOW_SIDE))
+        current = _shrink(image, factor)
+        last, self._last = self._last, current
         if last is None or not boxes:
             self._flow = None
             return [Motion() for _ in boxes]
         # The camera keeps its course: a start from the last flow finds the large motion of 5 frames a second.
-        flow = self._dis.calc(last, small, self._flow)  # type: ignore[arg-type]  # the stub forgets None
+        flow = self._dis.calc(last, current, self._flow)  # type: ignore[arg-type]  # the stub forgets None
         self._flow = np.asarray(flow, np.float32)
-        return [_motion(self._flow, box / factor, factor) for box in boxes]
+        motions = []
+        for box in boxes:
+            motion = _motion(self._flow, box / factor)
+            likeness = _likeness(last, current, box / factor, motion)
+            motions.append(replace(motion.enlarged(factor), likeness=likeness))
+        return motions
 
 
-def _motion(flow: Flow, box: Box, factor: int) -> Motion:
-    """Read off the flow how a box moves; both are in pixels of the flow, the result in the picture's."""
+def _shrink(image: Image, factor: int) -> Grey:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    width, height = (max(1, side // factor) for side in (image.shape[1], image.shape[0]))
+    small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
+    right, bottom = (max(0, MIN_FLOW_SIDE - side) for side in (width, height))
+    return np.asarray(cv2.copyMakeBorder(small, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _motion(flow: Flow, box: Box) -> Motion:
+    """Read off the flow how a box moves."""
     height, width = flow.shape[:2]
     low, high = box[:2] - SURROUNDINGS, box[2:] + SURROUNDINGS
     left, top = np.clip(low, 0, (width - 2, height - 2)).astype(int).tolist()
@@ -107,7 +136,7 @@ def _motion(flow: Flow, box: Box, factor: int) -> Motion:
     ]
     scale_x, shift_x = _line(area[..., 0].T, left, right)
     scale_y, shift_y = _line(area[..., 1], top, bottom)
-    return Motion((scale_x, scale_y), (shift_x * factor, shift_y * factor))
+    return Motion((scale_x, scale_y), (shift_x, shift_y))
 
 
 def _line(moved: NDArray[np.float32], low: int, high: int) -> tuple[float, float]:
@@ -122,3 +151,19 @@ def _line(moved: NDArray[np.float32], low: int, high: int) -> tuple[float, float
     growth = 2 * (np.median(moved[half:]) - np.median(moved[:half])) / (high - low)
     growth = np.clip(growth, -LARGEST_GROWTH, LARGEST_GROWTH)
     return 1 + float(growth), float(np.median(moved) - growth * (low + high) / 2)
+
+
+def _likeness(last: Grey, current: Grey, box: Box, motion: Motion) -> float:
+    around = (box[2:] - box[:2]) / 4 + 3
+    before = np.concatenate([box[:2] - around, box[2:] + around])
+    patches = [_patch(last, before), _patch(current, motion.move_box(before))]
+    return float(cv2.matchTemplate(patches[0], patches[1], cv2.TM_CCOEFF_NORMED)[0, 0])
+
+
+def _patch(grey: Grey, box: Box) -> Grey:
+    left, top, right, bottom = box.tolist()
+    matrix = np.array([[(right - left) / PATCH, 0, left], [0, (bottom - top) / PATCH, top]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(
+        cv2.warpAffine(grey, matrix, (PATCH, PATCH), flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8
+    )

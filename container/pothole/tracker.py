@@ -26,6 +26,7 @@ KEPT_S = Fraction(1)  # that it is remembered
 BUFFER = 0.3
 BUFFER_PIXELS = 0.005
 MIN_IOU = 0.1
+MIN_LIKENESS = 0.4  # below it a pothole is shown only where it is detected: nothing floats on after a cut
 MIN_VISIBLE = 0.2  # part of a box within the picture
 SAME_POTHOLE = 0.6  # part of a detection inside a track's box
 
@@ -184,7 +185,9 @@ class Tracker:
 
     def _shown(self, frame: Frame) -> Detections:
         size = frame.image.shape[0], frame.image.shape[1]
-        shown = [p for p in self._potholes if self._is_shown(p.track, frame)]
+        shown = [
+            p for p in self._potholes if p.motion.likeness >= MIN_LIKENESS and self._is_shown(p.track, frame)
+        ]
         boxes = np.array([p.box for p in shown], np.float32).reshape(-1, 4)
         boxes = np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
         areas = pixel_boxes(boxes, size).tolist()
@@ -197,9 +200,7 @@ class Tracker:
         )
 
     def _is_shown(self, track: Track, frame: Frame) -> bool:
-        if not track.id:
-            return track.last_time == self._updated
-        return frame.time - track.last_time <= DRAWN_S or track.last_time == self._updated
+        return track.last_time == self._updated or (track.id > 0 and frame.time - track.last_time <= DRAWN_S)
 
 
 def _match(potholes: list[_Pothole], detections: Detections) -> list[int | None]:
