@@ -39,34 +39,58 @@ def wait_for(url: str, process: subprocess.Popen[bytes], status: int = 200, time
 class Server:
     """A running `serve`.
 
+    Args:
+        folder: An empty one for its files.
+        application: The WSGI application, as `module:name`.
+        nginx: Whether it finds nginx.
+        environment: More settings.
+
     Attributes:
         process: `serve` itself.
-        url: Where it listens.
+        port: Where it listens.
+        url: The same.
         temp_dir: Where it writes.
         log: What it and its children say.
     """
 
-    def __init__(self, folder: Path, application: str = "magenta_wsgi:app", **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        application: str = "magenta_wsgi:app",
+        nginx: bool = True,
+        **environment: str,
+    ) -> None:
         self.temp_dir = folder / "temporary"
         self.temp_dir.mkdir()
         self.log = folder / "log"
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         environment = {
-            "SAGEMAKER_BIND_TO_PORT": str(port),
+            "SAGEMAKER_BIND_TO_PORT": str(self.port),
             "TMPDIR": str(self.temp_dir),
             "PYTHONPATH": str(ROOT / "tests"),
         } | environment
-        code = f"import sys; from pothole.serving.launch import serve; sys.exit(serve({application!r}))"
+        hide_nginx = "" if nginx else "import shutil; shutil.which = lambda *_, **__: None; "
+        serve = f"from pothole.serving.launch import serve; raise SystemExit(serve({application!r}))"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code], env=os.environ | environment, stdout=log, stderr=log
+                [sys.executable, "-c", hide_nginx + serve],
+                env=os.environ | environment,
+                stdout=log,
+                stderr=log,
             )
 
     def wait_until_ready(self) -> None:
         wait_for(f"{self.url}/ping", self.process)
 
     def stop(self) -> int:
-        """Ask it to end, as a container is asked."""
+        """Ask it to end, as a container is asked, and wait."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
+
+    def children(self, of: int | None = None) -> dict[str, int]:
+        """Return the process ids of nginx and gunicorn, or of a child's children."""
+        parent = of or self.process.pid
+        pids = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in pids}
+        return {"gunicorn" if "gunicorn" in text else "nginx": int(pid) for pid, text in commands.items()}

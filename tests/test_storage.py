@@ -1,5 +1,6 @@
 """S3 against a real emulator, and local folders."""
 
+import tracemalloc
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,19 @@ def test_an_object_comes_down_and_goes_up_whole_with_its_content_type(
     there = s3.get_object(Bucket=bucket, Key="a b+ü/clip_output.mp4")
     assert there["Body"].read() == data
     assert there["ContentType"] == "video/mp4"
+
+
+def test_fault_the_whole_object_was_read_into_memory(s3: "S3Client", bucket: str, tmp_path: Path) -> None:
+    s3.put_object(Bucket=bucket, Key="long.mp4", Body=bytes(96 * MIB))
+    store = open_s3(bucket)
+    tracemalloc.start()
+    try:
+        path = store.fetch("long.mp4", tmp_path, max_bytes=96 * MIB)
+        store.publish(path, "long_output.mp4", "video/mp4")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 48 * MIB
 
 
 @pytest.mark.parametrize("name", ["ü" * 300 + ".mp4", "..", ".", ".mp4", "a\nb\t*?.mp4", "source", "x" * 900])

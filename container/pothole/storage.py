@@ -21,6 +21,7 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
 )
+from s3transfer.manager import TransferManager
 
 from pothole.errors import (
     AccessDenied,
@@ -96,9 +97,9 @@ class S3Storage:
 
     def publish(self, path: Path, key: str, content_type: str) -> str:
         """See `Storage.publish`."""
-        # Not upload_file: it hides the ClientError, and with it the reason, in a text.
-        with self._errors(key, permission="s3:PutObject"), path.open("rb") as file:
-            self._client.upload_fileobj(file, self._bucket, key, ExtraArgs={"ContentType": content_type})
+        # The client's upload_file hides the reason of a failure in a text, its upload_fileobj takes 80 MB of memory.
+        with self._errors(key, permission="s3:PutObject"), TransferManager(self._client) as transfers:
+            transfers.upload(str(path), self._bucket, key, {"ContentType": content_type}).result()
         return self.address(key)
 
     def address(self, key: str) -> str:

@@ -127,7 +127,8 @@ def _start_nginx(settings: Settings, folder: Path, nginx: str) -> subprocess.Pop
         max_body_bytes=max(settings.max_video_bytes, settings.max_image_bytes),
     )
     Path(folder, "nginx.conf").write_text(configuration)
-    return _start([nginx, "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"], folder, os.environ)
+    # Told a whole path, its workers could not get to it through folders that are root's alone.
+    return _start([nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"], folder, os.environ)
 
 
 def _start(command: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -1,0 +1,21 @@
+"""The application as in production, but for a detector that sees magenta and takes its time."""
+
+import time
+from collections.abc import Sequence
+
+from fakes import MagentaDetector
+from pothole.detections import Detections
+from pothole.detector import Image
+from pothole.serving.app import create_app
+from pothole.settings import Settings
+
+
+class SlowDetector(MagentaDetector):
+    """Takes 3 s for each picture."""
+
+    def predict(self, images: Sequence[Image], min_confidence: float | None = None) -> list[Detections]:
+        time.sleep(3 * len(images))
+        return super().predict(images, min_confidence)
+
+
+app = create_app(Settings.from_env(), lambda model_dir: SlowDetector())

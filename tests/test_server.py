@@ -1,0 +1,365 @@
+"""`serve` as it runs in the container: nginx, gunicorn and the application over a real socket."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image as Pillow
+
+from clips import make_clip
+from fakes import MAGENTA
+from pothole.detector import Image
+from pothole.settings import Settings
+from servers import NGINX, ROOT, Server, wait_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+SIZE = (320, 192)
+Start = Callable[..., Server]
+
+
+def road(number: int = 0) -> Image:
+    image = np.full((SIZE[1], SIZE[0], 3), 120, np.uint8)
+    top = 40 + number % 40
+    image[top : top + 32, 120:184] = MAGENTA
+    return image
+
+
+def picture() -> bytes:
+    file = BytesIO()
+    Pillow.fromarray(road()).save(file, "PNG")
+    return file.getvalue()
+
+
+def job(server: Server, bucket: str, key: str, **fields: Any) -> requests.Response:
+    body = {"input": {"s3_bucket": bucket, "s3_source_filename": key, "is_live": True, **fields}}
+    return requests.post(f"{server.url}/invocations", json=body, timeout=120)
+
+
+def send_picture(server: Server, **options: Any) -> requests.Response:
+    headers = {"Content-Type": "image/png"} | options.pop("headers", {})
+    return requests.post(f"{server.url}/invocations", data=picture(), headers=headers, timeout=60, **options)
+
+
+@pytest.fixture
+def start(tmp_path: Path, aws: str) -> Iterator[Start]:
+    """Starts servers of the test's own, and stops them after it."""
+    servers: list[Server] = []
+
+    def start(ready: bool = True, **options: Any) -> Server:
+        folder = tmp_path / f"server{len(servers)}"
+        folder.mkdir()
+        servers.append(Server(folder, **options))
+        if ready:
+            servers[-1].wait_until_ready()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return make_clip(tmp_path_factory.mktemp("clip") / "c.mp4", 40, size=SIZE, picture=road).read_bytes()
+
+
+def test_a_job_runs_through_nginx_and_gunicorn(
+    server: Server, s3: "S3Client", bucket: str, clip: bytes
+) -> None:
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    response = job(server, bucket, "clip.mp4")
+    assert response.status_code == HTTPStatus.OK
+    assert response.json()["output"] == [f"s3://{bucket}/clip_output.mp4", f"s3://{bucket}/clip_output.json"]
+    assert response.json()["job"]["frames"] == 40
+    assert not list(server.temp_dir.glob("serve-*/job-*"))
+
+
+def test_ping_answers_within_half_a_second_200_times_of_200_while_videos_are_worked_on(
+    server: Server, s3: "S3Client", bucket: str, clip: bytes
+) -> None:
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    enough = threading.Event()
+    jobs: list[int] = []
+
+    def work(number: int) -> None:
+        while not enough.is_set():
+            jobs.append(job(server, bucket, "clip.mp4", output_prefix=str(number)).status_code)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for worker in workers:
+        worker.start()
+    answers = []
+    try:
+        for _ in range(200):
+            began = time.monotonic()
+            status = requests.get(f"{server.url}/ping", timeout=5).status_code
+            answers.append((status, time.monotonic() - began))
+            time.sleep(0.01)
+    finally:
+        enough.set()
+        for worker in workers:
+            worker.join()
+    assert [status for status, _ in answers] == [200] * 200
+    assert max(seconds for _, seconds in answers) < 0.5
+    assert set(jobs) == {200}
+    assert len(jobs) >= 3
+
+
+def test_a_picture_and_a_video_go_through_as_bodies(server: Server, clip: bytes) -> None:
+    assert len(send_picture(server).json()["output"]) == 1
+    response = requests.post(
+        f"{server.url}/invocations", data=clip, headers={"Content-Type": "video/mp4"}, timeout=60
+    )
+    assert response.status_code == HTTPStatus.OK
+    assert response.content[4:8] == b"ftyp"
+    assert not list(server.temp_dir.glob("serve-*/body-*"))
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics2", "/invocations/x", "/gunicorn.sock", "/../nginx.conf"])
+def test_other_paths_are_a_404_as_json(server: Server, path: str) -> None:
+    response = requests.get(server.url + path, timeout=5)
+    assert response.status_code == HTTPStatus.NOT_FOUND
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.json()["error"]["code"] == "not_found"
+    assert response.headers["Server"] == "nginx", "the version is told"
+
+
+def test_the_server_listens_on_the_loopback_address_alone(server: Server) -> None:
+    table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    port = f"{server.port:04X}"
+    listening = [row[1] for row in table if row[1].endswith(f":{port}") and row[3] == "0A"]
+    assert listening == [f"0100007F:{port}"]
+
+
+def test_every_line_that_the_application_logs_is_json_with_the_id_of_its_request(server: Server) -> None:
+    response = send_picture(server, headers={"X-Request-Id": "seen-42"})
+    assert response.headers["X-Request-Id"] == "seen-42"
+    bad = requests.post(f"{server.url}/invocations", json={}, headers={"X-Request-Id": "bad-43"}, timeout=5)
+    assert bad.status_code == HTTPStatus.BAD_REQUEST
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    [answered] = [line for line in lines if line["request_id"] == "seen-42"]
+    assert answered["status"] == 200
+    assert answered["path"] == "/invocations"
+    assert {line["level"] for line in lines if line["request_id"] == "bad-43"} == {"WARNING", "INFO"}
+
+
+def test_limits_that_nginx_keeps_are_told_as_json(start: Start) -> None:
+    server = start(MAX_VIDEO_BYTES="3000000", MAX_IMAGE_BYTES="1000000")
+    for length, limit in ((2_500_000, "1000000"), (4_000_000, "3000000")):
+        for _ in range(10):  # a refusal that is sent while the body still comes is easily lost
+            response = requests.post(
+                f"{server.url}/invocations",
+                data=bytes(length),
+                headers={"Content-Type": "image/png"},
+                timeout=30,
+            )
+            assert response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            assert limit in response.json()["error"]["message"]
+            assert response.headers["X-Request-Id"]
+
+
+def test_fault_nginx_cut_every_request_at_60_s(start: Start) -> None:
+    assert Settings().request_timeout_s == 3600
+    server = start(application="slow_wsgi:app", MODEL_SERVER_TIMEOUT="1")
+    response = send_picture(server)
+    assert response.status_code == HTTPStatus.GATEWAY_TIMEOUT
+    assert "took longer than 1 s" in response.json()["error"]["message"]
+    assert send_picture(start(application="slow_wsgi:app")).status_code == HTTPStatus.OK
+
+
+def test_sigterm_lets_a_request_end_and_takes_no_more(start: Start) -> None:
+    server = start(application="slow_wsgi:app")
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(send_picture(server)))
+    thread.start()
+    time.sleep(1)
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(1)
+    late = requests.get(f"{server.url}/ping", timeout=5)
+    assert late.status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert late.json()["error"]["code"] == "not_ready"
+    thread.join()
+    assert answers[0].status_code == HTTPStatus.OK
+    assert server.process.wait(10) == 0
+    assert not list(server.temp_dir.iterdir())
+
+
+def test_a_job_that_does_not_end_in_time_is_killed_and_leaves_nothing(
+    start: Start, s3: "S3Client", bucket: str, clip: bytes
+) -> None:
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    server = start(application="slow_wsgi:app", MODEL_SERVER_STOP_TIMEOUT="6")
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(job(server, bucket, "clip.mp4")))
+    thread.start()
+    while not list(server.temp_dir.glob("serve-*/job-*")):
+        time.sleep(0.05)
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(6) == 0
+    thread.join()
+    assert answers[0].status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert not list(server.temp_dir.iterdir())
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["clip.mp4"]
+
+
+@pytest.mark.parametrize("part", ["gunicorn", "nginx"])
+def test_a_part_that_crashes_ends_the_other_and_the_result_is_not_zero(start: Start, part: str) -> None:
+    server = start()
+    parts = server.children()
+    os.kill(parts[part], signal.SIGKILL)
+    assert server.process.wait(10) != 0
+    for pid in parts.values():
+        assert not Path(f"/proc/{pid}").exists()
+    assert not list(server.temp_dir.iterdir())
+    assert f"{part} ended by itself" in server.log.read_text()
+
+
+def test_a_worker_that_dies_with_a_request_is_told_and_replaced(start: Start) -> None:
+    server = start(application="slow_wsgi:app")
+    [worker] = server.children(of=server.children()["gunicorn"]).values()
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(send_picture(server)))
+    thread.start()
+    time.sleep(1)
+    os.kill(worker, signal.SIGKILL)  # as the kernel does when memory runs out
+    thread.join()
+    assert answers[0].status_code == HTTPStatus.SERVICE_UNAVAILABLE
+    assert "failed in the middle" in answers[0].json()["error"]["message"]
+    server.wait_until_ready()
+
+
+def test_a_port_that_is_taken_ends_serve(start: Start, server: Server) -> None:
+    second = start(ready=False, SAGEMAKER_BIND_TO_PORT=str(server.port))
+    assert second.process.wait(20) != 0
+    assert "Address already in use" in second.log.read_text()
+
+
+def test_a_setting_that_is_wrong_is_named(tmp_path: Path) -> None:
+    serve = ROOT / ".venv" / "bin" / "serve"
+    ended = subprocess.run(
+        [serve],
+        env=os.environ | {"MODEL_SERVER_THREADS": "many"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert ended.stderr == "serve: MODEL_SERVER_THREADS is 'many', expected a positive whole number.\n"
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_loaded_ends_serve(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    server = start(ready=False, application="pothole.serving.wsgi:app", SM_MODEL_DIR=str(tmp_path))
+    assert server.process.wait(120) != 0
+    assert "The model cannot be loaded" in server.log.read_text()
+
+
+def test_without_nginx_gunicorn_serves_alone(start: Start) -> None:
+    server = start(nginx=False)
+    assert list(server.children()) == ["gunicorn"]
+    assert len(send_picture(server).json()["output"]) == 1
+    assert "nginx is not installed" in server.log.read_text()
+    assert server.stop() == 0
+
+
+# The local test kit
+
+
+def script(name: str, server: Server, *arguments: str | Path, **environment: str) -> tuple[int, str]:
+    ended = subprocess.run(
+        [ROOT / "local_test" / name, *arguments],
+        env=os.environ | {"PORT": str(server.port)} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ended.returncode, ended.stdout
+
+
+def test_ping_sh_asks_the_server(server: Server) -> None:
+    code, said = script("ping.sh", server)
+    assert code == 0
+    assert said.startswith("HTTP 200\n")
+
+
+def test_ping_sh_fails_when_nobody_answers(server: Server) -> None:
+    assert script("ping.sh", server, PORT="9")[0] != 0
+
+
+def test_predict_sh_sends_the_payload_that_it_is_given(
+    server: Server, s3: "S3Client", bucket: str, clip: bytes, tmp_path: Path
+) -> None:
+    s3.put_object(Bucket=bucket, Key="mine.mp4", Body=clip)
+    payload = tmp_path / "my payload.json"
+    payload.write_text(json.dumps({"input": {"s3_bucket": bucket, "s3_source_filename": "mine.mp4"}}))
+    code, said = script("predict.sh", server, payload)
+    assert code == 0
+    assert f"s3://{bucket}/mine_output.mp4" in said
+
+
+def test_predict_sh_sends_input_json_by_default_and_fails_with_the_server(server: Server) -> None:
+    code, said = script("predict.sh", server)
+    assert code != 0
+    assert said.startswith("HTTP 404\n")
+    assert "s3://my-bucket/road/clip.mp4" in said
+
+
+def test_predict_sh_sends_pictures_and_videos_as_what_they_are(
+    server: Server, clip: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "a [1].PNG").write_bytes(picture())
+    code, said = script("predict.sh", server, tmp_path / "a [1].PNG")
+    assert code == 0
+    assert '"label":"pothole"' in said
+
+    (tmp_path / "clip of tests.mp4").write_bytes(clip)
+    code, said = script("predict.sh", server, tmp_path / "clip of tests.mp4")
+    assert code == 0
+    marked = Path(said.splitlines()[-1])
+    assert marked.name == "clip of tests_output.mp4"
+    assert marked.read_bytes()[4:8] == b"ftyp"
+    marked.unlink()
+
+
+def test_fault_the_scripts_opened_one_port_and_posted_to_another(aws: str, server: Server) -> None:
+    texts = [(ROOT / "local_test" / f"{name}.sh").read_text() for name in ("serve_local", "ping", "predict")]
+    assert [re.findall(r"\$\{PORT:-(\d+)\}", text) for text in texts] == [["8080"]] * 3
+
+
+@pytest.mark.slow
+def test_serve_local_sh_opens_the_port_that_ping_sh_asks(start: Start, server: Server) -> None:
+    port = str(server.port + 1)
+    with subprocess.Popen(
+        [ROOT / "local_test" / "serve_local.sh"],
+        env=os.environ | {"PORT": port},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/nothing", process, status=404)
+            assert script("ping.sh", server, PORT=port)[1].startswith("HTTP ")
+        finally:
+            process.terminate()
+            process.wait(30)
+    assert not list((ROOT / "local_test" / "test_dir" / "tmp").iterdir())
