@@ -49,6 +49,11 @@ lint: setup ## Check format, style and shell scripts
 types: setup ## Check the types of the package
 	cd container && ../$(BIN)/mypy --config-file ../pyproject.toml
 
+.PHONY: demo
+demo: setup ## Run the main job for real on this machine, on a rendered road or VIDEO=path
+	local_test/install_system_packages.sh nginx
+	$(BIN)/python local_test/demo.py $${VIDEO:+"$$VIDEO"}
+
 .PHONY: test check
 test: setup system ## Set up and run the tests
 	$(BIN)/pytest

@@ -1,0 +1,272 @@
+"""The main job for real, on this machine: a video is uploaded, and its marked copy appears beside it.
+
+python local_test/demo.py [VIDEO]      without one, a road is rendered
+
+An emulator plays S3 and Lambda, a small front plays SageMaker's runtime; the function, the server (nginx,
+gunicorn) and the model are the real ones. `make demo` installs what that takes.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TextIO
+
+import boto3
+from botocore.exceptions import ClientError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+import local_aws
+from local_aws import Failed, Process
+from pothole.contact_sheet import write_contact_sheet
+from pothole.errors import PotholeError
+from pothole.video import Video
+from roads.output import write_video
+from roads.world import Road
+from sagemaker_front import SageMakerFront
+
+sys.path.insert(0, str(local_aws.FUNCTION.parent))
+from lambda_handler import VIDEO_SUFFIXES  # its folder is no package: the file is pasted into AWS
+
+OUTPUT = local_aws.ROOT / "demo_output"
+READY_S = 300
+# The event passes through the emulator and a process that it starts for the function.
+TRIGGERED_S = 60
+LOG_TAIL = 25
+SEED = 7
+console = Console()
+
+
+def main() -> int:
+    """Run the demo; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("video", type=Path, nargs="?", help="a road video (default: a rendered road)")
+    given: Path | None = parser.parse_args().video
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        if given is not None:
+            check(given)
+        OUTPUT.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+            run(given or render(), Path(folder))
+    except (Failed, PotholeError) as exc:
+        console.print(f"[red]{exc}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
+    return 0
+
+
+def check(video: Path) -> None:
+    """Say early what cannot work.
+
+    Raises:
+        Failed: There is no such file, or the function would skip it.
+        InvalidMedia: It is no video.
+    """
+    if not video.is_file() or not os.access(video, os.R_OK):
+        raise Failed(f"{video} is not a file that can be read. Say make demo VIDEO=path/to/a/video.")
+    if not video.name.lower().endswith(VIDEO_SUFFIXES):
+        raise Failed(f"{video} does not end like a video. Known are {', '.join(VIDEO_SUFFIXES)}.")
+    if video.stem.endswith("_output"):
+        raise Failed(f"{video} is named like an output. Rename it so that it does not end in _output.")
+    with Video.open(video):
+        pass
+
+
+def render() -> Path:
+    """Render ten seconds of a road with potholes."""
+    path = OUTPUT / "road.mp4"
+    with console.status("Rendering a road ..."):
+        road = Road(seed=SEED, length=100, potholes=12)
+        truth = write_video(path, road, 300, Fraction(30), 10.0, count_area=400, sound=True)
+    say(f"rendered {path.name}: 300 frames, {truth['potholes']} potholes to find")
+    return path
+
+
+def run(video: Path, folder: Path) -> None:
+    """Start all parts, upload the video, wait for the outputs, and take all down again."""
+    bucket = f"roads-{secrets.token_hex(4)}"
+    port = local_aws.free_port()
+    local_aws.use_emulator(port)
+    processes: list[Process] = []
+    with ExitStack() as stack:
+        # Registered first, so called last and for failures only: while the logs are still there.
+        stack.push(lambda kind, *_: show_logs(processes) if kind and issubclass(kind, Exception) else None)
+        with console.status("Starting the AWS emulator ..."):
+            aws = stack.enter_context(local_aws.emulator(port, folder))
+            processes.append(aws)
+            aws.wait_for(f"http://127.0.0.1:{port}/_ministack/health", READY_S)
+        say(f"AWS emulator at http://127.0.0.1:{port}")
+        with console.status("Starting the server and loading the model ..."):
+            started = time.monotonic()
+            server, url = start_server(folder)
+            stack.enter_context(server)
+            processes.append(server)
+            server.wait_for(f"{url}/ping", READY_S)
+        front_end = "nginx and gunicorn" if nginx() else "gunicorn alone, nginx is not installed"
+        say(f"server at {url} ready in {time.monotonic() - started:.0f} s ({front_end})")
+        front = stack.enter_context(SageMakerFront(url))
+        local_aws.deploy(bucket, front.url, video.suffix, is_live=True)
+        say(f"bucket {bucket} starts the Lambda function for each new {video.suffix}")
+        job = Job(bucket, video, front, processes)
+        job.upload()
+        job.wait()
+        job.fetch()
+
+
+def start_server(folder: Path) -> tuple[Process, str]:
+    """Return the real `serve`, not yet started, and its address."""
+    port = local_aws.free_port()
+    settings = {"SAGEMAKER_BIND_TO_PORT": str(port), "TMPDIR": str(folder), "LOG_LEVEL": "INFO"}
+    serve = [str(Path(sys.executable).with_name("serve"))]
+    process = Process("the server", serve, settings, folder / "server.log", stop_s=30)
+    return process, f"http://127.0.0.1:{port}"
+
+
+class Job:
+    """One video on its way."""
+
+    def __init__(self, bucket: str, video: Path, front: SageMakerFront, processes: list[Process]) -> None:
+        self._s3 = boto3.client("s3")
+        self._bucket, self._video, self._front, self._processes = bucket, video, front, processes
+        self._key = f"roads/{video.name}"
+        self._stem = f"roads/{video.stem}_output"
+
+    def upload(self) -> None:
+        """Upload the video, which sets off all the rest."""
+        self._started = time.monotonic()
+        self._s3.upload_file(str(self._video), self._bucket, self._key)
+        say(f"uploaded s3://{self._bucket}/{self._key}")
+
+    def wait(self) -> None:
+        """Show progress until the marked video is there.
+
+        Raises:
+            Failed: A process ended, nothing was invoked, or the server refused the video.
+        """
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("frames"),
+            TimeElapsedColumn(),
+        )
+        with (
+            Progress(*columns, console=console, transient=True) as progress,
+            self._processes[1].log.open() as log,
+        ):
+            task = progress.add_task("waiting for the Lambda function", total=None)
+            invoked = False
+            while not self._exists(f"{self._stem}.mp4"):
+                for process in self._processes:
+                    process.check()
+                if self._front.invocations and not invoked:
+                    invoked = True
+                    progress.update(task, description="the endpoint was invoked")
+                if not invoked and time.monotonic() - self._started > TRIGGERED_S:
+                    raise Failed(f"The upload invoked nothing in {TRIGGERED_S} s.")
+                for line in read_lines(log):
+                    if line.get("message") == "marking":
+                        found = f"marking, {line['potholes']} potholes so far"
+                        done, total = line["frames"], line["total"]
+                        progress.update(task, description=found, completed=done, total=total)
+                        if not console.is_terminal:  # where no bar moves
+                            console.print(f"  {done} of {total or '?'} frames, {found}")
+                    if line.get("path") == "/invocations" and line.get("status", 200) >= 400:
+                        raise Failed(f"The server answered {line['status']}; its log tells why.")
+                time.sleep(0.25)
+        self._seconds = time.monotonic() - self._started
+        say(f"s3://{self._bucket}/{self._stem}.mp4 appeared")
+
+    def fetch(self) -> None:
+        """Bring the outputs here, and show what was found."""
+        listed = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=f"{self._stem}.")["Contents"]
+        files = {}
+        for key in (item["Key"] for item in listed):
+            path = OUTPUT / Path(key).name
+            self._s3.download_file(self._bucket, key, str(path))
+            files[path.suffix] = path
+        sheet = OUTPUT / f"{self._video.stem}_output.jpg"
+        write_contact_sheet(sheet, files[".mp4"], files[".json"])
+        report = json.loads(files[".json"].read_text())
+        table = Table("file", "frames", "with potholes", "potholes", "seconds")
+        summary = report["summary"]
+        counts = (summary["frames"], summary["frames_with_potholes"], summary["potholes"])
+        table.add_row(self._video.name, *(str(n) for n in counts), f"{self._seconds:.1f}")
+        console.print(table)
+        if report["video"]["warning"]:
+            console.print(f"[yellow]{report['video']['warning']}", highlight=False)
+        for title, path in (
+            ("marked video", files[".mp4"]),
+            ("data", files[".json"]),
+            ("contact sheet", sheet),
+        ):
+            console.print(f"{title:14}{path}", highlight=False, soft_wrap=True)
+
+    def _exists(self, key: str) -> bool:
+        try:
+            self._s3.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] != "404":
+                raise
+            return False
+        return True
+
+
+def read_lines(log: TextIO) -> list[dict[str, Any]]:
+    """Return the JSON lines written since the last call; others, such as a library's, are passed over."""
+    lines: list[dict[str, Any]] = []
+    while True:
+        start, text = log.tell(), log.readline()
+        if not text.endswith("\n"):  # still being written
+            log.seek(start)
+            return lines
+        with suppress(ValueError):
+            line = json.loads(text)
+            if isinstance(line, dict):
+                lines.append(line)
+
+
+def nginx() -> str | None:
+    """Return nginx's path, as `serve` looks for it."""
+    return shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+
+
+def show_logs(processes: list[Process]) -> None:
+    """Print the end of each log."""
+    for process in processes:
+        console.rule(f"end of the log of {process.name}")
+        for line in process.log.read_text(errors="replace").splitlines()[-LOG_TAIL:]:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print a step that is done."""
+    console.print(f"[green]✓[/] {text}", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
