@@ -97,7 +97,7 @@ class S3Storage:
 
     def publish(self, path: Path, key: str, content_type: str) -> str:
         """See `Storage.publish`."""
-        # The client's upload_file hides the reason of a failure in a text, its upload_fileobj takes 80 MB of memory.
+        # The client's upload_file hides why it failed; its upload_fileobj takes 80 MB of memory.
         with self._errors(key, permission="s3:PutObject"), TransferManager(self._client) as transfers:
             transfers.upload(str(path), self._bucket, key, {"ContentType": content_type}).result()
         return self.address(key)
