@@ -31,6 +31,7 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.status import Status
 from rich.table import Table
 
 import local_aws
@@ -50,7 +51,7 @@ READY_S = 300
 # The event passes through the emulator and a process that it starts for the function.
 TRIGGERED_S = 60
 LOG_TAIL = 25
-SEED = 7
+SEED = 4
 console = Console()
 
 
@@ -98,7 +99,7 @@ def check(video: Path) -> None:
 def render() -> Path:
     """Render ten seconds of a road with potholes."""
     path = OUTPUT / "road.mp4"
-    with console.status("Rendering a road ..."):
+    with doing("Rendering a road ..."):
         road = Road(seed=SEED, length=100, potholes=12)
         truth = write_video(path, road, 300, Fraction(30), 10.0, count_area=400, sound=True)
     say(f"rendered {path.name}: 300 frames, {truth['potholes']} potholes to find")
@@ -114,12 +115,12 @@ def run(video: Path, folder: Path) -> None:
     with ExitStack() as stack:
         # Registered first, so called last and for failures only: while the logs are still there.
         stack.push(lambda kind, *_: show_logs(processes) if kind and issubclass(kind, Exception) else None)
-        with console.status("Starting the AWS emulator ..."):
+        with doing("Starting the AWS emulator ..."):
             aws = stack.enter_context(local_aws.emulator(port, folder))
             processes.append(aws)
             aws.wait_for(f"http://127.0.0.1:{port}/_ministack/health", READY_S)
         say(f"AWS emulator at http://127.0.0.1:{port}")
-        with console.status("Starting the server and loading the model ..."):
+        with doing("Starting the server and loading the model ..."):
             started = time.monotonic()
             server, url = start_server(folder)
             stack.enter_context(server)
@@ -261,6 +262,13 @@ def show_logs(processes: list[Process]) -> None:
         console.rule(f"end of the log of {process.name}")
         for line in process.log.read_text(errors="replace").splitlines()[-LOG_TAIL:]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def doing(text: str) -> Status:
+    """Show a step that takes a while; a context manager."""
+    if not console.is_terminal:  # where no spinner turns
+        console.print(text)
+    return console.status(text)
 
 
 def say(text: str) -> None:

@@ -79,7 +79,7 @@ def take(
     _lay_ground(frame, road, camera, smear)
     hidden = np.zeros(camera.size, np.bool_)
     for thing in sorted(road.standing, key=lambda t: -(t.z + t.speed * time)):
-        if 3.0 < thing.z + thing.speed * time - camera.z < 110:
+        if 5.0 < thing.z + thing.speed * time - camera.z < 110:
             stand(frame, hidden, camera, thing, time, road.light)
     return sensor.expose(frame), _truth(road, camera, hidden, min_area)
 

@@ -235,7 +235,9 @@ def _cast(frame: Picture, camera: Camera, thing: Standing, distance: float, ligh
     canvas = np.zeros(frame.shape[:2], np.uint8)
     cv2.fillPoly(canvas, [np.round(camera.project(corners)).astype(np.int32)], 255)
     x, y, w, h = cv2.boundingRect(canvas)
-    pad = 6
+    blur = 1 + 0.06 * h
+    pad = int(3 * blur)
     place = (slice(max(0, y - pad), y + h + pad), slice(max(0, x - pad), x + w + pad))
-    soft = cv2.GaussianBlur(canvas[place], (0, 0), 2.5).astype(np.float32)[..., None] / 255
-    frame[place] = frame[place] * (1 - 0.68 * soft)
+    soft = cv2.GaussianBlur(canvas[place], (0, 0), blur).astype(np.float32)[..., None] / 255
+    # Below a car it is dark whatever the sky; the sun only makes it darker.
+    frame[place] = frame[place] * (1 - (0.7 - 0.3 * light.ambient) * soft)

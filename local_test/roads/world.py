@@ -48,7 +48,7 @@ class Road:
     """A straight road with potholes at known places.
 
     Args:
-        seed: The same seed gives the same road; the number of potholes changes nothing else.
+        seed: The same seed and size give the same road; the number of potholes changes nothing else.
         size: Picture `(height, width)` that its camera takes.
         length: Metres that the camera will drive.
         potholes: Number of potholes within the length.
