@@ -39,10 +39,12 @@ fi
 
 echo "Installing ${missing[*]} with apt-get ..." >&2
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
-if "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}" > /dev/null; then
-    for package in "${missing[@]}"; do
+"${apt[@]}" update || true # one source that fails is no reason to do without the others
+for package in "${missing[@]}"; do
+    # One by one: a name that this distribution does not know must not cost the others.
+    if "${apt[@]}" install -y --no-install-recommends "$package" > /dev/null; then
         "${as_root[@]}" update-rc.d "$package" disable 2> /dev/null || true # most have no service
-    done
-else
-    echo "apt-get could not install ${missing[*]}; install by hand. Going on without." >&2
-fi
+    else
+        echo "apt-get could not install $package: install it by hand. Going on without." >&2
+    fi
+done
