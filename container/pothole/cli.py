@@ -17,7 +17,7 @@ from rich.table import Table
 
 from pothole import __version__
 from pothole import job as jobs
-from pothole.detector import load_detector
+from pothole.detector import KerasDetector, load_detector
 from pothole.draw import draw
 from pothole.errors import PotholeError, RequestError
 from pothole.picture import encode_picture, read_picture
@@ -47,6 +47,22 @@ def progress_bar(title: str) -> Iterator[Any]:
         yield update
 
 
+def load_model(folder: Path | None) -> KerasDetector:
+    """Load a model folder, the shipped one by default, without TensorFlow's chatter.
+
+    Its libraries write to the terminal before they read `TF_CPP_MIN_LOG_LEVEL` (tensorflow#100442); errors of
+    ours are exceptions and come through.
+    """
+    terminal = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        return load_detector(folder or Settings.from_env().model_dir)
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
 def mark(args: argparse.Namespace) -> None:
     """Mark a local video, as the server marks one in S3."""
     settings = Settings.from_env()
@@ -59,7 +75,7 @@ def mark(args: argparse.Namespace) -> None:
         min_confidence=args.min_confidence,
         output_bucket=str(args.output_dir.absolute()) if args.output_dir else None,
     )
-    detector = load_detector(args.model or settings.model_dir)
+    detector = load_model(args.model)
     with progress_bar(video.name) as update:
         result = jobs.run_job(
             job,
@@ -87,7 +103,7 @@ def mark(args: argparse.Namespace) -> None:
 def detect(args: argparse.Namespace) -> None:
     """Find the potholes of pictures."""
     settings = Settings.from_env()
-    detector = load_detector(args.model or settings.model_dir)
+    detector = load_model(args.model)
     records = []
     for path in args.picture:
         try:
@@ -109,9 +125,9 @@ def detect(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Measure a model on a COCO data set."""
+    detector = load_model(args.model)
     from pothole.training import evaluate as measuring  # noqa: PLC0415  # needs Keras, which takes seconds
 
-    detector = load_detector(args.model or Settings.from_env().model_dir)
     with progress_bar(str(args.folder)) as update:
         figures = measuring.evaluate(detector, args.folder, update)
     table = Table("source", "pictures", "potholes", "mask AP", "AP50", "box AP", "AP50", "false per negative")
@@ -125,7 +141,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def write_json(path: Path | None, value: Any, quiet: bool = False) -> None:
     """Write JSON to a file, or without one to stdout unless `quiet`."""
-    text = json.dumps(value, indent=2)
+    text = json.dumps(value)
     if path:
         path.write_text(text + "\n")
     elif not quiet:

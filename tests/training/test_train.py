@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ from datasets import write_dataset
 from pothole.detections import Detections
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.mask_rcnn import MaskRCNN
-from pothole.training.evaluate import evaluate
+from pothole.training.evaluate import evaluate, operating_point
 from pothole.training.train import main, parser, train
 
 SMALL = MaskRCNNConfig(
@@ -97,6 +98,15 @@ def test_a_detector_that_is_off_passes_at_half_overlap_only(tmp_path):
 def test_false_positives_count_from_the_default_confidence(tmp_path):
     figures = evaluate(Oracle(score_of_false=0.6), write_dataset(tmp_path))
     assert figures["false_positives_per_negative_image"] == 1.0
+
+
+def test_the_default_confidence_is_just_above_what_negatives_may_not_show():
+    annotations = {"images": [{"id": i} for i in range(41)], "annotations": [{"image_id": 40}]}
+    one = Oracle().predict([np.zeros((20, 20, 3), np.uint8)])[0]
+    found = [(i, replace(one, scores=np.array([i / 100], np.float32))) for i in range(41)]
+    # Of 40 negative pictures two may be marked: those that score 0.39 and 0.38.
+    assert operating_point(annotations, found) == 0.38
+    assert operating_point({**annotations, "images": [{"id": 40}]}, found) is None
 
 
 def test_missing_data_is_one_sentence(tmp_path, monkeypatch):

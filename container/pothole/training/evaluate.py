@@ -6,6 +6,7 @@ negative picture (one without any pothole) is any detection at the detector's de
 
 import contextlib
 import io
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from pothole.training.dataset import read_coco, read_image
 LOWEST_SCORE = 0.01
 """Scores below add nothing to AP but time."""
 
+MOST_FALSE = 0.05
+"""False positives per negative picture that a default confidence may let through."""
+
 Figures = dict[str, float | int | None]
 
 
@@ -36,7 +40,8 @@ def evaluate(
         on_progress: Called with pictures done and pictures in all.
 
     Returns:
-        `figures` pooled, and the same `by_source`; see `measure`.
+        The figures of `measure`, the same `by_source`, the `min_confidence` they were taken at, and the
+        `best_min_confidence` of `operating_point`.
 
     Raises:
         RequestError: The folder is not a COCO data set.
@@ -52,6 +57,7 @@ def evaluate(
     return {
         **measure(annotations, found, detector.min_confidence),
         "min_confidence": detector.min_confidence,
+        "best_min_confidence": operating_point(annotations, found),
         "by_source": {
             source: measure(
                 annotations, found, detector.min_confidence, {s.id for s in samples if s.source == source}
@@ -89,6 +95,27 @@ def measure(
         figures[f"{name}_ap"], figures[f"{name}_ap50"] = _average_precision(truth, results, kind)
     figures["false_positives_per_negative_image"] = round(false / len(negatives), 4) if negatives else None
     return figures
+
+
+def operating_point(annotations: dict[str, Any], found: Iterable[tuple[int, Detections]]) -> float | None:
+    """Return the lowest confidence with at most `MOST_FALSE` false positives per negative picture.
+
+    A user can hide doubtful marks, but not find missed ones: so no higher than the false ones demand.
+
+    Args:
+        annotations: COCO's JSON.
+        found: Picture id and its detections, from `LOWEST_SCORE` on.
+
+    Returns:
+        The confidence, rounded up to a hundredth; None without negative pictures.
+    """
+    negatives = {i["id"] for i in annotations["images"]} - {a["image_id"] for a in annotations["annotations"]}
+    if not negatives:
+        return None
+    scores = sorted((float(s) for i, d in found if i in negatives for s in d.scores), reverse=True)
+    allowed = int(MOST_FALSE * len(negatives))
+    highest_false = scores[allowed] if len(scores) > allowed else LOWEST_SCORE
+    return math.floor(highest_false * 100 + 1) / 100
 
 
 def _truth(annotations: dict[str, Any], ids: set[int]) -> Any:

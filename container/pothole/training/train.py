@@ -11,6 +11,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,10 @@ class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Measure the averaged weights now and then; those with the best mask AP50 stay in the model folder."""
+    """Measure the averaged weights now and then; those with the best mask AP50 stay in the model folder.
+
+    Their default confidence is the one that `operating_point` finds.
+    """
 
     def __init__(self, network: MaskRCNN, validation: Path, model_dir: Path, every: int, epochs: int) -> None:
         super().__init__()
@@ -94,6 +98,8 @@ class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
         history = json.loads(self.history.read_text()) if self.history.is_file() else []
         best = max((h["mask_ap50"] for h in history), default=-1.0)
         if figures["mask_ap50"] > best:
+            confidence = figures["best_min_confidence"] or self.network.config.min_confidence
+            self.network.config = replace(self.network.config, min_confidence=confidence)
             self.network.save_folder(self.model_dir)
         self.model_dir.mkdir(parents=True, exist_ok=True)
         self.history.write_text(json.dumps([*history, {"epoch": epoch + 1, **figures}], indent=2))
