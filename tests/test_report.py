@@ -113,11 +113,14 @@ def test_report_without_potholes_is_valid_too(tmp_path, frames):
     assert (len(data["frames"]), data["tracks"]) == (frames, [])
 
 
-def test_failed_work_leaves_no_report(tmp_path):
+@pytest.mark.parametrize("finished", [False, True])
+def test_failed_work_leaves_no_report(tmp_path, finished):
     path = tmp_path / "clip_output.json"
-    frame = Frame(0, 0, Fraction(0), np.zeros((48, 64, 3), np.uint8))
-    with pytest.raises(RuntimeError), open_report(path) as report:
-        report.add(frame, pothole(1))
+    clip = make_clip(tmp_path / "clip.mp4", 1)
+    with pytest.raises(RuntimeError), Video.open(clip) as video, open_report(path) as report:
+        report.add(next(video.frames()), pothole(1))
+        if finished:
+            report.finish([], video)
         raise RuntimeError
     assert not path.exists()
 

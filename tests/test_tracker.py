@@ -109,7 +109,7 @@ def test_potholes_between_detections_move_with_the_road():
 
 
 def test_propagated_potholes_neither_shake_nor_shrink():
-    road, tracker = MovingRoad([(0.3, 8.0, 0.5)]), Tracker()
+    road, tracker = MovingRoad([(0.3, 8.0, 0.5)], size=(720, 1280)), Tracker()
     frame, truth = road.picture(0)
     tracker.update(untracked(truth), frame)
     boxes, areas = [], []
@@ -120,9 +120,9 @@ def test_propagated_potholes_neither_shake_nor_shrink():
         areas.append(int(out.masks[0].sum()))
     bottoms = np.array(boxes)[:, 3]
     assert (np.diff(bottoms) > 0).all()
-    assert np.diff(bottoms, 2).max() < 2
+    assert np.diff(bottoms, 2).max() < 4
     assert (np.diff(areas) > 0).all()
-    assert bottoms[-1] == pytest.approx(truth.boxes[0, 3], abs=5)
+    assert bottoms[-1] == pytest.approx(truth.boxes[0, 3], abs=10)
 
 
 def test_missed_pothole_stays_drawn_for_a_moment_and_keeps_its_id():
@@ -138,12 +138,27 @@ def test_missed_pothole_stays_drawn_for_a_moment_and_keeps_its_id():
     assert track.hits == 22
 
 
-def test_long_lost_pothole_is_not_drawn():
-    road, tracker = MovingRoad([(0.3, 14.0, 0.5)]), Tracker()
-    for index in range(40):
+def test_long_missed_pothole_is_neither_drawn_nor_remembered():
+    road, tracker = MovingRoad([(0.3, 12.0, 0.5)], speed=4), Tracker()
+    drawn = []
+    for index in range(60):
         frame, truth = road.picture(index)
-        out = tracker.update(untracked(truth) if index < 10 else Detections.empty(truth.image_size), frame)
-    assert len(out) == 0
+        seen = index < 10 or index >= 45
+        out = tracker.update(untracked(truth) if seen else Detections.empty(truth.image_size), frame)
+        drawn.append(out.track_ids.tolist())
+    assert drawn[9:20] == [[1]] * 11
+    assert drawn[23:45] == [[]] * 22
+    assert drawn[50] == [2]
+
+
+def test_few_detections_count_when_they_are_far_apart_in_time():
+    for rate, potholes in ((30, 0), (5, 1)):
+        road, tracker = MovingRoad([(0.3, 12.0, 0.5)], rate=rate, speed=rate), Tracker()
+        for index in range(8):
+            frame, truth = road.picture(index)
+            seen = index in {3, 4}
+            tracker.update(untracked(truth) if seen else Detections.empty(truth.image_size), frame)
+        assert len(tracker.tracks()) == potholes
 
 
 def test_single_frame_counts_its_potholes():
@@ -229,12 +244,16 @@ def test_track_tells_where_its_pothole_was_and_when_best_seen():
     }
 
 
-def test_tracks_that_left_are_remembered():
-    road, tracker = MovingRoad([(0.3, 6.0, 0.5)]), Tracker()
-    for index in range(60):
+def test_pothole_that_left_the_picture_is_not_drawn_but_counted():
+    road, tracker = MovingRoad([(0.3, 3.0, 0.5)], speed=3), Tracker()
+    drawn = []
+    for index in range(30):
         frame, truth = road.picture(index)
         out = tracker.update(untracked(truth), frame)
-    assert len(out) == 0
+        if not len(truth):
+            drawn.append(len(out))
+    assert len(drawn) > 5
+    assert not any(drawn)
     assert len(tracker.tracks()) == 1
 
 

@@ -5,6 +5,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from clips import audio_packets, make_clip, number_of, numbered_image
 from pothole.detector import Image
@@ -294,6 +295,20 @@ def sound_only(path: Path) -> None:
         container.mux(track.encode())
 
 
+def song_with_cover(path: Path) -> None:
+    with av.open(path, "w", format="mp4") as container:
+        track = container.add_stream("aac", rate=48_000)
+        cover = container.add_stream("png", rate=1)
+        cover.codec_context.width, cover.codec_context.height, cover.codec_context.pix_fmt = 64, 48, "rgb24"
+        cover.disposition = Disposition.attached_pic
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(numbered_image(1, (64, 48)), format="rgb24")))
+        container.mux(cover.encode())
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), "fltp", "stereo")
+        silence.sample_rate = 48_000
+        container.mux(track.encode(silence))
+        container.mux(track.encode())
+
+
 def cut_before_its_index(path: Path) -> None:
     make_clip(path, 30)
     path.write_bytes(path.read_bytes()[:2000])
@@ -315,6 +330,7 @@ def script(path: Path) -> None:
         (Path.touch, "is empty"),
         (text_file, "not a video that can be read.*MP4"),
         (sound_only, "no video stream"),
+        (song_with_cover, "no video stream"),
         (cut_before_its_index, "index is missing"),
         (playlist, "not a video"),
         (script, "not a video"),
