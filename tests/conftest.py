@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from fakes import MagentaDetector
+from pothole.serving.app import create_app
 from pothole.settings import Settings
 from servers import MINISTACK, NGINX, Server, free_port, wait_for
 
@@ -71,8 +72,6 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def app(settings: Settings) -> Flask:
-    from pothole.serving.app import create_app
-
     app = create_app(settings, lambda model_dir: MagentaDetector())
     app.extensions["detector"].result()
     return app

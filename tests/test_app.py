@@ -483,6 +483,16 @@ def test_requests_above_the_number_of_threads_are_turned_away_and_the_next_is_se
     assert (first, others) == ([200], [503, 200])
 
 
+def test_refused_requests_take_no_thread_from_the_next(settings: Settings) -> None:
+    app = create_app(replace(settings, threads=1), lambda _: MagentaDetector())
+    app.extensions["detector"].result()
+    client = app.test_client()
+    for _ in range(3):
+        assert client.post("/invocations", json={}).status_code == HTTPStatus.BAD_REQUEST
+    with client.post("/invocations", data=coded(road()), content_type="image/png") as response:
+        assert response.status_code == HTTPStatus.OK
+
+
 def test_a_request_id_is_taken_and_answered(
     client: FlaskClient,
 ) -> None:

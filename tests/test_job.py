@@ -145,10 +145,13 @@ def test_progress_is_told_frame_by_frame_while_the_job_runs(tmp_path: Path, mark
     assert told[-1][0] == Progress(5, 5, 1)
 
 
-def test_a_job_that_is_ended_on_the_way_leaves_nothing(tmp_path: Path, mark: Mark) -> None:
+def test_a_job_that_is_ended_on_the_way_leaves_nothing(
+    tmp_path: Path, mark: Mark, settings: Settings
+) -> None:
     make_clip(tmp_path / "clip.mp4", 5, size=SIZE, picture=road)
 
     def end(progress: Progress) -> None:
+        assert len(list(settings.temp_dir.iterdir())) == 1
         if progress.frames == 3:
             raise KeyboardInterrupt
 

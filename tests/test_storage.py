@@ -152,6 +152,12 @@ def test_local_files_are_read_where_they_are_and_written_at_once(tmp_path: Path)
     target = tmp_path / "out" / "clip_output.mp4"
     assert store.publish(tmp_path / "made", "out/clip_output.mp4", "video/mp4") == str(target)
     assert target.read_bytes() == b"marked"
+
+    (tmp_path / "made").write_bytes(b"marked anew")
+    with target.open("rb") as player:
+        store.publish(tmp_path / "made", "out/clip_output.mp4", "video/mp4")
+        assert player.read() == b"marked", "whoever plays the old one sees it change"
+    assert target.read_bytes() == b"marked anew"
     assert list(target.parent.iterdir()) == [target]
 
 

@@ -10,7 +10,7 @@
     ├── InvalidMedia (ValueError)     422  the bytes are not a picture or video that can be read
     ├── ModelError (RuntimeError)     500  the model folder cannot be loaded
     ├── StorageUnavailable (OSError)  502  the storage failed, retries included
-    └── NotReady (RuntimeError)       503  the model is still loading, or the server is stopping
+    └── NotReady (RuntimeError)       503  the model is still loading, or the server is busy or stopping
 
 Each carries one sentence for the client, and where it is known the way out.
 The server turns `status`, `code`, the message and `hint` into its error JSON; tracebacks stay in the log.
@@ -106,7 +106,7 @@ class StorageUnavailable(PotholeError, OSError):
 
 
 class NotReady(PotholeError, RuntimeError):
-    """Nobody can be served right now: loading or stopping."""
+    """Nobody can be served right now: loading, busy or stopping."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "not_ready"
