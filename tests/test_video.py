@@ -412,6 +412,16 @@ def test_larger_pictures_later_on_are_refused_too(tmp_path):
         list(video.frames())
 
 
+@pytest.mark.parametrize("tag", [b"xx:00:00.400000000", b"\xff" * 18])
+def test_tags_that_make_no_sense_are_no_trouble(tmp_path, tag):
+    path = make_clip(tmp_path / "clip.mkv")
+    data = path.read_bytes()
+    assert b"00:00:00.400000000" in data
+    path.write_bytes(data.replace(b"00:00:00.400000000", tag))
+    assert read(path)[0].duration_s == pytest.approx(0.4)
+    assert len(read(transcode(path))[1]) == 12
+
+
 def test_video_without_declared_length_has_none(tmp_path):
     info, _ = read(make_clip(tmp_path / "clip.ts"))
     assert info.frame_count is None

@@ -1,5 +1,6 @@
 """What a video is: `VideoInfo`, its `Frame`, and how its pictures are stored."""
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
@@ -144,9 +145,10 @@ class Orientation:
 def _duration(container: InputContainer, stream: av.VideoStream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    if "DURATION" in stream.metadata:  # of one track of an MKV or WebM, as "00:00:12.345000000"
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    # Of one track of an MKV or WebM, as "00:00:12.345000000".
+    if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, tag.groups())
+        return 3600 * hours + 60 * minutes + seconds
     return container.duration / av.time_base if container.duration else None
 
 

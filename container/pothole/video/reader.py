@@ -164,7 +164,7 @@ def open_container(path: Path) -> InputContainer:
     limits = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
     try:
         # An absolute path: a relative one like "concat:x" would be taken for a protocol.
-        return av.open(path.absolute(), container_options=limits)
+        return av.open(path.absolute(), container_options=limits, metadata_errors="replace")
     except av.FFmpegError as exc:
         hint = INDEX_MISSING if head[4:] == b"ftyp" else KNOWN_FORMATS
         raise InvalidMedia(f"{path.name} is not a video that can be read.", hint) from exc
