@@ -98,7 +98,7 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         folder.mkdir(parents=True, exist_ok=True)
         self.config.save(folder)
         tensors = {v.path: ops.convert_to_numpy(v).astype(np.float16) for v in self.weights}
-        np.savez(folder / WEIGHTS, **tensors)  # type: ignore[arg-type]
+        np.savez(folder / WEIGHTS, **tensors)
 
     @classmethod
     def load_folder(cls, folder: Path) -> "MaskRCNN":
