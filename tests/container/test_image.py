@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from clips import make_clip
 from containers import Engine, Server
+from datasets import write_dataset
 from servers import ROOT
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
@@ -91,6 +92,13 @@ def test_a_local_video_is_marked_without_any_network(engine, image, tmp_path):
     mark = ["pothole", "mark", "/data/clip.mp4", "--output-dir", "/data/marked"]
     engine("run", *OFFLINE, "--volume", f"{tmp_path}:/data", image, *mark)
     assert (tmp_path / "marked" / "clip_output.mp4").stat().st_size > 0
+
+
+def test_it_trains_in_the_folders_that_sagemaker_mounts(engine, image, tmp_path):
+    write_dataset(tmp_path / "input" / "data" / "train")
+    train = ["train", "--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "1"]
+    engine("run", *OFFLINE, "--volume", f"{tmp_path}:/opt/ml", image, *train)
+    assert {"config.json", "weights.npz"} <= {path.name for path in (tmp_path / "model").iterdir()}
 
 
 def test_both_tags_are_pushed_in_the_form_that_sagemaker_takes(image, registry):
