@@ -309,6 +309,11 @@ def song_with_cover(path: Path) -> None:
         container.mux(track.encode())
 
 
+def unknown_codec(path: Path) -> None:
+    clip = make_clip(path.with_name("clip.mkv")).read_bytes()
+    path.write_bytes(clip.replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XYZ"))
+
+
 def cut_before_its_index(path: Path) -> None:
     make_clip(path, 30)
     path.write_bytes(path.read_bytes()[:2000])
@@ -331,6 +336,7 @@ def script(path: Path) -> None:
         (text_file, "not a video that can be read.*MP4"),
         (sound_only, "no video stream"),
         (song_with_cover, "no video stream"),
+        (unknown_codec, "not known here"),
         (cut_before_its_index, "index is missing"),
         (playlist, "not a video"),
         (script, "not a video"),
@@ -390,6 +396,17 @@ def test_damage_in_the_middle_is_skipped_over(tmp_path):
         assert len(frames) >= 35
         assert frames[-1].time > 1.2
         assert video.decode_warning
+
+
+def test_damaged_audio_costs_no_picture(tmp_path):
+    source = make_clip(tmp_path / "clip.ts", 20, audio="aac")
+    adts_header = audio_packets(source)[9][:7]
+    data = source.read_bytes()
+    assert adts_header in data
+    source.write_bytes(data.replace(adts_header, bytes(7), 1))
+    output = transcode(source)
+    assert numbers(output) == list(range(20))
+    assert len(audio_packets(output)) >= 20
 
 
 def test_joined_streams_keep_one_size_and_run_on(tmp_path):

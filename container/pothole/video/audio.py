@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import Final, Protocol
 
@@ -14,6 +15,8 @@ from av.stream import Discard
 
 # What players take from an MP4. Everything else, uncompressed audio for one, is coded anew.
 COPIED_CODECS = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}
+# These cannot be copied without the set-up in the source's header, which damage may have taken.
+SET_UP_IN_HEADER = {"alac", "flac", "opus"}
 ENCODER: Final = "aac"
 ENCODER_RATE = 48_000
 
@@ -54,14 +57,19 @@ class AudioCopier:
     def copy_until(self, time: Fraction | None) -> None:
         """Write the packets up to a time of the output in seconds; all that are left when None."""
         while self._next and (time is None or _time(self._next) <= time):
-            self._output.mux(self._tracks[self._next.stream_index].feed(self._next))
+            self._write(self._tracks[self._next.stream_index].feed(self._next))
             self._next = next(self._packets, None)
 
     def finish(self) -> None:
         """Write what is left."""
         self.copy_until(None)
         for track in self._tracks.values():
-            self._output.mux(track.finish())
+            self._write(track.finish())
+
+    def _write(self, packets: list[Packet[AudioStream]]) -> None:
+        # A damaged packet is left out; the pictures are what counts.
+        with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
+            self._output.mux(packets)
 
     def _read(self) -> Iterator[Packet[AudioStream]]:
         unfinished = set(self._tracks)
@@ -71,7 +79,7 @@ class AudioCopier:
                 packet = next(packets)
             except (StopIteration, av.FFmpegError):
                 return
-            if packet.pts is None or packet.dts is None:
+            if packet.pts is None or packet.dts is None or packet.is_corrupt:
                 continue
             shift = round(self._start / packet.time_base)
             packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
@@ -107,12 +115,15 @@ class _EncodedTrack:
     def feed(self, packet: Packet[AudioStream] | None) -> list[Packet[AudioStream]]:
         try:
             frames = self._source.decode(packet)
+            return [coded for frame in frames for coded in self._stream.encode(frame)]
         except av.FFmpegError:
             return []
-        return [coded for frame in frames for coded in self._stream.encode(frame)]
 
     def finish(self) -> list[Packet[AudioStream]]:
-        return self.feed(None) + self._stream.encode(None)
+        packets = self.feed(None)
+        with suppress(av.FFmpegError):  # when no frame could be coded
+            packets += self._stream.encode(None)
+        return packets
 
 
 def audio_streams(container: InputContainer) -> tuple[AudioStream, ...]:
@@ -121,7 +132,9 @@ def audio_streams(container: InputContainer) -> tuple[AudioStream, ...]:
 
 
 def _track(stream: AudioStream, output: OutputContainer) -> _Track:
-    copied = stream.codec_context.codec.canonical_name in COPIED_CODECS
+    codec = stream.codec_context.codec.canonical_name
+    complete = stream.codec_context.extradata or codec not in SET_UP_IN_HEADER
+    copied = codec in COPIED_CODECS and complete
     return _CopiedTrack(stream, output) if copied else _EncodedTrack(stream, output)
 
 

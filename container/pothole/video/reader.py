@@ -175,6 +175,8 @@ def _picture_stream(path: Path, container: InputContainer) -> av.VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or Disposition.attached_pic in stream.disposition:
         raise InvalidMedia(f"{path.name} has no video stream.", "Send a file with pictures, not sound alone.")
+    if not stream.codec_context:
+        raise InvalidMedia(f"{path.name} is coded in a way that is not known here.", "Convert it to H.264.")
     return stream
 
 
