@@ -125,7 +125,7 @@ def test_errors_are_all_listed():
 
 def test_settings_are_all_listed_with_their_defaults():
     rows = {name.strip("`"): default for name, default, _ in table_after("## Settings")}
-    described = re.findall(r"^        (\w+): `(\w+)`", Settings.__doc__ or "", re.MULTILINE)
+    described = re.findall(r"^ *(\w+): `(\w+)`", Settings.__doc__ or "", re.MULTILINE)
     assert {field.name for field in fields(Settings)} == {field for field, _ in described}
     assert rows.keys() == {name for _, name in described}
     for field, name in described:
