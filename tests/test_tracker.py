@@ -207,6 +207,22 @@ def test_part_of_a_pothole_is_not_counted_again():
     assert len(tracker.tracks()) == 1
 
 
+def test_missed_pothole_is_not_drawn_over_one_that_is_detected():
+    """Such as when the detector now finds a larger part of it."""
+    road, tracker = MovingRoad([(0.3, 6.0, 0.6)], speed=3), Tracker()
+    for index in range(12):
+        frame, truth = road.picture(index)
+        found = untracked(truth)
+        if index < 6:
+            left, top, right, bottom = truth.boxes[0]
+            corner = left + (right - left) / 6, top + (bottom - top) / 4
+            part = np.array([[left, top, *corner]], np.float32)
+            (l, t, r, b), *_ = pixel_boxes(part, truth.image_size)  # noqa: E741
+            found = replace(found, boxes=part, masks=(np.ones((b - t, r - l), bool),))
+        out = tracker.update(found, frame)
+        assert len(out) == 1
+
+
 def test_next_pothole_at_the_same_place_of_the_picture_is_another():
     road, tracker = MovingRoad([(0.0, 7.0, 0.4), (0.0, 19.0, 0.4)], rate=15), Tracker()
     for index in range(36):

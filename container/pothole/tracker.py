@@ -28,7 +28,7 @@ BUFFER_PIXELS = 0.005
 MIN_IOU = 0.1
 MIN_LIKENESS = 0.4  # below it a pothole is shown only where it is detected: nothing floats on after a cut
 MIN_VISIBLE = 0.2  # part of a box within the picture
-SAME_POTHOLE = 0.6  # part of a detection inside a track's box
+SAME_POTHOLE = 0.6  # part of the smaller of two boxes that lies in the other
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,8 @@ class Tracker:
             found.append(_Pothole.of(detections, i, frame, track))
         self._potholes = [*found, *missed.values()]
         for i, pothole in enumerate(found):
-            if not pothole.track.id and pothole.track.hits >= needed and not self._is_part(pothole):
+            confirmed = [p for p in self._potholes if p.track.id]
+            if not pothole.track.id and pothole.track.hits >= needed and not _overlaps(pothole, confirmed):
                 self._confirmed += 1
                 self._potholes[i] = pothole.confirm(self._confirmed)
         return self._shown(frame)
@@ -175,19 +176,9 @@ class Tracker:
         self._updates, self._updated = self._updates + 1, frame.time
         return min(self._updates, CONFIRM_HITS_SLOW if slow else CONFIRM_HITS)
 
-    def _is_part(self, pothole: _Pothole) -> bool:
-        """Say whether it lies in a confirmed one: the detector sometimes finds a whole and a part of it."""
-        confirmed = [p.box for p in self._potholes if p.track.id]
-        if not confirmed:
-            return False
-        shared = _shared_areas(pothole.box[None], np.array(confirmed))
-        return bool((shared > SAME_POTHOLE * _areas(pothole.box[None])).any())
-
     def _shown(self, frame: Frame) -> Detections:
         size = frame.image.shape[0], frame.image.shape[1]
-        shown = [
-            p for p in self._potholes if p.motion.likeness >= MIN_LIKENESS and self._is_shown(p.track, frame)
-        ]
+        shown = [p for p in self._potholes if self._is_shown(p, frame)]
         boxes = np.array([p.box for p in shown], np.float32).reshape(-1, 4)
         boxes = np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
         areas = pixel_boxes(boxes, size).tolist()
@@ -199,8 +190,23 @@ class Tracker:
             track_ids=np.array([p.track.id for p in shown], np.int32),
         )
 
-    def _is_shown(self, track: Track, frame: Frame) -> bool:
-        return track.last_time == self._updated or (track.id > 0 and frame.time - track.last_time <= DRAWN_S)
+    def _is_shown(self, pothole: _Pothole, frame: Frame) -> bool:
+        if pothole.motion.likeness < MIN_LIKENESS:
+            return False
+        if pothole.track.last_time == self._updated:
+            return True
+        seen = [p for p in self._potholes if p.track.last_time == self._updated]
+        recent = frame.time - pothole.track.last_time <= DRAWN_S
+        return pothole.track.id > 0 and recent and not _overlaps(pothole, seen)
+
+
+def _overlaps(pothole: _Pothole, others: list[_Pothole]) -> bool:
+    """Say whether it is one of the others again: the detector sometimes finds a whole and a part of it."""
+    if not others:
+        return False
+    boxes = np.array([p.box for p in others])
+    smaller = np.minimum(_areas(boxes), _areas(pothole.box[None]))
+    return bool((_shared_areas(pothole.box[None], boxes) > SAME_POTHOLE * smaller).any())
 
 
 def _match(potholes: list[_Pothole], detections: Detections) -> list[int | None]:
