@@ -68,7 +68,10 @@ def upload(s3: "S3Client", clip: Path, front: SageMakerFront, name: str, is_live
 def invocations_of_the_function(name: str) -> int:
     """Return how often the emulator ran the function, by what that printed."""
     logs = boto3.client("logs")
-    events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    try:
+        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    except logs.exceptions.ResourceNotFoundException:  # it has not printed yet
+        return 0
     return sum('"message": "video' in event["message"] for event in events)
 
 
