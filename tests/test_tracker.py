@@ -57,6 +57,7 @@ def test_potholes_that_jump_too_far_get_new_ids_at_worst(rate, speed):
     ids, tracker = drive(rate, speed, 1, 0.1)
     assert len(tracker.tracks()) <= 2 * len(ids)
     assert [t.id for t in tracker.tracks()] == list(range(1, len(tracker.tracks()) + 1))
+    assert tracker.count == len(tracker.tracks())
 
 
 def drive(rate: int, speed: float, interval: int, miss: float) -> tuple[dict[int, set[int]], Tracker]:

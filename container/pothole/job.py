@@ -179,7 +179,7 @@ def run_job(
                 draw(frame.image, potholes)
                 writer.write(frame)
                 report.add(frame, potholes)
-                on_progress(Progress(frame.index + 1, total, len(tracker.tracks())))
+                on_progress(Progress(frame.index + 1, total, tracker.count))
             summary = report.finish(tracker.tracks(), video)
         data_at = outputs.publish(data, job.output_key(".json"), "application/json")
         marked_at = outputs.publish(marked, job.output_key(".mp4"), "video/mp4")

@@ -154,6 +154,11 @@ class Tracker:
         self._advance(frame)
         return self._shown(frame)
 
+    @property
+    def count(self) -> int:
+        """Number of confirmed potholes so far; cheap enough for every frame, which `tracks` is not."""
+        return self._confirmed
+
     def tracks(self) -> list[Track]:
         """Return the confirmed potholes of the job so far, by id."""
         tracks = [*self._gone, *(p.track for p in self._potholes)]
