@@ -6,22 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from networks import SMALL
 from pothole.detector import KerasDetector, letterbox, load_detector
 from pothole.errors import ModelError
 from pothole.model.backbone import mobilenet_v2
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.mask_rcnn import MaskRCNN
-
-SMALL = MaskRCNNConfig(
-    image_size=(64, 96),
-    fpn_channels=8,
-    pre_nms=60,
-    proposals=10,
-    box_head_units=16,
-    mask_head_channels=8,
-    mask_head_layers=1,
-    detections=5,
-)
 
 
 @pytest.fixture(scope="module")

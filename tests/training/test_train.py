@@ -6,22 +6,11 @@ import numpy as np
 import pytest
 
 from datasets import write_dataset
+from networks import SMALL
 from pothole.detections import Detections
-from pothole.model.config import MaskRCNNConfig
 from pothole.model.mask_rcnn import MaskRCNN
 from pothole.training.evaluate import evaluate, operating_point
 from pothole.training.train import main, parser, train
-
-SMALL = MaskRCNNConfig(
-    image_size=(64, 96),
-    fpn_channels=16,
-    pre_nms=60,
-    proposals=20,
-    box_head_units=32,
-    mask_head_channels=16,
-    mask_head_layers=1,
-    detections=5,
-)
 
 
 def arguments(tmp_path, data, *more):
@@ -45,13 +34,18 @@ def test_training_lowers_the_loss_stops_and_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(
         keras.Model, "fit", lambda self, *a, callbacks, **k: fit(self, *a, callbacks=[*callbacks, seen], **k)
     )
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "metrics.json").write_text('[{"mask_ap50": 2.0}]')  # an earlier training's, which nothing beats
     train(arguments(tmp_path, data, "--epochs", "2"), SMALL)
     train(arguments(tmp_path, data, "--epochs", "4"), SMALL)
     assert [epoch for epoch, _ in losses] == [0, 1, 2, 3]  # the second call went on where the first stopped
     assert losses[-1][1] < losses[0][1]
-    config = MaskRCNN.load_folder(tmp_path / "model").config
+    train(arguments(tmp_path, data, "--epochs", "4"), SMALL)
+    assert len(losses) == 4  # nothing was left to do
+    config = MaskRCNN.load_folder(model).config
     assert replace(config, min_confidence=SMALL.min_confidence) == SMALL
-    history = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    history = json.loads((model / "metrics.json").read_text())
     assert [h["epoch"] for h in history] == [2, 4]
 
 
@@ -108,6 +102,8 @@ def test_the_default_confidence_is_just_above_what_negatives_may_not_show():
     # Of 40 negative pictures two may be marked: those that score 0.39 and 0.38.
     assert operating_point(annotations, found) == 0.38
     assert operating_point({**annotations, "images": [{"id": 40}]}, found) is None
+    sure = [(i, replace(d, scores=np.ones(1, np.float32))) for i, d in found]
+    assert operating_point(annotations, sure) == 0.99
 
 
 def test_missing_data_is_one_sentence(tmp_path, monkeypatch):

@@ -107,7 +107,8 @@ def operating_point(annotations: dict[str, Any], found: Iterable[tuple[int, Dete
         found: Picture id and its detections, from `LOWEST_SCORE` on.
 
     Returns:
-        The confidence, rounded up to a hundredth; None without negative pictures.
+        The confidence, rounded up to a hundredth but at most 0.99, above which nothing would count; None
+        without negative pictures.
     """
     negatives = {i["id"] for i in annotations["images"]} - {a["image_id"] for a in annotations["annotations"]}
     if not negatives:
@@ -115,7 +116,7 @@ def operating_point(annotations: dict[str, Any], found: Iterable[tuple[int, Dete
     scores = sorted((float(s) for i, d in found if i in negatives for s in d.scores), reverse=True)
     allowed = int(MOST_FALSE * len(negatives))
     highest_false = scores[allowed] if len(scores) > allowed else LOWEST_SCORE
-    return math.floor(highest_false * 100 + 1) / 100
+    return min(math.floor(highest_false * 100 + 1) / 100, 0.99)
 
 
 def _truth(annotations: dict[str, Any], ids: set[int]) -> Any:

@@ -166,6 +166,9 @@ def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> Non
     args.checkpoint_dir.mkdir(parents=True, exist_ok=True)
     checkpoint = Checkpoint(args.checkpoint_dir)
     first = checkpoint.restore(learner)
+    if first >= args.epochs:
+        log.info("%s has all %d epochs: raise --epochs to go on.", args.checkpoint_dir, first)
+        return
     batches = Batches(
         samples,
         network.config.image_size,
@@ -180,7 +183,10 @@ def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> Non
     # The order matters: the checkpoint holds the raw weights, the evaluation sees the averaged ones.
     callbacks: list[Any] = [checkpoint, keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
     if args.validation:
-        callbacks.append(KeepBest(network, args.validation, args.model_dir, args.evaluate_every, args.epochs))
+        best = KeepBest(network, args.validation, args.model_dir, args.evaluate_every, args.epochs)
+        if first == 0:
+            best.history.unlink(missing_ok=True)  # of another training, whose weights these need not beat
+        callbacks.append(best)
     learner.fit(batches, epochs=args.epochs, initial_epoch=first, callbacks=callbacks, verbose=2)
     if not args.validation:
         network.save_folder(args.model_dir)
