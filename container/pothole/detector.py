@@ -90,16 +90,26 @@ class KerasDetector:
         with self._lock:
             pyramid, (boxes, scores, classes) = self._find(batch)
             scores = np.asarray(scores)
-            # Masks cost 1 ms each and most pictures hold few potholes: only boxes that count get one, rounded
-            # up to a power of two, since every new count is compiled anew.
+            # Fifty masks cost two thirds of all the rest, and most pictures hold few potholes: only boxes that
+            # count get one.
             most = int((scores >= lowest).sum(axis=1).max(initial=0))
-            count = min(1 << max(most - 1, 3).bit_length(), scores.shape[1])
+            count = self._padded(most)
             boxes, classes = boxes[:, :count], classes[:, :count]
             size = 2 * self.network.config.mask_pool
-            masks = (
-                self._masks(pyramid, boxes, classes) if most else np.zeros((len(batch), count, size, size))
-            )
+            masks = self._masks(pyramid, boxes, classes) if most else np.zeros((*boxes.shape[:2], size, size))
             return np.asarray(boxes), scores[:, :count], np.asarray(masks, np.float32)
+
+    def _padded(self, most: int) -> int:
+        """Round up to a power of two from 4 on: a backend may compile each new count anew."""
+        limit: int = self.network.config.detections
+        return min(1 << max(most - 1, 3).bit_length(), limit)
+
+    def warm_up(self) -> None:
+        """Compile all that a picture can need, so that no request waits for it under the lock."""
+        config = self.network.config
+        pyramid, (boxes, _, classes) = self._find(np.zeros((1, *config.image_size, 3), np.uint8))
+        for count in sorted({self._padded(most) for most in range(1, config.detections + 1)}):
+            self._masks(pyramid, boxes[:, :count], classes[:, :count])
 
     @staticmethod
     def _detections(image: Image, boxes: Any, scores: Any, masks: Any, lowest: float) -> Detections:
@@ -118,7 +128,8 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.jit(function)  # type: ignore[no-any-return]
     import tensorflow as tf  # noqa: PLC0415
 
-    return tf.function(function)  # type: ignore[no-any-return]
+    # After a second shape it compiles for any, instead of for each.
+    return tf.function(function, reduce_retracing=True)  # type: ignore[no-any-return]
 
 
 def load_detector(model_dir: Path) -> KerasDetector:
@@ -129,7 +140,6 @@ def load_detector(model_dir: Path) -> KerasDetector:
     """
     from pothole.model.mask_rcnn import MaskRCNN  # noqa: PLC0415  # Keras takes seconds to import
 
-    network = MaskRCNN.load_folder(model_dir)
-    detector = KerasDetector(network)
-    detector.predict([np.zeros((*network.config.image_size, 3), np.uint8)], min_confidence=0.0)
+    detector = KerasDetector(MaskRCNN.load_folder(model_dir))
+    detector.warm_up()
     return detector

@@ -116,6 +116,17 @@ def test_only_what_reaches_the_confidence_is_returned(network, images):
     assert [len(d) for d in detector.predict(list(images), min_confidence=1.1)] == [0, 0]
 
 
+def test_once_loaded_no_picture_waits_for_a_compilation(tmp_path, images):
+    MaskRCNN(replace(SMALL, proposals=30, detections=20)).save_folder(tmp_path)
+    detector = load_detector(tmp_path)
+    before = [f.experimental_get_tracing_count() for f in (detector._find, detector._masks)]
+    scores = np.sort(detector.predict([images[0]], min_confidence=0.0)[0].scores)
+    assert len(scores) > 8  # so that several counts of masks are asked for
+    for lowest in scores:
+        detector.predict([images[0]], min_confidence=float(lowest))
+    assert [f.experimental_get_tracing_count() for f in (detector._find, detector._masks)] == before
+
+
 def test_threads_share_one_session(network, images):
     detector = KerasDetector(network)
     wanted = detector.predict(list(images), min_confidence=0.0)

@@ -15,7 +15,7 @@ GREY = (127, 127, 127)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far pictures are changed; all zero is the plain letterbox.
+    """How far pictures are changed; by default they are only fitted into the input, somewhere.
 
     Attributes:
         scale: Range of the zoom, 1 fills the input (large-scale jitter).
@@ -54,9 +54,9 @@ class Augmentation:
         zoom = np.exp(rng.uniform(*np.log(self.scale)))
         stretch = np.exp(rng.uniform(-self.stretch, self.stretch) / 2.0)
         scale = np.array([fit * zoom * stretch, fit * zoom / stretch])
-        # Free room (or overhang) in x and y is split at random; without zoom only the padding moves.
+        # Free room (or overhang) in x and y is split at random.
         room = np.array([image_size[1], image_size[0]]) - scale * (size[1], size[0])
-        shift = room * (rng.uniform(size=2) if self.scale != (1.0, 1.0) else np.zeros(2))
+        shift = room * rng.uniform(size=2)
         matrix = np.array([[scale[0], 0.0, shift[0]], [0.0, scale[1], shift[1]]])
         if rng.uniform() < self.flip:
             matrix[0] = [-matrix[0, 0], 0.0, image_size[1] - matrix[0, 2]]
