@@ -90,8 +90,8 @@ class KerasDetector:
         with self._lock:
             pyramid, (boxes, scores, classes) = self._find(batch)
             scores = np.asarray(scores)
-            # Fifty masks cost two thirds of all the rest, and most pictures hold few potholes: only boxes that
-            # count get one.
+            # Fifty masks cost two thirds of all the rest, and most pictures hold few potholes: only
+            # boxes that count get one.
             most = int((scores >= lowest).sum(axis=1).max(initial=0))
             count = self._padded(most)
             boxes, classes = boxes[:, :count], classes[:, :count]

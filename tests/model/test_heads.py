@@ -58,15 +58,17 @@ def test_proposals_are_the_best_without_doubles_inside_the_picture():
         [[0, 0, 50, 50], [1, 1, 50, 50], [60, 60, 120, 120], [0, 60, 20, 80], [80, 0, 90, 10]], np.float32
     )
     logits = np.array([[3.0, 4.0, 1.0, -5.0, 2.0]], np.float32)
-    rois = to_numpy(propose(logits, np.zeros((1, 5, 4), np.float32), anchors, CONFIG))[0]
+    rois = to_numpy(propose(logits, np.zeros((1, 5, 4), np.float32), anchors, CONFIG.image_size, CONFIG))[0]
     assert rois == pytest.approx(np.array([[1, 1, 50, 50], [80, 0, 90, 10], [60, 60, 100, 100]]), abs=1e-4)
 
 
 def test_missing_proposals_are_zero():
     anchors = np.array([[0, 0, 50, 50]] * 5, np.float32)
-    rois = to_numpy(propose(np.zeros((1, 5), np.float32), np.zeros((1, 5, 4), np.float32), anchors, CONFIG))[
-        0
-    ]
+    rois = to_numpy(
+        propose(
+            np.zeros((1, 5), np.float32), np.zeros((1, 5, 4), np.float32), anchors, CONFIG.image_size, CONFIG
+        )
+    )[0]
     assert rois[0] == pytest.approx([0, 0, 50, 50]) and (rois[1:] == 0).all()
 
 
@@ -89,7 +91,7 @@ def test_detections_are_refined_by_the_deltas_of_their_class():
     deltas = np.zeros((1, 4, 2, 4), np.float32)
     deltas[0, 2, 1] = [5.0, 0, 0, 0]  # half a width to the right
     deltas[0, 2, 0] = [-50.0, 0, 0, 0]  # background's, to be ignored
-    boxes, scores, classes = (to_numpy(x)[0] for x in detect(rois, logits, deltas, CONFIG))
+    boxes, scores, classes = (to_numpy(x)[0] for x in detect(rois, logits, deltas, CONFIG.image_size, CONFIG))
     assert boxes[:2] == pytest.approx(np.array([[11, 10, 31, 30], [70, 60, 90, 80]]), abs=1e-3)
     assert scores == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-1)), 0.0], abs=1e-5)
     assert classes[:2].tolist() == [1, 1]

@@ -34,8 +34,9 @@ def folder(network, tmp_path_factory):
 
 
 def test_the_backbone_is_mobilenet_v2():
-    backbone = mobilenet_v2((64, 96))
-    assert [tuple(x.shape[1:]) for x in backbone.outputs] == [
+    backbone = mobilenet_v2()
+    stages = backbone(np.zeros((1, 64, 96, 3), np.float32))
+    assert [tuple(x.shape[1:]) for x in stages] == [
         (16, 24, 24),
         (8, 12, 32),
         (4, 6, 96),

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from datasets import write_dataset
 from pothole.errors import InvalidMedia, RequestError
-from pothole.training.augment import Augmentation
+from pothole.training.augment import Augmentation, cast_shadow, paste_objects
 from pothole.training.dataset import MINI_MASK, Batches, mini_mask, read_coco, read_image
 from pothole.training.train import sampling_weights
 
@@ -46,21 +48,52 @@ def test_an_object_past_the_edge_is_cut_and_one_outside_left_out():
     assert mini_mask([square - (20, 0)], (100, 100)) is None
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_masks_follow_the_pixels_through_every_warp(tmp_path, seed):
+@pytest.mark.parametrize("augmentation", [WILD, replace(WILD, window=(64, 96)), replace(WILD, paste=1.0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_masks_follow_the_pixels_through_every_warp(tmp_path, seed, augmentation):
     samples, _ = read_coco(write_dataset(tmp_path, negatives=0))
-    (batch,) = Batches(samples, (96, 160), 4, [1] * 6, 1, seed, WILD)[0]
+    (batch,) = Batches(samples, (96, 160), 4, [1] * 6, 1, seed, augmentation)[0]
     for image, boxes, masks, classes in zip(
         *(batch[k] for k in ("images", "boxes", "masks", "classes")), strict=True
     ):
         if not classes[0]:
             continue
-        left, top, right, bottom = np.round(boxes[0]).astype(int)
-        white = image[..., 0] > 127
+        white = (image[..., 0] > 127) & (image != 127).any(axis=2)
         inside = np.zeros_like(white)
-        inside[top:bottom, left:right] = cv2.resize(masks[0], (right - left, bottom - top)) > 0
+        for box, mask in zip(boxes[classes > 0], masks, strict=False):
+            left, top, right, bottom = np.round(box).astype(int)
+            inside[top:bottom, left:right] |= cv2.resize(mask, (right - left, bottom - top)) > 0
         union = (white | inside).sum()
         assert (white & inside).sum() / union > 0.85 or union < 60
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_window_holds_an_object_where_there_is_one(tmp_path, seed):
+    samples, _ = read_coco(write_dataset(tmp_path, negatives=0, size=(600, 800)))
+    close = Augmentation(window=(32, 32))
+    (batch,) = Batches(samples, (480, 640), 4, [1] * 6, 1, seed, close)[0]
+    assert batch["images"].shape == (4, 32, 32, 3) and (batch["classes"][:, 0] == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_pasted_pothole_looks_as_before_and_covers_no_other(seed):
+    road, dark = np.full((60, 80, 3), 90, np.uint8), np.full((60, 80, 3), 60, np.uint8)
+    square = np.array([[30, 20], [50, 20], [50, 40], [30, 40]], np.float32)
+    dark[20:41, 30:51] = 20
+    pasted, objects = paste_objects(road, [], dark, [(square,)], np.random.default_rng(seed))
+    (x, y) = objects[0][0].mean(axis=0).astype(int)
+    assert abs(int(pasted[y, x, 0]) - 50) <= 3  # 40 below its surroundings, as it was
+    assert pasted[0, 0].tolist() == [90] * 3
+    everywhere = np.array([[0, 0], [80, 0], [80, 60], [0, 60]], np.float32)
+    same, one = paste_objects(road, [(everywhere,)], dark, [(square,)], np.random.default_rng(seed))
+    assert (same == road).all() and len(one) == 1 and (road == 90).all()
+
+
+def test_a_shadow_darkens_a_part_alone():
+    road = np.full((60, 80, 3), 90, np.uint8)
+    shadows = [cast_shadow(road, np.random.default_rng(seed)) for seed in range(9)]
+    assert all((s <= 90).all() and s.min() >= 35 for s in shadows)
+    assert sum((s == 90).any() and (s < 70).any() for s in shadows) > 4
 
 
 def test_a_batch_depends_on_seed_and_number_alone(tmp_path):

@@ -6,16 +6,19 @@ from numpy.typing import NDArray
 from pothole.model.config import MaskRCNNConfig
 
 
-def anchors(config: MaskRCNNConfig) -> NDArray[np.float32]:
+def anchors(config: MaskRCNNConfig, image_size: tuple[int, int]) -> NDArray[np.float32]:
     """Return all anchors, level by level, row by row, cell by cell, ratio by ratio.
+
+    Args:
+        config: `anchor_sizes`, `anchor_ratios`, `strides`.
+        image_size: Input `(height, width)`.
 
     Returns:
         `(A, 4)` float32 xyxy in pixels of the input, centred on their cells; they may reach past the picture.
     """
     levels = []
-    for size, stride, (rows, columns) in zip(
-        config.anchor_sizes, config.strides, config.feature_sizes, strict=True
-    ):
+    for size, stride in zip(config.anchor_sizes, config.strides, strict=True):
+        rows, columns = (-(-side // stride) for side in image_size)
         ratios = np.array(config.anchor_ratios)
         half = np.stack([size / np.sqrt(ratios), size * np.sqrt(ratios)], axis=-1) / 2.0
         y, x = np.meshgrid(

@@ -12,15 +12,13 @@ STAGE_ENDS = (1, 2, 4, 6)
 """Blocks whose output leaves the network: 24, 32, 96, 320 channels at stride 4, 8, 16, 32."""
 
 
-def mobilenet_v2(image_size: tuple[int, int]) -> keras.Model:
+def mobilenet_v2() -> keras.Model:
     """Build the backbone.
 
-    Args:
-        image_size: Input `(height, width)`, multiples of 32.
-
     Returns:
-        A model from `(B, height, width, 3)` RGB in −1..1 to the features at strides 4, 8, 16 and 32. Its
-        convolutions are named `00_conv`, `01_dwconv` … in the order of the network.
+        A model from `(B, height, width, 3)` RGB in −1..1, of any size in multiples of 32, to the features at
+        strides 4, 8, 16 and 32. Its convolutions are named `00_conv`, `01_dwconv` … in the order of the
+        network.
     """
     numbers = iter(range(100))
 
@@ -34,7 +32,7 @@ def mobilenet_v2(image_size: tuple[int, int]) -> keras.Model:
         x = layers.DepthwiseConv2D(3, stride, padding="same", name=name)(x)
         return layers.ReLU(6.0)(x)
 
-    picture = keras.Input((*image_size, 3), name="image")
+    picture = keras.Input((None, None, 3), name="image")
     x = conv(picture, 32, 3, 2, relu=True)
     channels, stages = 32, []
     for block, (filters, repeats, first_stride) in enumerate(BLOCKS):

@@ -14,7 +14,8 @@ class MaskRCNNConfig:
 
     Attributes:
         name: Written in reports.
-        image_size: Input `(height, width)`, a multiple of the largest backbone stride; 384×640 fits 16:9.
+        image_size: Pictures are fitted into this `(height, width)`, multiples of 32; 384×640 fits 16:9. The
+            network itself takes any such size.
         strides: Input pixels per cell of each pyramid level; the last is P5 subsampled (FPN, sec. 4.1).
         fpn_channels: Width of the pyramid.
         anchor_sizes: Square root of an anchor's area, in pixels, one per level.
@@ -63,12 +64,6 @@ class MaskRCNNConfig:
     def num_classes(self) -> int:
         """Number of classes, background included."""
         return len(self.class_names) + 1
-
-    @property
-    def feature_sizes(self) -> tuple[tuple[int, int], ...]:
-        """Cells `(rows, columns)` of each pyramid level."""
-        height, width = self.image_size
-        return tuple((-(-height // s), -(-width // s)) for s in self.strides)
 
     def save(self, folder: Path) -> None:
         """Write `config.json`."""

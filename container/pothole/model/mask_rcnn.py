@@ -31,8 +31,7 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
     def __init__(self, config: MaskRCNNConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
-        self.anchors = anchors(config)
-        self.backbone = mobilenet_v2(config.image_size)
+        self.backbone = mobilenet_v2()
         self.fpn = FPN(config.fpn_channels, name="fpn")
         self.rpn = RPNHead(config.fpn_channels, len(config.anchor_ratios), name="rpn")
         self.box_head = BoxHead(config.box_head_units, config.num_classes, name="box_head")
@@ -41,7 +40,7 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         )
         channels = config.fpn_channels
         self.fpn.build([stage.shape for stage in self.backbone.outputs])
-        self.rpn.build([(0, *size, channels) for size in config.feature_sizes])
+        self.rpn.build([(1, 1, 1, channels)])
         self.box_head.build((0, 0, config.box_pool, config.box_pool, channels))
         self.mask_head.build((0, 0, config.mask_pool, config.mask_pool, channels))
         self.built = True
@@ -50,7 +49,7 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         """Find the objects of pictures, masks included.
 
         Args:
-            images: `(B, height, width, 3)` RGB, 0..255, of the configuration's `image_size`.
+            images: `(B, height, width, 3)` RGB, 0..255, sides in multiples of 32.
 
         Returns:
             `boxes` `(B, D, 4)` xyxy in pixels of the input, `scores` `(B, D)`, `classes` `(B, D)`, and
@@ -72,10 +71,20 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
 
     def detect(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes `(B, D, 4)`, scores `(B, D)`, classes `(B, D)`, best first."""
+        image_size = self.image_size(pyramid)
         objectness, deltas = self.rpn(pyramid)
-        rois = propose(objectness, deltas, ops.convert_to_tensor(self.anchors), self.config)
+        rois = propose(objectness, deltas, self.anchors(image_size), image_size, self.config)
         logits, deltas = self.classify(pyramid, rois)
-        return detect(rois, logits, deltas, self.config)
+        return detect(rois, logits, deltas, image_size, self.config)
+
+    def image_size(self, pyramid: Sequence[Tensor]) -> tuple[int, int]:
+        """Return the `(height, width)` of the pictures that a pyramid was made from."""
+        rows, columns = pyramid[0].shape[1:3]
+        return rows * self.config.strides[0], columns * self.config.strides[0]
+
+    def anchors(self, image_size: tuple[int, int]) -> Tensor:
+        """Return the anchors `(A, 4)` of pictures `(height, width)`."""
+        return ops.convert_to_tensor(anchors(self.config, image_size))
 
     def classify(self, pyramid: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
         """Return the box head's logits `(B, N, K)` and deltas `(B, N, K, 4)` of RoIs `(B, N, 4)`."""

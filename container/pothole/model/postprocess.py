@@ -12,7 +12,9 @@ from pothole.model import boxes
 from pothole.model.config import MaskRCNNConfig
 
 
-def detect(rois: Any, logits: Any, deltas: Any, config: MaskRCNNConfig) -> tuple[Any, Any, Any]:
+def detect(
+    rois: Any, logits: Any, deltas: Any, image_size: tuple[int, int], config: MaskRCNNConfig
+) -> tuple[Any, Any, Any]:
     """Refine the RoIs and drop doubles, class by class.
 
     Legend: B: batch, N: RoIs, K: classes with background, D: detections.
@@ -21,7 +23,8 @@ def detect(rois: Any, logits: Any, deltas: Any, config: MaskRCNNConfig) -> tuple
         rois: `(B, N, 4)` xyxy; a padded RoI has no area.
         logits: `(B, N, K)`.
         deltas: `(B, N, K, 4)`.
-        config: `box_std`, `image_size`, `detections`, `detection_nms_iou`.
+        image_size: Input `(height, width)`.
+        config: `box_std`, `detections`, `detection_nms_iou`.
 
     Returns:
         Boxes `(B, D, 4)`, scores `(B, D)` and classes `(B, D)` int32 from 1, best first; where there is no
@@ -31,13 +34,13 @@ def detect(rois: Any, logits: Any, deltas: Any, config: MaskRCNNConfig) -> tuple
     scores = ops.max(foreground, axis=-1)
     classes = ops.argmax(foreground, axis=-1) + 1
     chosen = ops.take_along_axis(deltas, classes[..., None, None], axis=2)[..., 0, :]
-    refined = boxes.clip(boxes.decode(chosen, rois, config.box_std), config.image_size)
+    refined = boxes.clip(boxes.decode(chosen, rois, config.box_std), image_size)
     scores = ops.where(boxes.area(rois) > 0.0, scores, 0.0)
 
     count = min(rois.shape[1], 2 * config.detections)
     scores, refined, classes = boxes.best(scores, count, refined, classes)
     # Classes are moved apart so that one NMS keeps them from suppressing each other.
-    apart = ops.cast(classes, refined.dtype)[..., None] * (2.0 * max(config.image_size))
+    apart = ops.cast(classes, refined.dtype)[..., None] * (2.0 * max(image_size))
     keep = boxes.nms_keep(refined + apart, config.detection_nms_iou)
     scores, refined, classes = boxes.best(
         ops.where(keep, scores, 0.0), min(config.detections, count), refined, classes

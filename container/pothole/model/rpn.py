@@ -43,13 +43,16 @@ class RPNHead(keras.layers.Layer):  # type: ignore[misc]
         return ops.concatenate(logits, axis=1), ops.concatenate(deltas, axis=1)
 
 
-def propose(logits: Any, deltas: Any, anchors: Any, config: MaskRCNNConfig) -> Any:
+def propose(
+    logits: Any, deltas: Any, anchors: Any, image_size: tuple[int, int], config: MaskRCNNConfig
+) -> Any:
     """Turn the head's answers into proposals.
 
     Args:
         logits: Objectness `(B, A)`.
         deltas: `(B, A, 4)`.
         anchors: `(A, 4)`.
+        image_size: Input `(height, width)`.
         config: `pre_nms`, `proposals`, `rpn_nms_iou`.
 
     Returns:
@@ -57,7 +60,7 @@ def propose(logits: Any, deltas: Any, anchors: Any, config: MaskRCNNConfig) -> A
     """
     logits, index = ops.top_k(logits, config.pre_nms)
     chosen = boxes.decode(boxes.take(deltas, index), ops.take(anchors, index, axis=0), config.box_std)
-    chosen = boxes.clip(chosen, config.image_size)
+    chosen = boxes.clip(chosen, image_size)
     keep = boxes.nms_keep(chosen, config.rpn_nms_iou)
     scores, chosen = boxes.best(ops.where(keep, ops.sigmoid(logits), -1.0), config.proposals, chosen)
     return ops.where(scores[..., None] >= 0.0, chosen, 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.errors import InvalidMedia, RequestError
-from pothole.training.augment import Augmentation
+from pothole.training.augment import Augmentation, Polygons, paste_objects
 
 MINI_MASK = 56
 MAX_OBJECTS = 24
@@ -33,7 +33,7 @@ class Sample:
     id: int
     path: Path
     source: str
-    polygons: tuple[tuple[NDArray[np.float32], ...], ...]
+    polygons: tuple[Polygons, ...]
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -98,6 +98,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__(workers=workers, max_queue_size=8)
         self.samples = samples
+        self.donors: dict[str, list[Sample]] = defaultdict(list)
+        for sample in samples:
+            if sample.polygons:
+                self.donors[sample.source].append(sample)
         self.image_size = image_size
         self.batch_size = batch_size
         self.probabilities = np.array(weights, np.float64) / np.sum(weights)
@@ -120,14 +124,20 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return ({name: np.stack([item[name] for item in items]) for name in items[0]},)
 
     def _pack(self, sample: Sample, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        image, objects = self.augmentation(read_image(sample.path), sample.polygons, self.image_size, rng)
+        image, objects = read_image(sample.path), list(sample.polygons)
+        donors = self.donors[sample.source]
+        if donors and rng.uniform() < self.augmentation.paste:
+            donor = donors[rng.integers(len(donors))]
+            image, objects = paste_objects(image, objects, read_image(donor.path), donor.polygons, rng)
+        image, objects = self.augmentation(image, objects, self.image_size, rng)
+        size = (image.shape[0], image.shape[1])
         packed: dict[str, NDArray[Any]] = {
             "images": image,
             "boxes": np.zeros((MAX_OBJECTS, 4), np.float32),
             "classes": np.zeros(MAX_OBJECTS, np.int32),
             "masks": np.zeros((MAX_OBJECTS, MINI_MASK, MINI_MASK), np.uint8),
         }
-        found = [f for f in (mini_mask(polygons, self.image_size) for polygons in objects) if f is not None]
+        found = [f for f in (mini_mask(polygons, size) for polygons in objects) if f is not None]
         for i, (box, mask) in enumerate(found[:MAX_OBJECTS]):
             packed["boxes"][i], packed["masks"][i], packed["classes"][i] = box, mask, 1
         return packed

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from pothole.model import boxes
@@ -34,15 +33,16 @@ class Learner(keras.Model):  # type: ignore[misc]
         """Return each loss, a scalar, by name."""
         network, config, sampling = self.network, self.network.config, self.sampling
         truth, classes = inputs["boxes"], inputs["classes"]
-        anchors = ops.convert_to_tensor(np.asarray(network.anchors))
 
         pyramid = network.pyramid(inputs["images"])
+        image_size = network.image_size(pyramid)
+        anchors = network.anchors(image_size)
         objectness, deltas = network.rpn(pyramid)
         index, weights, positive, wanted = anchor_targets(anchors, truth, config.box_std, sampling, self.seed)
         rpn_class = losses.binary_cross_entropy(boxes.take(objectness, index), positive, weights)
         rpn_box = losses.smooth_l1(boxes.take(deltas, index), wanted, positive, weights)
 
-        proposals = ops.stop_gradient(propose(objectness, deltas, anchors, config))
+        proposals = ops.stop_gradient(propose(objectness, deltas, anchors, image_size, config))
         rois, weights, roi_classes, wanted, match = roi_targets(
             proposals, truth, classes, config.box_std, sampling, self.seed
         )

@@ -29,7 +29,7 @@ class Sampling:
     anchors: int = 256
     anchor_positive_iou: float = 0.5
     anchor_negative_iou: float = 0.3
-    rois: int = 64
+    rois: int = 32
     roi_positive_iou: float = 0.5
 
     @property

@@ -32,9 +32,15 @@ from pothole.training.targets import Sampling
 
 log = logging.getLogger(__name__)
 
-AUGMENTATION = Augmentation(scale=(0.6, 1.7), stretch=0.3, flip=0.5, light=0.3, blur=0.15, jpeg=0.15)
+AUGMENTATION = Augmentation(
+    scale=(0.6, 2.0), stretch=0.3, flip=0.5, paste=0.25, light=0.3, shadow=0.15, blur=0.2, jpeg=0.2
+)
 BACKBONE_RATE = 0.1
 """Learning rate of the backbone relative to the rest: its folded batch norm does not stand the full one."""
+
+
+FROZEN = tuple(f"{number:02d}" for number in range(9))
+"""The backbone's convolutions up to the features at stride 4, by the number in their names."""
 
 
 class TwoRateAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
@@ -138,6 +144,15 @@ def load_backbone(network: MaskRCNN, path: Path) -> None:
             variable.assign(file[variable.path].astype(np.float32))
 
 
+def freeze_stem(network: MaskRCNN) -> None:
+    """Keep the backbone's layers up to stride 4 as they are.
+
+    Edges and textures of ImageNet serve roads, too, and these layers cost a fifth of a training step.
+    """
+    for layer in network.backbone.layers:
+        layer.trainable = layer.name[:2] not in FROZEN
+
+
 def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> None:
     """Train as the arguments say, a network of the given configuration unless one is continued."""
     keras.utils.set_random_seed(args.seed)
@@ -148,6 +163,7 @@ def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> Non
         network = MaskRCNN(config or MaskRCNNConfig())
         if args.backbone:
             load_backbone(network, args.backbone)
+    freeze_stem(network)
     learner = Learner(network, Sampling(), args.seed)
     steps = args.epochs * args.steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -176,7 +192,7 @@ def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> Non
         sampling_weights(samples, args.negative_share),
         args.steps_per_epoch,
         args.seed,
-        AUGMENTATION,
+        replace(AUGMENTATION, window=args.window),
         first,
         args.workers,
     )
@@ -190,6 +206,14 @@ def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> Non
     learner.fit(batches, epochs=args.epochs, initial_epoch=first, callbacks=callbacks, verbose=2)
     if not args.validation:
         network.save_folder(args.model_dir)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Read `256x384` as height and width, multiples of 32."""
+    height, _, width = text.partition("x")
+    if int(height) % 32 or int(width) % 32:
+        raise argparse.ArgumentTypeError(f"{text}: both sides must be multiples of 32, as in 256x384")
+    return int(height), int(width)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -217,12 +241,15 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--pretrained", type=Path, help="model folder to start from")
     result.add_argument("--epochs", type=int, default=20)
     result.add_argument("--steps-per-epoch", type=int, default=200)
-    result.add_argument("--batch-size", type=int, default=4)
+    result.add_argument("--batch-size", type=int, default=8)
     result.add_argument("--learning-rate", type=float, default=1e-3)
     result.add_argument(
         "--negative-share", type=float, default=0.2, help="share of pictures without potholes"
     )
     result.add_argument("--evaluate-every", type=int, default=4, help="epochs between evaluations")
+    result.add_argument(
+        "--window", type=image_size, default=(256, 384), help="height x width of the training windows"
+    )
     result.add_argument("--workers", type=int, default=1, help="threads that read and augment pictures")
     result.add_argument("--seed", type=int, default=1)
     return result
