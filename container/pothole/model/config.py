@@ -32,6 +32,8 @@ class MaskRCNNConfig:
         box_head_units: Width of the box head's two dense layers.
         mask_head_channels: Width of the mask head's convolutions.
         mask_head_layers: Their number.
+        box_passes: How often the box head looks, each time at the boxes of the time before, as in iterative
+            box regression (arXiv:1505.01749, sec. 5; Cascade R-CNN, arXiv:1712.00726, uses a head a stage).
         class_names: Foreground classes.
         detections: Most detections per picture.
         detection_nms_iou: Overlap from which the final NMS drops a detection.
@@ -55,6 +57,7 @@ class MaskRCNNConfig:
     box_head_units: int = 384
     mask_head_channels: int = 96
     mask_head_layers: int = 3
+    box_passes: int = 3
     class_names: tuple[str, ...] = ("pothole",)
     detections: int = 50
     detection_nms_iou: float = 0.4

@@ -17,7 +17,7 @@ from pothole.model.backbone import mobilenet_v2
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.fpn import FPN
 from pothole.model.heads import BoxHead, MaskHead
-from pothole.model.postprocess import detect
+from pothole.model.postprocess import detect, refine
 from pothole.model.roi_align import roi_align
 from pothole.model.rpn import RPNHead, propose
 
@@ -74,6 +74,8 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         image_size = self.image_size(pyramid)
         objectness, deltas = self.rpn(pyramid)
         rois = propose(objectness, deltas, self.anchors(image_size), image_size, self.config)
+        for _ in range(self.config.box_passes - 1):
+            rois = self.refine(pyramid, rois)
         logits, deltas = self.classify(pyramid, rois)
         return detect(rois, logits, deltas, image_size, self.config)
 
@@ -91,6 +93,11 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         # The coarsest level only proposes; RoIs come from the backbone's own levels (FPN, sec. 4.2).
         logits, deltas = self.box_head(roi_align(pyramid[:-1], rois, self.config.box_pool, self.config))
         return logits, deltas
+
+    def refine(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
+        """Return RoIs `(B, N, 4)` moved to where the box head sees their objects."""
+        logits, deltas = self.classify(pyramid, rois)
+        return refine(rois, logits, deltas, self.image_size(pyramid), self.config)[0]
 
     def mask_logits(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
         """Return `(B, N, 2P, 2P, K − 1)` mask logits of RoIs `(B, N, 4)`."""

@@ -12,6 +12,31 @@ from pothole.model import boxes
 from pothole.model.config import MaskRCNNConfig
 
 
+def refine(
+    rois: Any, logits: Any, deltas: Any, image_size: tuple[int, int], config: MaskRCNNConfig
+) -> tuple[Any, Any, Any]:
+    """Move each RoI to where its likeliest foreground class says.
+
+    Args:
+        rois: `(B, N, 4)` xyxy; a padded RoI has no area.
+        logits: `(B, N, K)`.
+        deltas: `(B, N, K, 4)`.
+        image_size: Input `(height, width)`.
+        config: `box_std`.
+
+    Returns:
+        Boxes `(B, N, 4)`, scores `(B, N)` and classes `(B, N)` from 1; a padded RoI stays without area, its
+        score is 0.
+    """
+    foreground = ops.softmax(logits, axis=-1)[..., 1:]
+    classes = ops.argmax(foreground, axis=-1) + 1
+    chosen = ops.take_along_axis(deltas, classes[..., None, None], axis=2)[..., 0, :]
+    real = boxes.area(rois) > 0.0
+    refined = boxes.clip(boxes.decode(chosen, rois, config.box_std), image_size)
+    scores = ops.where(real, ops.max(foreground, axis=-1), 0.0)
+    return ops.where(real[..., None], refined, 0.0), scores, classes
+
+
 def detect(
     rois: Any, logits: Any, deltas: Any, image_size: tuple[int, int], config: MaskRCNNConfig
 ) -> tuple[Any, Any, Any]:
@@ -30,13 +55,7 @@ def detect(
         Boxes `(B, D, 4)`, scores `(B, D)` and classes `(B, D)` int32 from 1, best first; where there is no
         detection the score is 0.
     """
-    foreground = ops.softmax(logits, axis=-1)[..., 1:]
-    scores = ops.max(foreground, axis=-1)
-    classes = ops.argmax(foreground, axis=-1) + 1
-    chosen = ops.take_along_axis(deltas, classes[..., None, None], axis=2)[..., 0, :]
-    refined = boxes.clip(boxes.decode(chosen, rois, config.box_std), image_size)
-    scores = ops.where(boxes.area(rois) > 0.0, scores, 0.0)
-
+    refined, scores, classes = refine(rois, logits, deltas, image_size, config)
     count = min(rois.shape[1], 2 * config.detections)
     scores, refined, classes = boxes.best(scores, count, refined, classes)
     # Classes are moved apart so that one NMS keeps them from suppressing each other.
