@@ -54,6 +54,10 @@ demo: setup ## Run the main job for real on this machine, on a rendered road or 
 	local_test/install_system_packages.sh nginx
 	$(BIN)/python local_test/demo.py $${VIDEO:+"$$VIDEO"}
 
+.PHONY: figures
+figures: setup ## Count potholes on rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
+	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"}
+
 .PHONY: test check
 test: setup system ## Set up and run the tests
 	$(BIN)/pytest

@@ -65,14 +65,21 @@ def test_same_seed_same_pictures(road: Road) -> None:
 
 def test_potholes_keep_their_id_and_come_nearer(road: Road) -> None:
     bottoms: dict[int, list[int]] = {}
+    distances: dict[int, list[float]] = {}
     for _, truth in render(road, 30, rate=15):
         for pothole in truth:
             bottoms.setdefault(pothole.pothole_id, []).append(pothole.box[3])
+            distances.setdefault(pothole.pothole_id, []).append(pothole.distance)
 
     assert set(bottoms) <= {p.id for p in road.potholes}
     assert max(len(rows) for rows in bottoms.values()) > 10
     for rows in bottoms.values():
         assert rows[-1] >= rows[0]
+    # 10 m/s at 15 pictures a second; its bottom is where the road is at about its distance.
+    for metres in distances.values():
+        assert np.diff(metres) == pytest.approx(-10 / 15)
+    nearest = min(distances, key=lambda number: distances[number][0])
+    assert road.camera.row_of(distances[nearest][0]) == pytest.approx(bottoms[nearest][0], abs=8)
 
 
 def test_video_has_its_frames_sound_and_truth(tmp_path: Path) -> None:
@@ -91,6 +98,10 @@ def test_video_has_its_frames_sound_and_truth(tmp_path: Path) -> None:
     listed = {p["id"] for f in truth["frames"] for p in f["potholes"]}
     assert 0 < truth["potholes"] == len(truth["pothole_ids"])
     assert set(truth["pothole_ids"]) <= listed
+    assert truth["light"] == str(Road(1, (180, 320), length=7).light)
+    nearest = [f["potholes"][0] for f in truth["frames"] if f["potholes"]]
+    assert all(p["distance_m"] > 0 for p in nearest)
+    assert any(p["plain"] for p in nearest)
 
 
 def test_dataset_is_coco_with_negatives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

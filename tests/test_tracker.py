@@ -189,6 +189,37 @@ def test_flash_in_one_frame_is_drawn_without_id_and_not_counted():
     assert [t.id for t in tracker.tracks()] == [1]
 
 
+@pytest.mark.parametrize(("shown_in", "potholes"), [(1, 0), (2, 1)])
+def test_what_the_detector_misses_more_often_than_it_finds_is_not_counted(shown_in, potholes):
+    """One that comes and goes is drawn where it is seen; one that is seen in two frames of three counts."""
+    road, tracker = MovingRoad([(0.3, 12.0, 0.5)], speed=4), Tracker()
+    for index in range(1, 61):
+        frame, truth = road.picture(index)
+        seen = index % 3 < shown_in and index > 3
+        out = tracker.update(untracked(truth) if seen else Detections.empty(truth.image_size), frame)
+        assert len(out) >= seen
+    assert len(tracker.tracks()) == potholes
+
+
+def test_box_around_two_potholes_is_not_counted():
+    road, tracker = MovingRoad([(-0.5, 12.0, 0.4), (0.5, 12.0, 0.4)]), Tracker()
+    for index in range(15):
+        frame, truth = road.picture(index)
+        found = untracked(truth)
+        if index > 2:
+            around = np.concatenate([truth.boxes[:, :2].min(0), truth.boxes[:, 2:].max(0)])[None]
+            (l, t, r, b), *_ = pixel_boxes(around, truth.image_size)  # noqa: E741
+            found = replace(
+                found,
+                boxes=np.concatenate([around, truth.boxes]),
+                scores=np.array([0.95, 0.9, 0.9], np.float32),
+                masks=(np.ones((b - t, r - l), bool), *truth.masks),
+                track_ids=np.zeros(3, np.int32),
+            )
+        tracker.update(found, frame)
+    assert [t.hits for t in tracker.tracks()] == [15, 15]
+
+
 def test_part_of_a_pothole_is_not_counted_again():
     road, tracker = MovingRoad([(0.3, 12.0, 0.6)]), Tracker()
     for index in range(15):

@@ -2,6 +2,15 @@
 
 Tracking by detection as in SORT (Bewley et al., 2016), with optical flow in place of its motion model, as it
 is the camera that moves. Boxes are matched by their buffered IoU as in C-BIoU (Yang et al., 2023).
+
+What counts as a pothole of the road:
+
+- One that was detected a few times more often than it was missed since it was first seen. A real one is found
+  again in most frames, a shadow or a crack that the detector takes for one comes and goes.
+- What the first frame shows, at once: it may be the only one.
+- No part of a pothole that counts, nor a box that holds one.
+
+A pothole that is missed for up to a second keeps its id.
 """
 
 from dataclasses import dataclass, replace
@@ -15,8 +24,8 @@ from pothole.detections import Detections, Mask, pixel_boxes
 from pothole.motion import Box, Motion, MotionEstimator
 from pothole.video import Frame
 
-# Detections that make a pothole. Fewer when there are few: a pothole is in sight for a second or two.
-CONFIRM_HITS = 3
+# Detections above misses that make a pothole. Fewer when there are few: one is in sight for a second or two.
+CONFIRM_HITS = 4
 CONFIRM_HITS_SLOW = 2
 SLOW_S = Fraction(1, 9)  # from this time between detections on
 DRAWN_S = Fraction(2, 5)  # that a pothole is shown on after it was last detected
@@ -83,6 +92,7 @@ class _Pothole:
         mask: Of the last detection.
         origin: Top left pixel of `mask`, in the frame of the last detection.
         motion: From the last detection to the current frame.
+        misses: Number of times that the detector ran and did not find it.
     """
 
     track: Track
@@ -91,22 +101,29 @@ class _Pothole:
     mask: Mask
     origin: tuple[int, int]
     motion: Motion
+    misses: int
 
     @classmethod
-    def of(cls, detections: Detections, i: int, frame: Frame, track: Track | None) -> "_Pothole":
-        """Take detection i for a new pothole, or for that of a track."""
+    def of(cls, detections: Detections, i: int, frame: Frame, known: "_Pothole | None") -> "_Pothole":
+        """Take detection i for a new pothole, or for a known one."""
         score, box = float(detections.scores[i]), detections.boxes[i]
         corners = tuple(box.tolist())
-        if track is None:
+        if known is None:
             track = Track(0, frame.index, frame.index, frame.time, frame.time, 0, score, frame.index, corners)
+        else:
+            track = known.track
         track = replace(track, last_frame=frame.index, last_time=frame.time, hits=track.hits + 1)
         if score > track.max_score:
             track = replace(track, max_score=score, best_frame=frame.index, best_box=corners)
         left, top, _, _ = detections.mask_boxes[i].tolist()
-        return cls(track, score, box, detections.masks[i], (left, top), Motion())
+        misses = 0 if known is None else known.misses
+        return cls(track, score, box, detections.masks[i], (left, top), Motion(), misses)
 
     def move(self, motion: Motion) -> "_Pothole":
         return replace(self, box=motion.move_box(self.box), motion=self.motion.then(motion))
+
+    def miss(self) -> "_Pothole":
+        return replace(self, misses=self.misses + 1)
 
     def confirm(self, track_id: int) -> "_Pothole":
         return replace(self, track=replace(self.track, id=track_id))
@@ -135,12 +152,13 @@ class Tracker:
         missed = dict(enumerate(self._potholes))
         found = []
         for i, k in enumerate(_match(self._potholes, detections)):
-            track = None if k is None else missed.pop(k).track
-            found.append(_Pothole.of(detections, i, frame, track))
-        self._potholes = [*found, *missed.values()]
+            known = None if k is None else missed.pop(k)
+            found.append(_Pothole.of(detections, i, frame, known))
+        self._potholes = [*found, *(p.miss() for p in missed.values())]
         for i, pothole in enumerate(found):
             confirmed = [p for p in self._potholes if p.track.id]
-            if not pothole.track.id and pothole.track.hits >= needed and not _overlaps(pothole, confirmed):
+            sure = pothole.track.hits - pothole.misses >= needed
+            if sure and not pothole.track.id and not _overlaps(pothole, confirmed):
                 self._confirmed += 1
                 self._potholes[i] = pothole.confirm(self._confirmed)
         return self._shown(frame)

@@ -23,11 +23,13 @@ class Truth(NamedTuple):
         pothole_id: From 1, the same in every frame.
         mask: `(height, width)` bool, what is seen of it.
         box: xyxy pixels around the mask, the far edge exclusive.
+        distance: Metres along the road from the camera to its centre.
     """
 
     pothole_id: int
     mask: NDArray[np.bool_]
     box: tuple[int, int, int, int]
+    distance: float
 
 
 def render(
@@ -169,7 +171,7 @@ def _truth(road: Road, camera: Camera, hidden: NDArray[np.bool_], min_area: int)
         if int(mask.sum()) < min_area:
             continue
         x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-        seen.append(Truth(pothole.id, mask, (x, y, x + w, y + h)))
+        seen.append(Truth(pothole.id, mask, (x, y, x + w, y + h), pothole.z - camera.z))
     return seen
 
 

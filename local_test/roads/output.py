@@ -34,8 +34,9 @@ def write_video(
         sound: Adds a sine tone.
 
     Returns:
-        The truth: `potholes` (how many showed `count_area` pixels), `pothole_ids`, and per frame each
-        pothole's `id`, `box` (xyxy) and `polygons`.
+        The truth: `light`, `potholes` (how many showed `count_area` pixels), `pothole_ids`, and per frame
+        each pothole's `id`, `box` (xyxy), `polygons`, `distance_m` (along the road, from camera to centre)
+        and `plain` (a person would mark it in this frame).
     """
     height, width = road.camera.size
     seen: set[int] = set()
@@ -47,8 +48,7 @@ def write_video(
         for index, (picture, truth) in enumerate(render(road, frames, speed_m_s, float(rate))):
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             seen |= {t.pothole_id for t in truth if int(t.mask.sum()) >= count_area}
-            potholes = [{"id": t.pothole_id, "box": list(t.box), "polygons": _polygons(t)} for t in truth]
-            per_frame.append({"index": index, "potholes": potholes})
+            per_frame.append({"index": index, "potholes": [_record(picture, t) for t in truth]})
         container.mux(video.encode(None))
         if audio is not None:
             resampler = AudioResampler(format="fltp", layout="mono", rate=AUDIO_RATE, frame_size=1024)
@@ -60,6 +60,7 @@ def write_video(
         "height": height,
         "rate": str(rate),
         "seed": road.seed,
+        "light": str(road.light),
         "count_area": count_area,
         "potholes": len(seen),
         "pothole_ids": sorted(seen),
@@ -67,6 +68,16 @@ def write_video(
     }
     path.with_suffix(".truth.json").write_text(json.dumps(truth_json))
     return truth_json
+
+
+def _record(picture: Picture, truth: Truth) -> dict[str, Any]:
+    return {
+        "id": truth.pothole_id,
+        "box": list(truth.box),
+        "polygons": _polygons(truth),
+        "distance_m": round(truth.distance, 2),
+        "plain": _can_be_seen(picture, truth),
+    }
 
 
 def _tone(seconds: float) -> av.AudioFrame:

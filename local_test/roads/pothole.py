@@ -37,6 +37,9 @@ class Light:
     ambient: float
     sky: Colour
 
+    def __str__(self) -> str:
+        return "overcast" if self.ambient > 0.5 else f"sun {np.degrees(self.elevation):.0f}° high"
+
     def on_flat(self, sunlit: Field) -> Field:
         """Return the brightness of flat ground where `sunlit` (0..1) of the sun arrives."""
         return np.asarray(self.ambient + (1 - self.ambient) * sunlit, np.float32)
