@@ -1,22 +1,30 @@
 #!/usr/bin/env bash
-# Trains on a rendered data set, in the folders that SageMaker would mount below /opt/ml.
+# Trains on a rendered data set, in the folders that SageMaker would mount below /opt/ml. Takes a few minutes.
+# The hyperparameters are in test_dir/input/config/hyperparameters.json; flags of `train` go before them.
 #
 # Usage: local_test/train_local.sh [flag of `train` ...]
 #        PICTURES=200 local_test/train_local.sh --epochs 20     more pictures, longer
 set -euo pipefail
-cd "$(dirname "$0")"
 
-bin=${BIN:-../.venv/bin}
-ml=test_dir
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+bin="${BIN:-$here/../.venv/bin}"
+root="$here/test_dir"
+if [[ ! -x $bin/train ]]; then
+    echo "$bin/train is missing: run 'make setup' first." >&2
+    exit 1
+fi
+
+seed=1
 for channel in train validation; do
-    if [[ ! -f $ml/input/data/$channel/annotations.json ]]; then
-        seed=1
-        [[ $channel == train ]] || seed=2
-        "$bin/python" render_road.py dataset "$ml/input/data/$channel" --pictures "${PICTURES:-24}" --seed "$seed" --size 640x384
+    folder="$root/input/data/$channel"
+    if [[ ! -f $folder/annotations.json ]]; then
+        "$bin/python" "$here/render_road.py" dataset "$folder" --pictures "${PICTURES:-24}" --seed "$seed" --size 640x384
     fi
+    seed=$((seed + 1))
 done
 
-exec "$bin/train" \
-    --train "$ml/input/data/train" --validation "$ml/input/data/validation" \
-    --model-dir "$ml/model" --checkpoint-dir "$ml/checkpoints" \
-    --pretrained ../container/pothole/weights --epochs 2 --steps-per-epoch 20 --evaluate-every 1 --learning-rate 0.0002 "$@"
+"$bin/train" --root "$root" "$@"
+echo
+pictures=("$root"/input/data/validation/images/*)
+echo "The model is in $root/model. Serve it with local_test/serve_local.sh, then mark a picture:"
+echo "    local_test/predict.sh ${pictures[0]}"

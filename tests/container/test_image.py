@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -13,7 +15,6 @@ from PIL import Image as Pillow
 
 from clips import make_clip
 from containers import Engine, Server
-from datasets import write_dataset
 from servers import ROOT
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
@@ -94,11 +95,48 @@ def test_a_local_video_is_marked_without_any_network(engine, image, tmp_path):
     assert (tmp_path / "marked" / "clip_output.mp4").stat().st_size > 0
 
 
-def test_it_trains_in_the_folders_that_sagemaker_mounts(engine, image, tmp_path):
-    write_dataset(tmp_path / "input" / "data" / "train")
-    train = ["train", "--epochs", "1", "--steps-per-epoch", "1", "--batch-size", "1"]
-    engine("run", *OFFLINE, "--volume", f"{tmp_path}:/opt/ml", image, *train)
-    assert {"config.json", "weights.npz"} <= {path.name for path in (tmp_path / "model").iterdir()}
+def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, image, tmp_path):
+    """SageMaker's way: `train` on what is mounted at /opt/ml, `model.tar.gz`, `serve` on what was in it."""
+    ml = tmp_path / "ml"
+    render = [sys.executable, ROOT / "local_test" / "render_road.py", "dataset"]
+    for seed, channel in enumerate(("train", "validation"), 1):
+        flags = ["--pictures", "8", "--seed", str(seed), "--size", "640x384"]
+        subprocess.run([*render, ml / "input" / "data" / channel, *flags], check=True)
+    weights = ROOT / "container" / "pothole" / "weights"
+    pretrained = shutil.copytree(weights, ml / "input" / "data" / "pretrained")
+    named = json.loads((pretrained / "config.json").read_text()) | {"name": "of-this-test"}
+    (pretrained / "config.json").write_text(json.dumps(named))
+    (ml / "output").mkdir()
+    config = ml / "input" / "config"
+    config.mkdir()
+    hyperparameters = {"epochs": "1", "steps-per-epoch": "3", "batch-size": "2", "learning-rate": "1e-5"}
+    (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    log = engine("run", *OFFLINE, "--volume", f"{ml}:/opt/ml", image, "train", with_stderr=True)
+    assert "train:loss=" in log and "validation:mask_ap=" in log
+    assert not (ml / "output" / "failure").exists()
+
+    archive = tmp_path / "model.tar.gz"  # as SageMaker packs it, and unpacks it for an endpoint
+    subprocess.run(["tar", "-C", ml / "model", "-czf", archive, "."], check=True)
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    subprocess.run(["tar", "-C", unpacked, "-xzf", archive], check=True)
+    server = Server(engine, image, "--volume", f"{unpacked}:/opt/ml/model:ro")
+    try:
+        server.wait_until_ready()
+        assert requests.get(f"{server.url}/ping", timeout=10).json()["model"] == "of-this-test"
+        picture = next((ml / "input" / "data" / "validation" / "images").iterdir()).read_bytes()
+        headers = {"Content-Type": "image/jpeg"}
+        answer = requests.post(f"{server.url}/invocations", picture, headers=headers, timeout=120)
+        assert answer.status_code == 200, f"{answer.text}\n{server.log()}"
+        assert answer.json()["image"] == {"width": 640, "height": 384}
+    finally:
+        server.remove()
+
+
+def test_a_training_that_fails_says_why(engine, image, tmp_path):
+    (tmp_path / "output").mkdir()
+    assert not engine.succeeds("run", *OFFLINE, "--volume", f"{tmp_path}:/opt/ml", image, "train")
+    assert "holds no annotations" in (tmp_path / "output" / "failure").read_text()
 
 
 def test_both_tags_are_pushed_in_the_form_that_sagemaker_takes(image, registry):

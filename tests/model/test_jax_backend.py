@@ -20,18 +20,17 @@ ON_JAX = """
 import json, sys
 from pathlib import Path
 import keras, numpy as np
-from networks import SMALL
 from pothole.detector import KerasDetector
 from pothole.model.mask_rcnn import MaskRCNN
-from pothole.training.train import parser, train
+from pothole.training.train import main
 
 assert keras.backend.backend() == "jax"
 model, image, data, trained = map(Path, sys.argv[1:])
 found = KerasDetector(MaskRCNN.load_folder(model)).predict([np.load(image)], 0.0)[0]
 print(json.dumps({"boxes": found.boxes.tolist(), "scores": found.scores.tolist()}))
-flags = f"--train {data} --validation {data} --model-dir {trained} --checkpoint-dir {trained}/checkpoints"
+flags = f"--root {trained} --train {data} --validation {data} --pretrained {model} --model-dir {trained}"
 flags += " --window 64x96 --epochs 1 --steps-per-epoch 2 --batch-size 2"
-train(parser().parse_args(flags.split()), SMALL)
+main(flags.split())
 """
 
 

@@ -7,14 +7,15 @@ import pytest
 from datasets import write_dataset
 from pothole.errors import InvalidMedia, RequestError
 from pothole.training.augment import Augmentation, cast_shadow, paste_objects
-from pothole.training.dataset import MINI_MASK, Batches, mini_mask, read_coco, read_image
+from pothole.training.batches import MINI_MASK, Batches, mini_mask
+from pothole.training.dataset import read_dataset, read_image
 from pothole.training.train import sampling_weights
 
 WILD = Augmentation(scale=(0.5, 2.0), stretch=0.3, flip=0.5)
 
 
 def test_pictures_and_their_polygons_are_read(tmp_path):
-    samples, _ = read_coco(write_dataset(tmp_path))
+    samples, _ = read_dataset(write_dataset(tmp_path))
     assert [len(s.polygons) for s in samples] == [0, 0, 1, 1, 1, 1]
     assert samples[2].source == "b" and samples[2].polygons[0][0].shape == (4, 2)
 
@@ -24,7 +25,7 @@ def test_a_folder_that_is_no_data_set_is_named(tmp_path, text):
     if text is not None:
         (tmp_path / "annotations.json").write_text(text)
     with pytest.raises(RequestError, match=r"annotations\.json"):
-        read_coco(tmp_path)
+        read_dataset(tmp_path)
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path):
@@ -51,7 +52,7 @@ def test_an_object_past_the_edge_is_cut_and_one_outside_left_out():
 @pytest.mark.parametrize("augmentation", [WILD, replace(WILD, window=(64, 96)), replace(WILD, paste=1.0)])
 @pytest.mark.parametrize("seed", range(4))
 def test_masks_follow_the_pixels_through_every_warp(tmp_path, seed, augmentation):
-    samples, _ = read_coco(write_dataset(tmp_path, negatives=0))
+    samples, _ = read_dataset(write_dataset(tmp_path, negatives=0))
     (batch,) = Batches(samples, (96, 160), 4, [1] * 6, 1, seed, augmentation)[0]
     for image, boxes, masks, classes in zip(
         *(batch[k] for k in ("images", "boxes", "masks", "classes")), strict=True
@@ -69,7 +70,7 @@ def test_masks_follow_the_pixels_through_every_warp(tmp_path, seed, augmentation
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_window_holds_an_object_where_there_is_one(tmp_path, seed):
-    samples, _ = read_coco(write_dataset(tmp_path, negatives=0, size=(600, 800)))
+    samples, _ = read_dataset(write_dataset(tmp_path, negatives=0, size=(600, 800)))
     close = Augmentation(window=(32, 32))
     (batch,) = Batches(samples, (480, 640), 4, [1] * 6, 1, seed, close)[0]
     assert batch["images"].shape == (4, 32, 32, 3) and (batch["classes"][:, 0] == 1).all()
@@ -97,17 +98,28 @@ def test_a_shadow_darkens_a_part_alone():
 
 
 def test_a_batch_depends_on_seed_and_number_alone(tmp_path):
-    samples, _ = read_coco(write_dataset(tmp_path))
+    samples, _ = read_dataset(write_dataset(tmp_path))
     first = Batches(samples, (96, 160), 3, [1] * 6, 2, 5, WILD)
     again = Batches(samples, (96, 160), 3, [1] * 6, 2, 5, WILD)
     assert (first[1][0]["images"] == again[1][0]["images"]).all()
-    again.on_epoch_end()
-    assert not (first[1][0]["images"] == again[1][0]["images"]).all()
+    assert not (first[0][0]["images"] == first[1][0]["images"]).all()
+    resumed = Batches(samples, (96, 160), 3, [1] * 6, 1, 5, WILD, first=1)
+    assert (first[1][0]["images"] == resumed[0][0]["images"]).all()
     assert first[0][0]["masks"].shape == (3, 24, MINI_MASK, MINI_MASK)
 
 
+def test_a_picture_that_went_bad_is_named_past_tensorflow(tmp_path):
+    samples, _ = read_dataset(write_dataset(tmp_path))
+    for sample in samples:
+        sample.path.write_bytes(sample.path.read_bytes()[:60])
+    batches = Batches(samples, (96, 160), 3, [1] * 6, 2, 5, WILD)
+    with pytest.raises(InvalidMedia):
+        batches[0]
+    assert isinstance(batches.failure, InvalidMedia) and ".png" in str(batches.failure)
+
+
 def test_negatives_get_their_share_and_a_large_source_does_not_drown_a_small_one(tmp_path):
-    samples, _ = read_coco(write_dataset(tmp_path, pictures=22, negatives=2))
+    samples, _ = read_dataset(write_dataset(tmp_path, pictures=22, negatives=2))
     samples = [s for s in samples if s.source == "a" or not s.polygons or s.id > 117]  # 10 of a, few of b
     weights = np.array(sampling_weights(samples, 0.2))
     share = {

@@ -1,53 +1,220 @@
 import json
-from dataclasses import replace
+import logging
+import os
+import re
+import signal
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 
 from datasets import write_dataset
 from networks import SMALL
+from pothole.errors import ModelError, RequestError
+from pothole.model import backbone
 from pothole.model.mask_rcnn import MaskRCNN
-from pothole.training.train import main, parser, train
+from pothole.training.callbacks import BetweenSteps
+from pothole.training.checkpoint import Checkpoint, Progress
+from pothole.training.options import Hyperparameters, parser, read_folders, read_hyperparameters
+from pothole.training.start import load_backbone, load_pretrained
+from pothole.training.train import compiled, description, main, read_potholes, train
+
+PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+STEPS, EPOCHS, STOP = 12, 2, 5
+MODEL_FILES = ["config.json", "metrics.json", "weights.npz"]
 
 
-def arguments(tmp_path, data, *more):
-    return parser().parse_args(
-        [
-            *("--train", str(data), "--validation", str(data), "--seed", "3"),
-            *("--model-dir", str(tmp_path / "model"), "--checkpoint-dir", str(tmp_path / "checkpoints")),
-            *("--steps-per-epoch", "3", "--batch-size", "2", "--evaluate-every", "9", *more),
-        ]
-    )
+def channels(root):
+    """What SageMaker would mount, with a small network to start from."""
+    data = root / "input" / "data"
+    for channel in ("train", "validation"):
+        write_dataset(data / channel)
+    keras.utils.set_random_seed(0)
+    MaskRCNN(SMALL).save_folder(data / "pretrained")
+    (root / "output").mkdir()
+    (root / "input" / "config").mkdir()
+    values = {"epochs": EPOCHS, "steps-per-epoch": STEPS, "batch_size": 2, "window": "64x96", "seed": 3}
+    text = json.dumps({name: str(value) for name, value in values.items()})
+    (root / "input" / "config" / "hyperparameters.json").write_text(text)
+    return root
+
+
+def train_below(root, *more):
+    flags = parser().parse_args(["--root", str(root), *more])
+    train(read_hyperparameters(flags), read_folders(flags))
+
+
+def arrays(path):
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """One training that ran through, and one that SIGTERM stopped and that was started again."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = logging.getLogger("pothole.training")
+    after_step = BetweenSteps.on_train_batch_end
+
+    def stop_at_step(self, batch, logs):
+        if self.progress.step == STOP - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        after_step(self, batch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # A shallow backbone: TensorFlow takes longer to trace the whole one than to train it here.
+        patch.setattr(
+            backbone, "BLOCKS", tuple((filters, 1, stride) for filters, _, stride in backbone.BLOCKS)
+        )
+        patch.setattr(logger, "level", logging.INFO)
+        logger.addHandler(handler)
+        whole, parted = (channels(tmp_path_factory.mktemp(name)) for name in ("whole", "parted"))
+        main(["--root", str(whole)])
+        log_of_whole, lines[:] = list(lines), []
+        with pytest.MonkeyPatch.context() as stopping:
+            stopping.setattr(BetweenSteps, "on_train_batch_end", stop_at_step)
+            main(["--root", str(parted), "--checkpoint-minutes", "0", "--workers", "2"])
+        log_of_stopped, stopped_model = list(lines), MaskRCNN.load_folder(parted / "model")
+        main(["--root", str(parted)])
+        logger.removeHandler(handler)
+        yield SimpleNamespace(
+            whole=whole,
+            parted=parted,
+            log=log_of_whole,
+            stopped_log=log_of_stopped,
+            stopped_model=stopped_model,
+        )
 
 
 @pytest.mark.slow
-def test_training_lowers_the_loss_stops_and_goes_on(tmp_path, monkeypatch):
-    data = write_dataset(tmp_path / "data")
-    losses = []
-    seen = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: losses.append((epoch, logs["loss"]))
-    )
-    fit = keras.Model.fit
-    monkeypatch.setattr(
-        keras.Model, "fit", lambda self, *a, callbacks, **k: fit(self, *a, callbacks=[*callbacks, seen], **k)
-    )
-    model = tmp_path / "model"
-    model.mkdir()
-    (model / "metrics.json").write_text('[{"mask_ap50": 2.0}]')  # an earlier training's, which nothing beats
-    train(arguments(tmp_path, data, "--epochs", "2"), SMALL)
-    train(arguments(tmp_path, data, "--epochs", "4"), SMALL)
-    assert [epoch for epoch, _ in losses] == [0, 1, 2, 3]  # the second call went on where the first stopped
-    assert losses[-1][1] < losses[0][1]
-    train(arguments(tmp_path, data, "--epochs", "4"), SMALL)
-    assert len(losses) == 4  # nothing was left to do
-    config = MaskRCNN.load_folder(model).config
-    assert replace(config, min_confidence=SMALL.min_confidence) == SMALL
-    history = json.loads((model / "metrics.json").read_text())
-    assert [h["epoch"] for h in history] == [2, 4]
+def test_sigterm_stops_after_the_step_with_a_checkpoint_and_a_model(trained):
+    said = f"stopped at step {STOP} of {STEPS * EPOCHS}; the next start goes on from {trained.parted}"
+    assert any(line.startswith(said) for line in trained.stopped_log)
+    assert trained.stopped_model.config == SMALL  # nothing was evaluated yet
+    assert sorted(path.name for path in (trained.parted / "model").iterdir()) == MODEL_FILES
 
 
-def test_missing_data_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.argv", ["train", "--train", str(tmp_path / "none")])
+@pytest.mark.slow
+def test_a_training_that_was_stopped_ends_where_one_ends_that_was_not(trained):
+    whole, parted = (arrays(r / "checkpoints" / "checkpoint.npz") for r in (trained.whole, trained.parted))
+    assert whole.keys() == parted.keys()
+    assert [name for name in whole if not np.array_equal(whole[name], parted[name])] == []
+    for name in ("config.json", "metrics.json"):
+        assert (trained.whole / "model" / name).read_text() == (trained.parted / "model" / name).read_text()
+    whole, parted = (arrays(r / "model" / "weights.npz") for r in (trained.whole, trained.parted))
+    assert all(np.array_equal(whole[name], parted[name]) for name in whole)
+
+
+@pytest.mark.slow
+def test_the_loss_falls_and_the_model_is_the_best_of_the_history(trained):
+    history = json.loads((trained.whole / "model" / "metrics.json").read_text())
+    assert [h["epoch"] for h in history] == [1, 2]
+    assert history[1]["train"]["loss"] < history[0]["train"]["loss"]
+    assert set(history[1]["validation"]) >= {"mask_ap", "mask_ap50"}
+    config = MaskRCNN.load_folder(trained.whole / "model").config
+    assert config.min_confidence == history[1]["validation"]["best_min_confidence"]
+
+
+@pytest.mark.slow
+def test_the_documented_expressions_find_the_metrics_in_the_log(trained):
+    definitions = re.findall(r'\{"Name": "([\w:]+)", "Regex": "(.+?)"\}', PAGE)
+    history = json.loads((trained.whole / "model" / "metrics.json").read_text())
+    text = "\n".join(trained.log)
+    assert {"train:loss", "validation:mask_ap", "validation:mask_ap50"} <= {name for name, _ in definitions}
+    for name, expression in definitions:
+        kind, _, key = name.partition(":")
+        found = re.findall(expression.replace(r"\\", "\\"), text)
+        expected = history[-1][kind][key] if kind in history[-1] else history[-1][key]
+        assert float(found[-1]) == pytest.approx(expected, abs=5e-5), name
+
+
+@pytest.mark.slow
+def test_another_training_does_not_go_on_with_this_ones_checkpoint(trained):
+    with pytest.raises(RequestError, match=r"made with batch_size 2, not 3; .*remove .*checkpoint\.npz"):
+        train_below(trained.whole, "--batch-size", "3")
+    with pytest.raises(RequestError, match="seed 3, not 4"):
+        train_below(trained.whole, "--seed", "4")
+    (trained.whole / "input" / "data" / "train" / "annotations.json").write_text(
+        (trained.whole / "input" / "data" / "train" / "annotations.json").read_text().replace('"a"', '"c"')
+    )
+    with pytest.raises(RequestError, match="train 6 pictures"):
+        train_below(trained.whole)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    (tmp_path / "checkpoint.npz").write_bytes(b"PK\x03\x04 cut short")
+    network = MaskRCNN(SMALL)
+    learner = compiled(network, Hyperparameters())
+    checkpoint = Checkpoint(tmp_path, learner, description(Hyperparameters(), network, {}))
+    with pytest.raises(RequestError, match=r"checkpoint\.npz cannot be read"):
+        checkpoint.restore()
+    checkpoint.save(
+        Progress(step=5, history=[{"epoch": 1}], best=[np.ones(3, np.float16)], best_confidence=0.7)
+    )
+    restored = checkpoint.restore()
+    assert (restored.step, restored.history, restored.best_confidence) == (5, [{"epoch": 1}], 0.7)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
+def test_a_set_without_potholes_is_refused(tmp_path):
+    folder = write_dataset(tmp_path, pictures=2, negatives=2)
+    with pytest.raises(RequestError, match=f"No picture in {folder} has a pothole"):
+        read_potholes([folder])
+
+
+@pytest.mark.parametrize("prefix", ["", "./", "model/"])
+def test_a_training_starts_from_the_archive_of_another(tmp_path, prefix):
+    MaskRCNN(SMALL).save_folder(tmp_path / "model")
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as tar:
+        for name in ("config.json", "weights.npz"):
+            tar.add(tmp_path / "model" / name, prefix + name)
+    assert load_pretrained(tmp_path).config == SMALL
+
+
+def test_what_cannot_be_started_from_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"config\.json"):
+        load_pretrained(tmp_path)
+    (tmp_path / "model.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(ModelError, match=r"model\.tar\.gz cannot be read"):
+        load_pretrained(tmp_path)
+    np.savez(tmp_path / "kernels.npz", wrong=np.zeros(3))
+    with pytest.raises(ModelError, match=r"kernels\.npz"):
+        load_backbone(SMALL, tmp_path / "kernels.npz")
+
+
+def test_a_failure_is_one_sentence_where_sagemaker_looks_for_it(tmp_path):
+    root = channels(tmp_path)
     with pytest.raises(SystemExit) as stopped:
-        main()
-    assert "annotations.json cannot be read" in stopped.value.code
+        main(["--root", str(root), "--train", str(tmp_path / "none")])
+    assert stopped.value.code == f"train: {(root / 'output' / 'failure').read_text().strip()}"
+    assert f"{tmp_path / 'none'} holds no annotations. Expected" in stopped.value.code
+
+
+def test_a_training_has_one_start(tmp_path):
+    root = channels(tmp_path)
+    with pytest.raises(RequestError, match="not from both"):
+        train_below(root, "--backbone", "kernels.npz")
+
+
+def test_a_wrong_hyperparameter_is_a_failure_too(tmp_path):
+    root = channels(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["--root", str(root), "--epochs", "0"])
+    assert "epochs is '0'" in (root / "output" / "failure").read_text()
+
+
+def test_an_unforeseen_failure_leaves_the_last_line_of_its_traceback(tmp_path, monkeypatch):
+    root = channels(tmp_path)
+
+    def fail(*_):
+        raise MemoryError("too large")
+
+    monkeypatch.setattr("pothole.training.train.train", fail)
+    with pytest.raises(MemoryError):
+        main(["--root", str(root)])
+    assert (root / "output" / "failure").read_text() == "MemoryError: too large\n"

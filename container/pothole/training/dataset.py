@@ -1,22 +1,29 @@
-"""Pictures with COCO instance masks, augmented and packed for the learner."""
+"""Data sets: pictures with instance masks, checked before anything is learnt from them."""
 
-import json
-from collections import defaultdict
-from collections.abc import Sequence
+import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-import keras
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags
+from PIL import Image as Pillow
+from pycocotools import mask as coco_mask
 
-from pothole.errors import InvalidMedia, RequestError
-from pothole.training.augment import Augmentation, Polygons, paste_objects
+from pothole.errors import InvalidMedia, RequestError, SourceNotFound, TooLarge
+from pothole.settings import Settings
+from pothole.training.annotations import EXPECTED, read_annotations
+from pothole.training.augment import Polygons
+from pothole.training.polygons import mask_polygons
 
-MINI_MASK = 56
-MAX_OBJECTS = 24
+log = logging.getLogger(__name__)
+
+MAX_PICTURES = 1_000_000
+FAR = 10
+"""Corners more than this many times the picture's longer side away are a mistake, and costly to rasterise."""
 
 
 @dataclass(frozen=True)
@@ -48,123 +55,175 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def read_coco(folder: Path) -> tuple[list[Sample], dict[str, Any]]:
-    """Read `images/` and `annotations.json`.
+def read_dataset(folder: Path) -> tuple[list[Sample], dict[str, Any]]:
+    """Read a folder of pictures and their annotations: COCO, VIA or labelme.
+
+    A region is a pothole when it has no label, or one that has "pothole" in it; cracks, patches and the like
+    are background. Regions without area inside their picture are left out, too; of both the log tells.
 
     Returns:
-        The samples, and the annotations as they stand in the file.
+        The samples, and the potholes as COCO's JSON.
 
     Raises:
-        RequestError: The file is missing or is not COCO.
+        RequestError: The annotations cannot be read or do not fit the pictures; names the file.
+        SourceNotFound: A picture that they name is missing.
+        InvalidMedia: A file is not a picture.
+        TooLarge: A picture or the number of them is above its limit.
     """
-    path = folder / "annotations.json"
+    coco = read_annotations(folder)
     try:
-        coco = json.loads(path.read_text())
-        objects: dict[int, list[Any]] = defaultdict(list)
-        for annotation in coco["annotations"]:
-            polygons = tuple(
-                np.array(p, np.float32).reshape(-1, 2) for p in annotation["segmentation"] if len(p) >= 6
+        return _Reader(folder, coco).read()
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise RequestError(f"The annotations in {folder} are incomplete: {exc!r}.") from exc
+
+
+class _Reader:
+    """Turns COCO's JSON of a folder into samples, and counts what it leaves out."""
+
+    def __init__(self, folder: Path, coco: dict[str, Any]) -> None:
+        self.folder = folder
+        self.coco = coco
+        self.max_pixels = Settings.from_env().max_image_pixels
+        self.labels = {c["id"]: str(c["name"]) for c in coco["categories"]}
+        self.other_labels: Counter[str] = Counter()
+        self.without_area: Counter[str] = Counter()
+
+    def read(self) -> tuple[list[Sample], dict[str, Any]]:
+        images = self.coco["images"]
+        if not images:
+            raise RequestError(f"{self.folder} lists no pictures.", EXPECTED)
+        if len(images) > MAX_PICTURES:
+            raise TooLarge(f"{self.folder} lists {len(images)} pictures, above the limit of {MAX_PICTURES}.")
+        twice = [name for name, n in Counter(i["file_name"] for i in images).items() if n > 1]
+        if twice or len({i["id"] for i in images}) < len(images):
+            raise RequestError(f"{self.folder} lists {twice[0] if twice else 'an id'} twice.")
+        regions: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in images}
+        for region in self.coco["annotations"]:
+            if region["image_id"] not in regions:
+                raise RequestError(
+                    f"{self.folder} annotates image {region['image_id']!r}, which it does not list."
+                )
+            regions[region["image_id"]].append(region)
+        samples, pictures = [], []
+        potholes: list[dict[str, Any]] = []
+        for image in images:
+            path = self._find(image["file_name"])
+            size = self._check_size(path, image)
+            objects = []
+            for region in regions[image["id"]]:
+                found = self._pothole(region, image["file_name"], size)
+                if found is None:
+                    continue
+                polygons, truth = found
+                potholes.append({**truth, "id": len(potholes) + 1})
+                if not region.get("iscrowd"):
+                    objects.append(polygons)
+            samples.append(Sample(image["id"], path, image.get("source", ""), tuple(objects)))
+            pictures.append({**image, "height": size[0], "width": size[1]})
+        self._tell()
+        categories = [{"id": 1, "name": "pothole"}]
+        return samples, {"images": pictures, "annotations": potholes, "categories": categories}
+
+    def _find(self, name: str) -> Path:
+        relative = Path(name)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise RequestError(f"{self.folder} names {name!r}, which is outside of the folder.")
+        places = [self.folder / relative, self.folder / "images" / relative]
+        for path in places:
+            if path.is_file():
+                return path
+        raise SourceNotFound(
+            f"{name}, which the annotations in {self.folder} name, is missing.",
+            f"Expected it at {places[0]} or {places[1]}.",
+        )
+
+    def _check_size(self, path: Path, image: dict[str, Any]) -> tuple[int, int]:
+        height, width = size = picture_size(path)
+        if width * height > self.max_pixels:
+            raise TooLarge(
+                f"{path} has {width}x{height} pixels, above the limit of {self.max_pixels}.",
+                "Scale it and its annotations down, or raise MAX_IMAGE_PIXELS.",
             )
-            if polygons:
-                objects[annotation["image_id"]].append(polygons)
-        samples = [
-            Sample(i["id"], folder / "images" / i["file_name"], i.get("source", ""), tuple(objects[i["id"]]))
-            for i in coco["images"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise RequestError(
-            f"{path} cannot be read as COCO annotations: {exc!r}.",
-            "Expected a folder with images/ and annotations.json with polygon segmentations.",
-        ) from exc
-    if not samples:
-        raise RequestError(f"{path} lists no pictures.")
-    return samples, coco
+        stated = image.get("height", height), image.get("width", width)
+        if stated != size:
+            raise RequestError(
+                f"{path} has {width}x{height} pixels, its annotations are for {stated[1]}x{stated[0]}.",
+                "Annotate the pictures as they are: neither scaled nor turned since.",
+            )
+        return size
+
+    def _pothole(
+        self, region: dict[str, Any], name: str, size: tuple[int, int]
+    ) -> tuple[Polygons, dict[str, Any]] | None:
+        """Return the polygons of a region and its annotation, completed; None when it does not count."""
+        label = self.labels.get(region.get("category_id"), "")
+        if label and "pothole" not in label.casefold().replace("-", "").replace(" ", ""):
+            self.other_labels[label] += 1
+            return None
+        try:
+            polygons, rle = rasterise(region["segmentation"], size)
+        except (TypeError, ValueError, KeyError, OverflowError) as exc:
+            raise RequestError(f"A region of {name} in {self.folder} cannot be read: {exc!r}.") from exc
+        if not polygons or coco_mask.area(rle) == 0:
+            self.without_area[name] += 1
+            return None
+        box, area = [float(v) for v in coco_mask.toBbox(rle)], float(coco_mask.area(rle))
+        defaults = {"bbox": box, "area": area, "iscrowd": 0}
+        return polygons, {**defaults, **region, "category_id": 1}
+
+    def _tell(self) -> None:
+        if self.other_labels:
+            listed = ", ".join(f"{label} ({n})" for label, n in self.other_labels.most_common(10))
+            log.warning("%s: regions with these labels are background: %s", self.folder, listed)
+        if self.without_area:
+            listed = ", ".join(f"{name} ({n})" for name, n in self.without_area.most_common(10))
+            log.warning("%s: regions without area inside their picture are left out: %s", self.folder, listed)
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches for `fit`. Batch i of epoch e depends on the seed, e and i alone, whatever thread makes it."""
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return a picture's `(height, width)`, upright as its EXIF orientation says, without decoding it.
 
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        image_size: tuple[int, int],
-        batch_size: int,
-        weights: Sequence[float],
-        batches: int,
-        seed: int,
-        augmentation: Augmentation,
-        epoch: int = 0,
-        workers: int = 1,
-    ) -> None:
-        super().__init__(workers=workers, max_queue_size=8)
-        self.samples = samples
-        self.donors: dict[str, list[Sample]] = defaultdict(list)
-        for sample in samples:
-            if sample.polygons:
-                self.donors[sample.source].append(sample)
-        self.image_size = image_size
-        self.batch_size = batch_size
-        self.probabilities = np.array(weights, np.float64) / np.sum(weights)
-        self.batches = batches
-        self.seed = seed
-        self.augmentation = augmentation
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def on_epoch_end(self) -> None:
-        """Draw other pictures in the next epoch."""
-        self.epoch += 1
-
-    def __getitem__(self, index: int) -> tuple[dict[str, NDArray[Any]]]:
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        chosen = rng.choice(len(self.samples), self.batch_size, p=self.probabilities)
-        items = [self._pack(self.samples[i], rng) for i in chosen]
-        return ({name: np.stack([item[name] for item in items]) for name in items[0]},)
-
-    def _pack(self, sample: Sample, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-        image, objects = read_image(sample.path), list(sample.polygons)
-        donors = self.donors[sample.source]
-        if donors and rng.uniform() < self.augmentation.paste:
-            donor = donors[rng.integers(len(donors))]
-            image, objects = paste_objects(image, objects, read_image(donor.path), donor.polygons, rng)
-        image, objects = self.augmentation(image, objects, self.image_size, rng)
-        size = (image.shape[0], image.shape[1])
-        packed: dict[str, NDArray[Any]] = {
-            "images": image,
-            "boxes": np.zeros((MAX_OBJECTS, 4), np.float32),
-            "classes": np.zeros(MAX_OBJECTS, np.int32),
-            "masks": np.zeros((MAX_OBJECTS, MINI_MASK, MINI_MASK), np.uint8),
-        }
-        found = [f for f in (mini_mask(polygons, size) for polygons in objects) if f is not None]
-        for i, (box, mask) in enumerate(found[:MAX_OBJECTS]):
-            packed["boxes"][i], packed["masks"][i], packed["classes"][i] = box, mask, 1
-        return packed
+    Raises:
+        InvalidMedia: The file is not a picture.
+    """
+    try:
+        with Pillow.open(path) as picture:
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
+            return (picture.width, picture.height) if turned else (picture.height, picture.width)
+    except Exception as exc:  # a damaged picture makes Pillow raise nearly anything, SyntaxError included
+        raise InvalidMedia(f"{path} cannot be read as a picture.") from exc
 
 
-def mini_mask(
-    polygons: Sequence[NDArray[np.float32]], image_size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]] | None:
-    """Rasterise an object over its own box, cut at the picture's edge.
+def rasterise(segmentation: Any, size: tuple[int, int]) -> tuple[Polygons, dict[str, Any]]:
+    """Read COCO's `segmentation`: polygons, or run lengths (RLE), as a list or compressed.
 
     Args:
-        polygons: Each `(n, 2)` x, y in pixels.
-        image_size: Picture `(height, width)`.
+        segmentation: As in COCO's JSON.
+        size: Picture `(height, width)`.
 
     Returns:
-        The box xyxy and its mask `(MINI_MASK, MINI_MASK)` 0/1; None when less than two pixels are visible.
+        Its polygons, each `(n, 2)` float32 x, y in pixels, and its mask as compressed run lengths. What has
+        no three corners within `FAR` pictures is left out.
+
+    Raises:
+        ValueError: It is damaged, or made for another size.
     """
-    height, width = image_size
-    points = np.concatenate(polygons)
-    low = points.min(axis=0).clip(0, (width, height))
-    high = points.max(axis=0).clip(0, (width, height))
-    if (high - low < 2.0).any():
-        return None
-    scale = MINI_MASK / (high - low)
-    mask = np.zeros((MINI_MASK, MINI_MASK), np.uint8)
-    shift = 4  # cv2 takes fixed-point coordinates with this many fractional bits
-    for polygon in polygons:
-        at = ((polygon - low) * scale - 0.5) * (1 << shift)
-        cv2.fillPoly(mask, [np.round(at).astype(np.int32)], 1, shift=shift)
-    return np.concatenate([low, high]).astype(np.float32), mask
+    if isinstance(segmentation, dict):
+        if tuple(segmentation["size"]) != size:
+            raise ValueError(f"its mask is for {segmentation['size']}, height first")
+        rle = segmentation
+        if isinstance(rle["counts"], list):
+            rle = coco_mask.frPyObjects(rle, *size)
+        mask = coco_mask.decode(rle)
+        # Where the lengths do not fill the picture, pycocotools returns what was in memory, without a word.
+        if mask.max(initial=0) > 1 or mask.sum() != coco_mask.area(rle):
+            raise ValueError("its run lengths do not fill the picture")
+        return tuple(mask_polygons(mask > 0, (0, 0))), rle
+    corners = [np.array(p, np.float64).reshape(-1, 2) for p in segmentation]
+    if not all(np.isfinite(p).all() for p in corners):
+        raise ValueError("a corner is not a number")
+    near = [p for p in corners if len(p) > 2 and np.abs(p).max() < FAR * max(size)]
+    if not near:
+        return (), coco_mask.encode(np.zeros(size, np.uint8, order="F"))
+    rle = coco_mask.merge(coco_mask.frPyObjects([p.ravel().tolist() for p in near], *size))
+    return tuple(p.astype(np.float32) for p in near), rle

@@ -18,7 +18,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pothole.detections import Detections
 from pothole.detector import Detector
-from pothole.training.dataset import read_coco, read_image
+from pothole.training.dataset import read_dataset, read_image
 
 LOWEST_SCORE = 0.01
 """Scores below add nothing to AP but time."""
@@ -47,7 +47,7 @@ def evaluate(
         RequestError: The folder is not a COCO data set.
         InvalidMedia: A picture cannot be read.
     """
-    samples, annotations = read_coco(folder)
+    samples, annotations = read_dataset(folder)
     found: list[tuple[int, Detections]] = []
     for done, sample in enumerate(samples, 1):
         found += [(sample.id, d) for d in detector.predict([read_image(sample.path)], LOWEST_SCORE)]

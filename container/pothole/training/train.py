@@ -1,17 +1,21 @@
-"""The `train` command: from a COCO data set to a model folder that `serve` loads.
+"""The `train` command: from annotated pictures to a model folder that `serve` loads.
 
-Inside SageMaker the folders come from its environment (`SM_CHANNEL_TRAIN`, `SM_MODEL_DIR` …); by hand they
-are flags. A run that was stopped goes on from its last checkpoint.
+It keeps SageMaker's contract: hyperparameters and channels come in by files, metrics go out by the log, the
+model, checkpoints and the reason of a failure to their folders (docs/training.md).
 """
 
-import argparse
 import json
 import logging
 import os
+import signal
 import sys
+import threading
+import traceback
+import zlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +24,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
-from pothole.detector import KerasDetector
-from pothole.errors import PotholeError
+from pothole.errors import PotholeError, RequestError
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.mask_rcnn import MaskRCNN
 from pothole.training.augment import Augmentation
-from pothole.training.dataset import Batches, Sample, read_coco
-from pothole.training.evaluate import evaluate
+from pothole.training.batches import Batches
+from pothole.training.callbacks import BetweenSteps, averaged_weights
+from pothole.training.checkpoint import Checkpoint, Progress
+from pothole.training.dataset import Sample, read_dataset
 from pothole.training.learner import Learner
+from pothole.training.options import Folders, Hyperparameters, parser, read_folders, read_hyperparameters
+from pothole.training.start import freeze_stem, load_backbone, load_pretrained
 from pothole.training.targets import Sampling
 
 log = logging.getLogger(__name__)
@@ -37,10 +44,6 @@ AUGMENTATION = Augmentation(
 )
 BACKBONE_RATE = 0.1
 """Learning rate of the backbone relative to the rest: its folded batch norm does not stand the full one."""
-
-
-FROZEN = tuple(f"{number:02d}" for number in range(9))
-"""The backbone's convolutions up to the features at stride 4, by the number in their names."""
 
 
 class TwoRateAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
@@ -54,70 +57,6 @@ class TwoRateAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
         """Update one variable."""
         rate = learning_rate * BACKBONE_RATE if id(variable) in self._backbone else learning_rate
         super().update_step(gradient, variable, rate)
-
-
-class Checkpoint(keras.callbacks.Callback):  # type: ignore[misc]
-    """After each epoch keep everything that is needed to go on: weights, optimizer, number of the epoch."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.path = folder / "last.weights.h5"
-        self.state = folder / "state.json"
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write to the side, then replace, so that a kill in between leaves the previous checkpoint."""
-        aside = self.path.with_name("next.weights.h5")
-        self.model.save_weights(aside)
-        aside.replace(self.path)
-        self.state.write_text(json.dumps({"epoch": epoch + 1}))
-
-    def restore(self, learner: Learner) -> int:
-        """Load the last checkpoint, if there is one; returns the epoch to go on with."""
-        if not self.state.is_file():
-            return 0
-        learner.optimizer.build(learner.trainable_variables)
-        learner.load_weights(self.path)
-        return int(json.loads(self.state.read_text())["epoch"])
-
-
-class KeepBest(keras.callbacks.Callback):  # type: ignore[misc]
-    """Measure the averaged weights now and then; those with the best mask AP50 stay in the model folder.
-
-    Their default confidence is the one that `operating_point` finds.
-    """
-
-    def __init__(self, network: MaskRCNN, validation: Path, model_dir: Path, every: int, epochs: int) -> None:
-        super().__init__()
-        self.detector = KerasDetector(network)
-        self.network = network
-        self.validation = validation
-        self.model_dir = model_dir
-        self.every = every
-        self.epochs = epochs
-        self.history = model_dir / "metrics.json"
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Evaluate every `every` epochs and at the end."""
-        if (epoch + 1) % self.every and epoch + 1 != self.epochs:
-            return
-        figures = evaluate(self.detector, self.validation)
-        history = json.loads(self.history.read_text()) if self.history.is_file() else []
-        best = max((h["mask_ap50"] for h in history), default=-1.0)
-        if figures["mask_ap50"] > best:
-            confidence = figures["best_min_confidence"] or self.network.config.min_confidence
-            self.network.config = replace(self.network.config, min_confidence=confidence)
-            self.network.save_folder(self.model_dir)
-        self.model_dir.mkdir(parents=True, exist_ok=True)
-        self.history.write_text(json.dumps([*history, {"epoch": epoch + 1, **figures}], indent=2))
-        log.info(
-            "epoch %d: mask_ap=%.4f; mask_ap50=%.4f; box_ap50=%.4f; false_positives=%s; by source %s",
-            epoch + 1,
-            figures["mask_ap"],
-            figures["mask_ap50"],
-            figures["box_ap50"],
-            figures["false_positives_per_negative_image"],
-            {k: v["mask_ap50"] for k, v in figures["by_source"].items()},
-        )
 
 
 def sampling_weights(samples: Sequence[Sample], negative_share: float) -> list[float]:
@@ -137,37 +76,88 @@ def sampling_weights(samples: Sequence[Sample], negative_share: float) -> list[f
     ]
 
 
-def load_backbone(network: MaskRCNN, path: Path) -> None:
-    """Load MobileNetV2 from an `.npz` with `NN_conv/kernel`, `NN_dwconv/kernel`, `…/bias`."""
-    with np.load(path, allow_pickle=False) as file:
-        for variable in network.backbone.weights:
-            variable.assign(file[variable.path].astype(np.float32))
+def train(hyperparameters: Hyperparameters, folders: Folders, stop: threading.Event | None = None) -> None:
+    """Train, from the checkpoint if there is one, and write the model folder.
 
+    Args:
+        hyperparameters: How.
+        folders: From what and to where.
+        stop: Set from outside to end early: a checkpoint is written, and the model as it is so far.
 
-def freeze_stem(network: MaskRCNN) -> None:
-    """Keep the backbone's layers up to stride 4 as they are.
-
-    Edges and textures of ImageNet serve roads, too, and these layers cost a fifth of a training step.
+    Raises:
+        PotholeError: Data, a model to start from or a checkpoint cannot be used; names it.
     """
-    for layer in network.backbone.layers:
-        layer.trainable = layer.name[:2] not in FROZEN
-
-
-def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> None:
-    """Train as the arguments say, a network of the given configuration unless one is continued."""
-    keras.utils.set_random_seed(args.seed)
-    samples = [s for folder in args.train for s in read_coco(folder)[0]]
-    if args.pretrained:
-        network = MaskRCNN.load_folder(args.pretrained)
+    stop = stop or threading.Event()
+    keras.utils.set_random_seed(hyperparameters.seed)
+    samples = read_potholes(folders.train)
+    validation = read_potholes([folders.validation]) if folders.validation else []
+    if hyperparameters.backbone and folders.pretrained:
+        raise RequestError("A training starts from backbone or from pretrained, not from both.")
+    if hyperparameters.backbone:
+        network = load_backbone(MaskRCNNConfig(), hyperparameters.backbone)
     else:
-        network = MaskRCNN(config or MaskRCNNConfig())
-        if args.backbone:
-            load_backbone(network, args.backbone)
+        network = load_pretrained(folders.pretrained)
     freeze_stem(network)
-    learner = Learner(network, Sampling(), args.seed)
-    steps = args.epochs * args.steps_per_epoch
+    learner = compiled(network, hyperparameters)
+    data = {"train": samples, "validation": validation}
+    checkpoint = Checkpoint(folders.checkpoints, learner, description(hyperparameters, network, data))
+    progress = checkpoint.restore()
+    steps = hyperparameters.epochs * hyperparameters.steps_per_epoch
+    log.info("%d pictures; %d of %d steps are done", len(samples), progress.step, steps)
+    between = BetweenSteps(learner, hyperparameters, folders.validation, checkpoint, progress, stop)
+    if between.epoch_is_open:
+        between.finish_epoch()
+    if progress.step < steps and not stop.is_set():
+        batches = Batches(
+            samples,
+            network.config.image_size,
+            hyperparameters.batch_size,
+            sampling_weights(samples, hyperparameters.negative_share),
+            steps - progress.step,
+            hyperparameters.seed,
+            replace(AUGMENTATION, window=hyperparameters.window),
+            progress.step,
+            hyperparameters.workers,
+        )
+        try:
+            learner.fit(batches, shuffle=False, callbacks=[between], verbose=0)
+        except Exception as exc:
+            raise batches.failure or exc from None
+    elif not stop.is_set():
+        log.info("nothing is left to learn: raise epochs, or remove %s to begin anew", checkpoint.path)
+    if stop.is_set():
+        log.info(
+            "stopped at step %d of %d; the next start goes on from %s", progress.step, steps, checkpoint.path
+        )
+    export(learner, progress, folders.model)
+    log.info("the model is in %s", folders.model)
+
+
+def read_potholes(folders: Sequence[Path]) -> list[Sample]:
+    """Read data sets.
+
+    Raises:
+        RequestError: They hold no pothole at all, or cannot be read.
+    """
+    samples = [s for folder in folders for s in read_dataset(folder)[0]]
+    if not any(s.polygons for s in samples):
+        raise RequestError(
+            f"No picture in {', '.join(map(str, folders))} has a pothole.",
+            'A region counts when it has an area, and no label or one with "pothole" in it.',
+        )
+    return samples
+
+
+def compiled(network: MaskRCNN, hyperparameters: Hyperparameters) -> Learner:
+    """Return the network with its losses and its optimizer."""
+    learner = Learner(network, Sampling(), hyperparameters.seed)
+    steps = hyperparameters.epochs * hyperparameters.steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, steps, alpha=0.01, warmup_target=args.learning_rate, warmup_steps=min(200, steps // 10)
+        0.0,
+        steps,
+        alpha=0.01,
+        warmup_target=hyperparameters.learning_rate,
+        warmup_steps=min(200, steps // 10),
     )
     optimizer = TwoRateAdamW(
         network.backbone.trainable_variables,
@@ -179,89 +169,82 @@ def train(args: argparse.Namespace, config: MaskRCNNConfig | None = None) -> Non
     )
     # XLA on a CPU is an order of magnitude slower than TensorFlow's own kernels.
     learner.compile(optimizer, jit_compile=keras.backend.backend() == "jax")
-    args.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint = Checkpoint(args.checkpoint_dir)
-    first = checkpoint.restore(learner)
-    if first >= args.epochs:
-        log.info("%s has all %d epochs: raise --epochs to go on.", args.checkpoint_dir, first)
-        return
-    batches = Batches(
-        samples,
-        network.config.image_size,
-        args.batch_size,
-        sampling_weights(samples, args.negative_share),
-        args.steps_per_epoch,
-        args.seed,
-        replace(AUGMENTATION, window=args.window),
-        first,
-        args.workers,
-    )
-    # The order matters: the checkpoint holds the raw weights, the evaluation sees the averaged ones.
-    callbacks: list[Any] = [checkpoint, keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
-    if args.validation:
-        best = KeepBest(network, args.validation, args.model_dir, args.evaluate_every, args.epochs)
-        if first == 0:
-            best.history.unlink(missing_ok=True)  # of another training, whose weights these need not beat
-        callbacks.append(best)
-    learner.fit(batches, epochs=args.epochs, initial_epoch=first, callbacks=callbacks, verbose=2)
-    if not args.validation:
-        network.save_folder(args.model_dir)
+    return learner
 
 
-def image_size(text: str) -> tuple[int, int]:
-    """Read `256x384` as height and width, multiples of 32."""
-    height, _, width = text.partition("x")
-    if int(height) % 32 or int(width) % 32:
-        raise argparse.ArgumentTypeError(f"{text}: both sides must be multiples of 32, as in 256x384")
-    return int(height), int(width)
+def description(
+    hyperparameters: Hyperparameters, network: MaskRCNN, data: Mapping[str, Sequence[Sample]]
+) -> dict[str, Any]:
+    """Return what decides where a training ends. The number of epochs may grow, so it is not in it."""
+    names = {"seed", "batch_size", "steps_per_epoch", "learning_rate", "negative_share", "window"}
+    sizes = {k: v for k, v in asdict(network.config).items() if k not in ("name", "min_confidence")}
+    return hyperparameters.model_dump(include=names) | sizes | {k: digest(v) for k, v in data.items()}
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the flags of `train`."""
-    env = os.environ
-    channel = env.get("SM_CHANNEL_TRAIN", "/opt/ml/input/data/train")
-    result = argparse.ArgumentParser("train", description="Train the Mask R-CNN on COCO data sets.")
-    result.add_argument(
-        "--train",
-        type=Path,
-        nargs="+",
-        default=[Path(channel)],
-        help="folders with images/ and annotations.json",
-    )
-    result.add_argument(
-        "--validation",
-        type=Path,
-        default=env.get("SM_CHANNEL_VALIDATION"),
-        help="the same, to pick the best weights by",
-    )
-    result.add_argument("--model-dir", type=Path, default=Path(env.get("SM_MODEL_DIR", "/opt/ml/model")))
-    result.add_argument("--checkpoint-dir", type=Path, default=Path("/opt/ml/checkpoints"))
-    start = result.add_mutually_exclusive_group()
-    start.add_argument("--backbone", type=Path, help=".npz with MobileNetV2 kernels")
-    start.add_argument("--pretrained", type=Path, help="model folder to start from")
-    result.add_argument("--epochs", type=int, default=20)
-    result.add_argument("--steps-per-epoch", type=int, default=200)
-    result.add_argument("--batch-size", type=int, default=8)
-    result.add_argument("--learning-rate", type=float, default=1e-3)
-    result.add_argument(
-        "--negative-share", type=float, default=0.2, help="share of pictures without potholes"
-    )
-    result.add_argument("--evaluate-every", type=int, default=4, help="epochs between evaluations")
-    result.add_argument(
-        "--window", type=image_size, default=(256, 384), help="height x width of the training windows"
-    )
-    result.add_argument("--workers", type=int, default=1, help="threads that read and augment pictures")
-    result.add_argument("--seed", type=int, default=1)
-    return result
+def digest(samples: Sequence[Sample]) -> str:
+    """Return a few characters that differ when pictures or their potholes do."""
+    checksum = 0
+    for sample in samples:
+        checksum = zlib.crc32(f"{sample.path.name} {sample.source}".encode(), checksum)
+        for polygon in (p for polygons in sample.polygons for p in polygons):
+            checksum = zlib.crc32(polygon.tobytes(), checksum)
+    return f"{len(samples)} pictures ({checksum:08x})"
 
 
-def main() -> None:
-    """Run `train`."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+def export(learner: Learner, progress: Progress, folder: Path) -> None:
+    """Write the model folder: the best weights, else those averaged so far; beside them `metrics.json`."""
+    with averaged_weights(learner) as network:
+        if progress.best:
+            for variable, value in zip(network.weights, progress.best, strict=True):
+                variable.assign(value.astype(np.float32))
+            confidence = progress.best_confidence or network.config.min_confidence
+            network.config = replace(network.config, min_confidence=confidence)
+        network.save_folder(folder)
+    (folder / "metrics.json").write_text(json.dumps(progress.history, indent=2) + "\n")
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM and Ctrl-C set; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        train(parser().parse_args())
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def report_failure(path: Path, reason: str) -> None:
+    """Write why a training failed to where SageMaker looks for it."""
+    if not path.parent.is_dir():
+        return  # by hand, outside of SageMaker's folders
+    try:
+        path.write_text(f"{reason}\n")
+    except OSError as exc:
+        log.warning("%s cannot be written: %s", path, exc)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `train`. A failure's reason goes to SageMaker's file, too, and the exit status is not 0."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    flags = parser().parse_args(arguments)
+    folders = read_folders(flags)
+    try:
+        folders.failure.unlink(missing_ok=True)
+        with stop_on_signals() as stop:
+            train(read_hyperparameters(flags), folders, stop)
     except PotholeError as exc:
+        report_failure(folders.failure, str(exc))
         sys.exit(f"train: {exc}")
+    except Exception as exc:
+        report_failure(folders.failure, traceback.format_exception_only(exc)[-1].strip())
+        raise
 
 
 if __name__ == "__main__":

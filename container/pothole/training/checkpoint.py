@@ -1,0 +1,96 @@
+"""The state of a training in one file, replaced as a whole: whoever loads it goes on as if never stopped."""
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pothole.errors import RequestError
+from pothole.training.learner import Learner
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        step: Batches learnt.
+        history: Losses and figures of each epoch that is done.
+        best: Weights with the best figures, in the order of the network's own; none before an evaluation.
+        best_confidence: The default confidence that goes with them.
+    """
+
+    step: int = 0
+    history: list[Json] = field(default_factory=list)
+    best: list[NDArray[np.float16]] = field(default_factory=list)
+    best_confidence: float | None = None
+
+
+class Checkpoint:
+    """Saves and restores a learner, its optimizer, its metrics and its progress.
+
+    Args:
+        folder: Where `checkpoint.npz` is kept.
+        learner: Compiled.
+        description: What decides the outcome, by name. A checkpoint of another one is refused.
+    """
+
+    def __init__(self, folder: Path, learner: Learner, description: Json) -> None:
+        self.path = folder / "checkpoint.npz"
+        self.learner = learner
+        self.description: Json = json.loads(json.dumps(description))  # tuples are lists there
+        learner.optimizer.build(learner.trainable_variables)
+
+    def save(self, progress: Progress) -> None:
+        """Write to the side, then replace, so that a kill in between leaves the previous checkpoint."""
+        values = [keras.ops.convert_to_numpy(v) for v in self._variables()]
+        state = asdict(progress) | {"best": len(progress.best), "description": self.description}
+        arrays = {f"variable_{i}": v for i, v in enumerate(values)}
+        arrays |= {f"best_{i}": v for i, v in enumerate(progress.best)}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = self.path.with_name("next.npz")
+        try:
+            np.savez(aside, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
+            aside.replace(self.path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def restore(self) -> Progress:
+        """Load the checkpoint if there is one.
+
+        Raises:
+            RequestError: It is damaged, or belongs to another training; names what differs.
+        """
+        if not self.path.is_file():
+            return Progress()
+        away = f"Go on as it was begun, or remove {self.path} to begin anew."
+        try:
+            with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                state = json.loads(str(file["state"]))
+                description = state.pop("description")
+                odd = [k for k, v in self.description.items() if description.get(k) != v]
+                if odd:
+                    differences = (f"{k} {description.get(k)}, not {self.description[k]}" for k in odd)
+                    raise RequestError(f"{self.path} was made with {'; '.join(differences)}.", away)
+                variables = self._variables()
+                values = [file[f"variable_{i}"] for i in range(len(variables))]
+                best = [file[f"best_{i}"] for i in range(state["best"])]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+            if isinstance(exc, RequestError):
+                raise
+            raise RequestError(f"{self.path} cannot be read: {exc}.", "Remove it to begin anew.") from exc
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+        return Progress(**(state | {"best": best}))
+
+    def _variables(self) -> list[Any]:
+        """All that changes in training: weights, random numbers, optimizer with averages, metrics."""
+        learner = self.learner
+        return [*learner.variables, *learner.optimizer.variables, *learner.metrics_variables]

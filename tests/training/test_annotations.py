@@ -1,0 +1,243 @@
+import base64
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from datasets import write_dataset
+from pothole.errors import InvalidMedia, PotholeError, RequestError, SourceNotFound, TooLarge
+from pothole.training.dataset import read_dataset
+
+SQUARE = [[20, 10], [50, 10], [50, 40], [20, 40]]
+
+
+def picture(folder, name="a.png", size=(60, 80)):
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / name), np.zeros((*size, 3), np.uint8))
+
+
+def write(folder, content, name="annotations.json"):
+    (folder / name).write_text(json.dumps(content))
+    return folder
+
+
+def coco(segmentation, **fields):
+    region = {"id": 1, "image_id": 7, "segmentation": segmentation, **fields}
+    return {"images": [{"id": 7, "file_name": "a.png"}], "annotations": [region]}
+
+
+def via(shape, **attributes):
+    region = {"shape_attributes": shape, "region_attributes": attributes}
+    return {"a.png123": {"filename": "a.png", "size": 123, "regions": [region]}}
+
+
+def labelme(*shapes, name="a.png"):
+    return {
+        "version": "5.5.0",
+        "imagePath": name,
+        "imageHeight": 60,
+        "imageWidth": 80,
+        "shapes": list(shapes),
+    }
+
+
+def shape(points, kind="polygon", label="pothole", **fields):
+    return {"label": label, "points": points, "shape_type": kind, **fields}
+
+
+def mask():
+    full = np.zeros((60, 80), np.uint8, order="F")
+    full[10:40, 20:50] = 1
+    return full
+
+
+def lengths(full):
+    """Run lengths column by column, from zeros on, as COCO has them."""
+    flat = full.ravel(order="F")
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    return np.diff([0, *ends, len(flat)]).tolist()
+
+
+def png(full):
+    return base64.b64encode(cv2.imencode(".png", full * 255)[1].tobytes()).decode()
+
+
+XS, YS = [x for x, _ in SQUARE], [y for _, y in SQUARE]
+SQUARES = {
+    "coco": coco([[v for point in SQUARE for v in point]]),
+    "coco-rle": coco({"size": [60, 80], "counts": lengths(mask())}),
+    "coco-rle-packed": coco({"size": [60, 80], "counts": coco_mask.encode(mask())["counts"].decode()}),
+    "via": via({"name": "polygon", "all_points_x": XS, "all_points_y": YS}),
+    "via-line": via({"name": "polyline", "all_points_x": XS, "all_points_y": YS}),
+    "via-rect": via({"name": "rect", "x": 20, "y": 10, "width": 30, "height": 30}),
+    "via-project": {"_via_img_metadata": via({"name": "rect", "x": 20, "y": 10, "width": 30, "height": 30})},
+    "via-1": {
+        "a": {
+            "filename": "a.png",
+            "regions": {
+                "0": via({"name": "rect", "x": 20, "y": 10, "width": 30, "height": 30})["a.png123"][
+                    "regions"
+                ][0]
+            },
+        }
+    },
+    "labelme": labelme(shape(SQUARE)),
+    "labelme-rectangle": labelme(shape([[50, 40], [20, 10]], "rectangle")),
+    "labelme-mask": labelme(shape([[20, 10], [49, 39]], "mask", mask=png(np.ones((30, 30), np.uint8)))),
+}
+ROUND = {
+    "via-circle": via({"name": "circle", "cx": 40, "cy": 30, "r": 15}),
+    "via-ellipse": via({"name": "ellipse", "cx": 40, "cy": 30, "rx": 15, "ry": 15}),
+    "labelme-circle": labelme(shape([[40, 30], [40, 45]], "circle")),
+}
+
+
+@pytest.mark.parametrize("content", SQUARES.values(), ids=SQUARES)
+def test_each_tool_says_the_same_square(tmp_path, content):
+    picture(tmp_path)
+    (sample,), truth = read_dataset(write(tmp_path, content, "named_as_one_likes.json"))
+    points = np.concatenate(sample.polygons[0])
+    assert len(sample.polygons) == 1
+    assert points.min(axis=0) == pytest.approx([20, 10], abs=0.3)
+    assert points.max(axis=0) == pytest.approx([50, 40], abs=0.3)
+    assert truth["annotations"][0]["area"] == pytest.approx(900, rel=0.02)
+    assert (truth["images"][0]["width"], truth["images"][0]["height"]) == (80, 60)
+
+
+@pytest.mark.parametrize("content", ROUND.values(), ids=ROUND)
+def test_each_tool_says_the_same_circle(tmp_path, content):
+    picture(tmp_path)
+    _, truth = read_dataset(write(tmp_path, content))
+    assert truth["annotations"][0]["area"] == pytest.approx(math.pi * 15**2, rel=0.04)
+
+
+def test_an_ellipse_is_turned_clockwise(tmp_path):
+    picture(tmp_path)
+    content = via({"name": "ellipse", "cx": 40, "cy": 30, "rx": 20, "ry": 4, "theta": math.pi / 4})
+    (sample,), _ = read_dataset(write(tmp_path, content))
+    (polygon,) = sample.polygons[0]
+    assert polygon[polygon[:, 0].argmax(), 1] > 40  # rows grow downwards: its right end is low
+
+
+def test_labelme_has_a_file_for_each_picture_and_groups_are_one_object(tmp_path):
+    picture(tmp_path / "images")
+    picture(tmp_path / "images", "b.png")
+    low = [[20, 45], [50, 45], [50, 55]]
+    write(tmp_path, labelme(shape(SQUARE, group_id=1), shape(low, group_id=1), shape(low)), "a.json")
+    write(tmp_path, labelme(name="C:\\pictures\\b.png"), "b.json")
+    (first, second), _ = read_dataset(tmp_path)
+    assert [len(polygons) for polygons in first.polygons] == [2, 1]
+    assert (second.path.name, second.polygons) == ("b.png", ())
+
+
+@pytest.mark.parametrize(
+    ("attributes", "counts"),
+    [
+        ({}, True),
+        ({"class": ""}, True),
+        ({"class": "Pot-Holes", "depth": "deep"}, True),
+        ({"class": {"pothole": True, "crack": False}}, True),
+        ({"class": "crack"}, False),
+    ],
+)
+def test_a_region_counts_without_a_label_or_as_a_pothole(tmp_path, caplog, attributes, counts):
+    picture(tmp_path)
+    rect = {"name": "rect", "x": 20, "y": 10, "width": 30, "height": 30}
+    (sample,), truth = read_dataset(write(tmp_path, via(rect, **attributes)))
+    assert len(sample.polygons) == len(truth["annotations"]) == counts
+    assert counts or "background: crack (1)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "polygon",
+    [
+        [[20, 10], [50, 40], [20, 10]],
+        [[20, 10], [50, 40]],
+        [[100, 10], [150, 10], [150, 40]],
+        [[1e9, 1e9], [2e9, 1e9], [2e9, 2e9]],
+    ],
+    ids=["line", "two-points", "outside", "far-outside"],
+)
+def test_a_region_without_area_in_the_picture_is_left_out_and_named(tmp_path, caplog, polygon):
+    picture(tmp_path)
+    (sample,), truth = read_dataset(write(tmp_path, labelme(shape(polygon), shape(SQUARE))))
+    assert len(sample.polygons) == len(truth["annotations"]) == 1
+    assert "left out: a.png (1)" in caplog.text
+
+
+def test_crowds_are_not_learnt_but_stay_in_the_truth(tmp_path):
+    picture(tmp_path)
+    (sample,), truth = read_dataset(
+        write(tmp_path, coco(SQUARES["coco-rle"]["annotations"][0]["segmentation"], iscrowd=1))
+    )
+    assert not sample.polygons and truth["annotations"][0]["iscrowd"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ({"hello": 1}, "known here"),
+        ([1], "known here"),
+        (coco([[1, 2, 3, 4, 5]]), "a.png"),
+        (coco([[1, 2, 3, 4, float("nan"), 6]]), "a.png"),
+        (coco({"size": [60, 80], "counts": [10, 10]}), "a.png"),
+        (coco({"size": [80, 60], "counts": [4800]}), "a.png"),
+        (coco({"size": [60, 80], "counts": "?"}), "a.png"),
+        ({**coco([]), "annotations": [{"image_id": 8, "segmentation": []}]}, "image 8"),
+        ({**coco([]), "images": [{"id": 7, "file_name": "a.png"}] * 2}, "a.png twice"),
+        ({**coco([]), "images": [{"id": 7, "file_name": "a.png", "width": 160, "height": 120}]}, "160x120"),
+        ({**coco([]), "images": [{"id": 7, "file_name": "../a.png"}]}, "outside"),
+        ({**coco([]), "images": []}, "no pictures"),
+        ({**coco([]), "images": [{"id": 7}]}, "file_name"),
+        (via({"name": "blob"}), "blob"),
+        (via({"name": "polygon", "all_points_x": [1]}), "all_points_y"),
+        (labelme(shape(SQUARE, "mask", mask="%")), "mask"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, content, named):
+    picture(tmp_path)
+    with pytest.raises(RequestError) as caught:
+        read_dataset(write(tmp_path, content))
+    assert named in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+def test_two_files_about_the_same_pictures_are_refused(tmp_path):
+    write(write_dataset(tmp_path), SQUARES["via"], "via_region_data.json")
+    with pytest.raises(RequestError, match=r"annotations\.json and via_region_data\.json both"):
+        read_dataset(tmp_path)
+
+
+def test_a_missing_picture_is_named(tmp_path):
+    (write_dataset(tmp_path) / "images" / "3.png").unlink()
+    with pytest.raises(SourceNotFound, match=r"3\.png.* is missing"):
+        read_dataset(tmp_path)
+
+
+def test_a_damaged_picture_is_named(tmp_path):
+    (write_dataset(tmp_path) / "images" / "3.png").write_text("no picture")
+    with pytest.raises(InvalidMedia, match=r"3\.png"):
+        read_dataset(tmp_path)
+
+
+def test_a_huge_picture_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAX_IMAGE_PIXELS", "4799")
+    with pytest.raises(TooLarge, match=r"0\.png has 80x60 pixels"):
+        read_dataset(write_dataset(tmp_path))
+
+
+def test_annotations_of_a_picture_that_exif_turns_are_those_of_the_upright_one(tmp_path):
+    from PIL import Image as Pillow
+
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Pillow.new("RGB", (60, 80)).save(tmp_path / "a.png", exif=exif)
+    (sample,), _ = read_dataset(write(tmp_path, labelme(shape(SQUARE))))
+    assert len(sample.polygons) == 1
+
+
+def test_no_annotations_at_all_says_what_is_expected(tmp_path):
+    with pytest.raises(PotholeError, match=r"via_region_data\.json"):
+        read_dataset(tmp_path)
