@@ -5,8 +5,8 @@ is the camera that moves. Boxes are matched by their buffered IoU as in C-BIoU (
 
 What counts as a pothole of the road:
 
-- One that was detected a few times more often than it was missed since it was first seen. A real one is found
-  again in most frames, a shadow or a crack that the detector takes for one comes and goes.
+- One that was detected a few more times than it was missed since it was first seen. A real one is found again
+  in most frames, a shadow or a crack that the detector takes for one comes and goes.
 - What the first frame shows, at once: it may be the only one.
 - No part of a pothole that counts, nor a box that holds one.
 
@@ -27,7 +27,7 @@ from pothole.video import Frame
 # Detections above misses that make a pothole. Fewer when there are few: one is in sight for a second or two.
 CONFIRM_HITS = 4
 CONFIRM_HITS_SLOW = 2
-SLOW_S = Fraction(1, 9)  # from this time between detections on
+SLOW_S = Fraction(1, 16)  # from this time between detections on
 DRAWN_S = Fraction(2, 5)  # that a pothole is shown on after it was last detected
 KEPT_S = Fraction(1)  # that it is remembered
 # Potholes are flat far away, and small: their boxes are matched with a margin, in parts of their size and of
