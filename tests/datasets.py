@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 
-def write_dataset(folder, pictures=6, negatives=2, size=(60, 80)):
+def write_dataset(folder, pictures=6, negatives=2, size=(60, 80), file_name="{}.png"):
     """A white patch on black is the object."""
     (folder / "images").mkdir(parents=True)
     images, annotations = [], []
@@ -27,7 +27,7 @@ def write_dataset(folder, pictures=6, negatives=2, size=(60, 80)):
                     "segmentation": [polygon],
                 }
             )
-        name = f"{i}.png"
+        name = file_name.format(i)
         cv2.imwrite(str(folder / "images" / name), picture)
         source = "a" if i % 2 else "b"
         images.append(

@@ -4,36 +4,10 @@ import numpy as np
 import pytest
 
 from datasets import write_dataset
+from fakes import Oracle
 from pothole.detections import Detections
-from pothole.training.evaluate import evaluate, operating_point
-
-
-class Oracle:
-    """Knows the white patch; finds one on the pictures without any when asked for low scores."""
-
-    name = "oracle"
-    min_confidence = 0.5
-
-    def __init__(self, score_of_false=0.3, shift=0):
-        self.score_of_false = score_of_false
-        self.shift = shift
-
-    def predict(self, images, min_confidence=None):
-        return [self._detect(image) for image in images]
-
-    def _detect(self, image):
-        rows, columns = np.nonzero(image[..., 0] > 128)
-        if len(rows):
-            box, score = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1), 0.9
-        else:
-            box, score = (0, 0, 10, 10), self.score_of_false
-        left, top, right, bottom = np.add(box, (self.shift, 0, self.shift, 0))
-        return Detections(
-            (image.shape[0], image.shape[1]),
-            np.array([[left, top, right, bottom]], np.float32),
-            np.array([score], np.float32),
-            (np.ones((bottom - top, right - left), bool),),
-        )
+from pothole.training.comparison import Comparison, precision_recall_curve
+from pothole.training.evaluate import Evaluation, evaluate, groups, operating_point, rule
 
 
 def test_a_perfect_detector_scores_one(tmp_path):
@@ -63,3 +37,82 @@ def test_the_default_confidence_is_just_above_what_negatives_may_not_show():
     assert operating_point({**annotations, "images": [{"id": 40}]}, found) is None
     sure = [(i, replace(d, scores=np.ones(1, np.float32))) for i, d in found]
     assert operating_point(annotations, sure) == 0.99
+
+
+def square(x, y, side):
+    """A square's polygon, as COCO writes it."""
+    return [x, y, x + side, y, x + side, y + side, x, y + side]
+
+
+def truth(image_id, x, y, side, **more):
+    record = {"image_id": image_id, "segmentation": [square(x, y, side)], "bbox": [x, y, side, side]}
+    return {"id": 0, **record, "area": side * side, "iscrowd": 0, **more}
+
+
+def squares(*found):
+    """Detections of `(x, y, side, score)`."""
+    return Detections(
+        (300, 300),
+        np.array([(x, y, x + side, y + side) for x, y, side, _ in found], np.float32).reshape(-1, 4),
+        np.array([score for *_, score in found], np.float32),
+        tuple(np.ones((side, side), bool) for _, _, side, _ in found),
+    )
+
+
+ROADS = {
+    "images": [{"id": i, "height": 300, "width": 300} for i in (7, 8)],
+    "annotations": [truth(7, 10, 10, 20), truth(7, 50, 10, 50), truth(7, 10, 150, 120)],  # of each size one
+}
+MARKED = [
+    (7, squares((10, 10, 20, 0.9), (50, 10, 50, 0.6), (200, 10, 60, 0.95))),  # the last is none
+    (8, squares((100, 100, 20, 0.9))),  # on the negative picture
+]
+
+
+def at(figures, *keys):
+    return [figures[key] for key in keys]
+
+
+def test_figures_at_the_operating_point_are_those_counted_by_hand():
+    figures = Comparison(ROADS, MARKED).figures(0.5)
+    keys = ("precision", "recall", "f1", "false_positives_per_negative_image")
+    assert at(figures, *keys) == [0.5, 0.6667, 0.5714, 1.0]
+    sizes = figures["by_size"]
+    assert at(sizes["small"], "instances", *keys) == [1, 0.5, 1.0, 0.6667, 1.0]
+    assert at(sizes["medium"], "instances", *keys) == [1, 0.5, 1.0, 0.6667, 0.0]
+    assert at(sizes["large"], "instances", *keys) == [1, None, 0.0, 0.0, 0.0]
+    for kind in ("mask_ap50", "box_ap50"):
+        assert [s[kind] for s in sizes.values()] == pytest.approx([1.0, 0.5, 0.0])
+    higher = Comparison(ROADS, MARKED).figures(0.7)
+    assert at(higher, "precision", "recall") == [0.3333, 0.3333]
+    assert higher["mask_ap"] == figures["mask_ap"]  # which no confidence cuts
+
+
+def test_a_set_without_potholes_or_without_detections_has_figures():
+    clean = {**ROADS, "annotations": []}
+    figures = Comparison(clean, MARKED).figures(0.5)
+    assert at(figures, "mask_ap", "recall", "precision") == [None, None, 0.0]
+    nothing = Comparison(ROADS, [(i, squares()) for i in (7, 8)]).figures(0.5)
+    assert at(nothing, "mask_ap", "recall", "precision") == [0.0, 0.0, None]
+
+
+def test_a_detection_on_a_crowd_is_neither_right_nor_wrong():
+    crowd = {**ROADS, "annotations": [truth(7, 10, 10, 20), truth(7, 190, 0, 100, iscrowd=1)]}
+    figures = Comparison(crowd, MARKED[:1]).figures(0.8)
+    assert at(figures, "instances", "precision", "recall") == [1, 1.0, 1.0]
+
+
+def test_the_curve_falls_from_the_surest_to_the_last_pothole():
+    curve = precision_recall_curve(Comparison(ROADS, MARKED).matches())
+    assert [s for s, *_ in curve] == pytest.approx([0.9, 0.6])  # where a score finds another pothole
+    assert [p for _, *p in curve] == [pytest.approx([1 / 3, 1 / 3]), pytest.approx([2 / 3, 1 / 2])]
+    assert precision_recall_curve(Comparison({**ROADS, "annotations": []}, MARKED).matches()) == []
+
+
+def test_an_evaluation_takes_the_confidence_that_is_asked_for_and_says_the_rule(tmp_path):
+    folder = write_dataset(tmp_path / "roads")
+    asked = Evaluation.run(Oracle(), folder, min_confidence=0.95).figures()
+    assert at(asked, "min_confidence", "recall", "mask_ap50") == [0.95, 0.0, 1.0]
+    assert "at most 0.05 false positives per negative picture" in rule(asked) and "here 0.31" in rule(asked)
+    names = [[name for name, _ in group] for group in groups(asked)]
+    assert names == [["all"], ["a", "b"], ["small", "medium", "large"]]
