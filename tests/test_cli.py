@@ -83,6 +83,13 @@ def test_a_wrong_flag_is_refused_by_name(monkeypatch, capsys, clip, flags):
     assert stopped.value.code == 2 and flags[0] in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flags", [("--count", "1001"), ("--random", "-1"), ("--gap", "nan")])
+def test_no_more_is_collected_than_a_person_corrects(monkeypatch, capsys, clip, tmp_path, flags):
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "collect", clip, "--out", tmp_path / "out", *flags)
+    assert stopped.value.code == 2 and flags[0] in capsys.readouterr().err
+
+
 def test_detect_writes_marked_pictures_and_json(monkeypatch, capsys, tmp_path):
     pictures = []
     for i in range(2):
@@ -103,9 +110,36 @@ def test_detect_writes_marked_pictures_and_json(monkeypatch, capsys, tmp_path):
 def test_evaluate_prints_the_figures(monkeypatch, capsys, tmp_path):
     run(monkeypatch, "evaluate", write_dataset(tmp_path / "data"), "--json", tmp_path / "figures.json")
     figures = json.loads((tmp_path / "figures.json").read_text())
-    wanted = {"mask_ap", "mask_ap50", "box_ap", "box_ap50", "false_positives_per_negative_image"}
+    wanted = {"mask_ap", "mask_ap50", "box_ap", "box_ap50", "precision", "recall", "f1"}
+    wanted |= {"false_positives_per_negative_image"}
     assert wanted <= figures.keys() and wanted <= figures["by_source"]["a"].keys()
-    assert "pictures" in capsys.readouterr().err
+    assert wanted <= figures["by_size"]["small"].keys()
+    seen = capsys.readouterr().err
+    assert "At confidence 0.50" in seen and "The default confidence is the lowest with" in seen
+    assert all(name in seen for name in ("pictures", "mask AP", "recall", "small", "large"))
+
+
+def test_evaluate_writes_the_page_at_the_confidence_that_is_asked_for(monkeypatch, tmp_path):
+    page = tmp_path / "pages" / "roads.html"
+    run(monkeypatch, "evaluate", write_dataset(tmp_path / "data"), "--page", page, "--min-confidence", "0.7")
+    assert "<b>0.70</b>" in page.read_text() and "missed: 4" in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_the_work(monkeypatch, tmp_path, magenta):
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "evaluate", write_dataset(tmp_path / "data"), "--page", tmp_path)
+    assert "is not a file" in str(stopped.value.code) and not magenta
+
+
+def test_collect_writes_a_data_set_to_correct(monkeypatch, capsys, clip, tmp_path):
+    out = tmp_path / "doubtful"
+    run(monkeypatch, "collect", clip, "--out", out, "--random", "2", "--gap", "0.1")
+    assert capsys.readouterr().out.split() == [str(out / "annotations.json")]
+    coco = json.loads((out / "annotations.json").read_text())
+    assert len(coco["images"]) == len(coco["annotations"]) == len(list((out / "images").iterdir())) == 2
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "collect", clip, "--out", out)
+    assert "exists already" in str(stopped.value.code)
 
 
 def test_the_command_is_installed():

@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +13,10 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from pothole import __version__
 from pothole import job as jobs
@@ -23,6 +26,7 @@ from pothole.errors import PotholeError, RequestError
 from pothole.picture import encode_picture, read_picture
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
+from pothole.training import collect as collecting
 
 # Results go to stdout, everything about the way there to stderr.
 console = Console(stderr=True)
@@ -124,19 +128,52 @@ def detect(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Measure a model on a COCO data set."""
-    detector = load_model(args.model)
-    from pothole.training import evaluate as measuring  # noqa: PLC0415  # needs Keras, which takes seconds
+    """Measure a model on a data set: COCO, VIA or labelme."""
+    # These need Keras, which takes seconds to import.
+    from pothole.training import evaluate as measuring  # noqa: PLC0415
+    from pothole.training.evaluation_page import check_page, write_page  # noqa: PLC0415
 
+    if args.page:
+        check_page(args.page)
+    detector = load_model(args.model)
     with progress_bar(str(args.folder)) as update:
-        figures = measuring.evaluate(detector, args.folder, update)
-    table = Table("source", "pictures", "potholes", "mask AP", "AP50", "box AP", "AP50", "false per negative")
-    for name, row in {"all": figures, **figures["by_source"]}.items():
-        keys = ("images", "instances", "mask_ap", "mask_ap50", "box_ap", "box_ap50")
-        shown = [row[key] for key in (*keys, "false_positives_per_negative_image")]
-        table.add_row(name, *("–" if value is None else f"{value:.3g}" for value in shown))
-    console.print(table)
+        evaluation = measuring.Evaluation.run(detector, args.folder, update, args.min_confidence)
+    figures = evaluation.figures()
+    precision = figure_table("pictures", "potholes", "mask AP", "AP50", "box AP", "AP50")
+    recall = figure_table("precision", "recall", "F1", "false per negative picture")
+    for group in measuring.groups(figures):
+        for name, row in group:
+            texts = [measuring.figure_text(row.get(key)) for key in measuring.FIGURE_KEYS]
+            precision.add_row(name, *texts[:6], end_section=row is group[-1][1])
+            recall.add_row(name, *texts[6:], end_section=row is group[-1][1])
+    console.print(precision, measuring.SIZES_EXPLAINED, "", sep="\n", highlight=False)
+    console.print(f"At confidence {evaluation.min_confidence:.2f} and a mask IoU of 0.5:", highlight=False)
+    console.print(recall, measuring.rule(figures), sep="\n", highlight=False)
     write_json(args.json, figures)
+    if args.page:
+        with progress_bar(str(args.page)) as update:
+            write_page(args.page, evaluation, figures, update)
+        console.print(f"Pictures of what is true, missed and false: {args.page}", highlight=False)
+
+
+def figure_table(*columns: str) -> Table:
+    """Return an empty table of figures, a name and these columns."""
+    return Table("", *(Column(name, justify="right") for name in columns), box=SIMPLE_HEAD)
+
+
+def collect(args: argparse.Namespace) -> None:
+    """Write the frames of videos that the model is least sure of, annotated, to correct and to train on."""
+    settings = Settings.from_env()
+    videos = collecting.find_videos(args.video, settings.max_video_bytes)
+    limits = collecting.Limits(args.count, args.random, args.gap, args.frame_interval, args.seed)
+    with progress_bar(str(args.out)) as update:
+        chosen = collecting.collect(videos, args.out, load_model(args.model), settings, limits, update)
+    reasons = Counter(c.reason for c in chosen)
+    table = Table("videos", "pictures", "score near the confidence", "pothole flickers", "random")
+    counts = (reasons[r] for r in (collecting.SCORE, collecting.FLICKERS, collecting.RANDOM))
+    table.add_row(*map(str, (len(videos), len(chosen), *counts)))
+    console.print(table)
+    print(args.out / "annotations.json")
 
 
 def write_json(path: Path | None, value: Any, quiet: bool = False) -> None:
@@ -185,11 +222,32 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=detect)
 
     command = commands.add_parser(
-        "evaluate", parents=[model], help=evaluate.__doc__, description=evaluate.__doc__
+        "evaluate", parents=[model, confidence], help=evaluate.__doc__, description=evaluate.__doc__
     )
-    command.add_argument("folder", type=Path, help="folder with images/ and COCO annotations.json")
+    command.add_argument("folder", type=Path, help="folder with annotations, and the pictures in images/")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    command.add_argument(
+        "--page", type=Path, metavar="FILE", help="write an HTML page of what is true, missed and false"
+    )
     command.set_defaults(run=evaluate)
+
+    command = commands.add_parser(
+        "collect", parents=[model], help=collect.__doc__, description=collect.__doc__
+    )
+    command.add_argument("video", type=Path, nargs="+", help="video, or folder with videos")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the data set")
+    defaults = collecting.Limits()
+    for flag, type_, default, help_ in (
+        ("count", pictures, defaults.count, "doubtful frames"),
+        ("random", pictures, defaults.random, "random frames"),
+        ("gap", seconds, defaults.gap_s, "least seconds between two frames"),
+        ("frame-interval", positive, defaults.frame_interval, "look at every N-th frame"),
+        ("seed", int, defaults.seed, "of the random frames"),
+    ):
+        command.add_argument(
+            f"--{flag}", type=type_, default=default, metavar="N", help=f"{help_} (default: {default})"
+        )
+    command.set_defaults(run=collect)
     return result
 
 
@@ -198,6 +256,22 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def pictures(text: str) -> int:
+    """Read a number of pictures."""
+    value = int(text)
+    if not 0 <= value <= collecting.MOST_PICTURES:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and {collecting.MOST_PICTURES}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds, at least 0."""
+    value = float(text)
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{value} is not a number from 0 on")
     return value
 
 

@@ -50,13 +50,14 @@ def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
         ) from exc
 
 
-def encode_picture(image: Image, media_type: str) -> bytes:
+def encode_picture(image: Image, media_type: str, quality: int = 92) -> bytes:
     """Encode a picture.
 
     Args:
         image: `(height, width, 3)` uint8 RGB.
         media_type: One of `FORMATS`.
+        quality: Of a JPEG, up to 95.
     """
     coded = BytesIO()
-    Pillow.fromarray(image).save(coded, FORMATS[media_type], quality=92)
+    Pillow.fromarray(image).save(coded, FORMATS[media_type], quality=quality)
     return coded.getvalue()

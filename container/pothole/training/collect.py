@@ -1,0 +1,272 @@
+"""Pictures worth labelling: the frames of videos that the model is least sure of, and a random few.
+
+A detection's uncertainty is 1 at the model's default confidence, where a hair decides whether a pothole is
+shown, and falls evenly to 0 at the scores 0 and 1. A pothole flickers where it is not detected, but was a
+moment before and is later: its uncertainty is the score that it had, for the surer it was, the stranger. A
+frame's is the highest in it. From `DOUBTFUL` on a frame may be chosen, the most uncertain first. The random
+frames tell what the model is sure of, and mistaken.
+"""
+
+import bisect
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from pothole.detections import Detections
+from pothole.detector import Detector
+from pothole.errors import RequestError, SourceIsOutput
+from pothole.job import is_output
+from pothole.settings import Settings
+from pothole.storage import LocalStorage
+from pothole.tracker import Tracker
+from pothole.training.labels import LabelWriter, new_folder
+from pothole.video import Frame, Video
+
+SUFFIXES = frozenset(
+    (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".wmv", ".flv")
+)
+DOUBTFUL = 0.5
+FLICKERS = "flickers"
+SCORE = "score"
+RANDOM = "random"
+
+MOST_PICTURES = 1000
+"""That may be asked for: more than a person corrects."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many pictures, and how far apart.
+
+    Attributes:
+        count: Most doubtful frames.
+        random: Most random ones beside them.
+        gap_s: Least seconds between two pictures of one video, which else would show the same.
+        frame_interval: Look at every n-th frame.
+        seed: Of the random choice.
+    """
+
+    count: int = 40
+    random: int = 10
+    gap_s: float = 1.0
+    frame_interval: int = 3
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A frame that was looked at.
+
+    Attributes:
+        video: Its video's number.
+        index: Its index there.
+        time: Seconds since the video's first frame.
+        uncertainty: 0..1.
+        reason: `FLICKERS`, `SCORE` or `RANDOM`.
+    """
+
+    video: int
+    index: int
+    time: Fraction
+    uncertainty: float
+    reason: str
+
+
+def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
+    """Return the videos named, and those that lie in the folders named, marked ones left out.
+
+    Raises:
+        RequestError: A folder holds no video.
+        SourceIsOutput: A video is a marked one: its pictures would teach the marks.
+        PotholeError: A file cannot be opened or is too large; see `LocalStorage.fetch`.
+    """
+    videos: dict[Path, None] = {}
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = sorted(
+                p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not is_output(p.name)
+            )
+            if not found:
+                raise RequestError(f"{path} holds no video.", "Name a video, or a folder with videos in it.")
+        elif is_output(path.name):
+            raise SourceIsOutput(f"{path} already is marked.", "Name the video that it was made of.")
+        for video in found:
+            LocalStorage(video.parent).fetch(video.name, video.parent, max_bytes)
+            videos[video.resolve()] = None
+    return list(videos)
+
+
+def collect(
+    videos: Sequence[Path],
+    out: Path,
+    detector: Detector,
+    settings: Settings,
+    limits: Limits,
+    on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+) -> list[Candidate]:
+    """Write the chosen frames as a data set, with what the detector finds on them as annotations to correct.
+
+    These start at half the default confidence, as removing a false one is quicker than drawing a missing one.
+
+    Args:
+        videos: Files.
+        out: The folder; see `LabelWriter` for what it holds.
+        detector: The model.
+        settings: Limits of what is read.
+        limits: Limits of what is written.
+        on_progress: Called with frames done and frames in all, None when a file does not say.
+
+    Returns:
+        The chosen frames.
+
+    Raises:
+        RequestError: `out` exists, or no frame is doubtful and no random one is wanted.
+        PotholeError: A video cannot be read, or `out` not be written; nothing of it is left then.
+    """
+    with new_folder(out) as folder:
+        candidates = _look_at_all(videos, detector, settings, limits.frame_interval, on_progress)
+        chosen = choose(candidates, limits)
+        if not chosen:
+            raise RequestError("No frame is doubtful.", "Ask for random ones, or for more videos.")
+        writer = LabelWriter(folder)
+        for number, (path, name) in enumerate(zip(videos, unique_stems(videos), strict=True)):
+            wanted = {c.index: c for c in chosen if c.video == number}
+            _write(path, name, wanted, detector, settings, writer)
+        writer.finish()
+    return chosen
+
+
+def choose(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
+    """Choose the most uncertain frames and random ones, none closer than the gap to another of its video."""
+    order = np.random.default_rng(limits.seed).permutation(len(candidates))
+    shuffled = [candidates[i] for i in order]  # so that of equals not the first ones of the first video win
+    doubtful = sorted(
+        (c for c in shuffled if c.uncertainty >= DOUBTFUL), key=lambda c: c.uncertainty, reverse=True
+    )
+    taken: dict[int, list[Fraction]] = defaultdict(list)
+    chosen = list(_spread(doubtful, limits.count, limits.gap_s, taken))
+    at_random = _spread(shuffled, limits.random, limits.gap_s, taken)
+    return [*chosen, *(replace(c, reason=RANDOM) for c in at_random)]
+
+
+def unique_stems(videos: Sequence[Path]) -> list[str]:
+    """Return a name for each video, its stem, with a number where another has the same."""
+    names: list[str] = []
+    for video in videos:
+        name, number = video.stem, 1
+        while name in names:
+            number += 1
+            name = f"{video.stem}-{number}"
+        names.append(name)
+    return names
+
+
+def _spread(
+    candidates: Iterable[Candidate], count: int, gap_s: float, taken: dict[int, list[Fraction]]
+) -> Iterator[Candidate]:
+    """Yield the first `count` that keep the gap to each other and to `taken`, times by video, which grows."""
+    gap = Fraction(gap_s)
+    for candidate in candidates:
+        if count == 0:
+            return
+        times = taken[candidate.video]
+        at = bisect.bisect(times, candidate.time)
+        if all(abs(candidate.time - time) >= gap for time in times[max(at - 1, 0) : at + 1]):
+            times.insert(at, candidate.time)
+            count -= 1
+            yield candidate
+
+
+def _look_at_all(
+    videos: Sequence[Path],
+    detector: Detector,
+    settings: Settings,
+    frame_interval: int,
+    on_progress: Callable[[int, int | None], None],
+) -> list[Candidate]:
+    # Each is opened before the first is worked on: a damaged one is better known at once than hours later.
+    counts = []
+    for path in videos:
+        with Video.open(path, settings.max_image_pixels) as video:
+            counts.append(video.info.frame_count)
+    total = None if None in counts else sum(c or 0 for c in counts)
+    candidates: list[Candidate] = []
+    done = 0
+    for number, path in enumerate(videos):
+        with Video.open(path, settings.max_image_pixels) as video:
+            look = _Look(number, detector)
+            for frame in video.frames():
+                look.at(frame, detects=frame.index % frame_interval == 0)
+                done += 1
+                on_progress(done, total)
+        candidates += look.candidates()
+    return candidates
+
+
+class _Look:
+    """Looks at the frames of one video, in order. Keeps numbers alone, so memory hardly grows with it."""
+
+    def __init__(self, video: int, detector: Detector) -> None:
+        self._video = video
+        self._detector = detector
+        self._tracker = Tracker()
+        self._seen: list[Candidate] = []
+        self._lost: dict[int, dict[int, float]] = {}
+
+    def at(self, frame: Frame, detects: bool) -> None:
+        if not detects:
+            self._tracker.propagate(frame)
+            return
+        found = _find(self._detector, frame)
+        sure = found[found.scores >= self._detector.min_confidence]
+        shown = self._tracker.update(sure, frame)
+        lost = shown[np.arange(len(sure), len(shown))]
+        self._lost[frame.index] = dict(zip(lost.track_ids.tolist(), lost.scores.tolist(), strict=True))
+        uncertainty = max((self._uncertainty(float(s)) for s in found.scores), default=0.0)
+        self._seen.append(Candidate(self._video, frame.index, frame.time, uncertainty, SCORE))
+
+    def candidates(self) -> list[Candidate]:
+        """Return the frames looked at; only at the end it is known which potholes came again."""
+        last = {track.id: track.last_frame for track in self._tracker.tracks()}
+        result = []
+        for seen in self._seen:
+            lost = self._lost[seen.index]
+            score = max((s for track, s in lost.items() if last[track] > seen.index), default=0.0)
+            flickers = replace(seen, uncertainty=score, reason=FLICKERS)
+            result.append(flickers if score > seen.uncertainty else seen)
+        return result
+
+    def _uncertainty(self, score: float) -> float:
+        confidence = self._detector.min_confidence
+        return score / confidence if score < confidence else (1 - score) / (1 - confidence)
+
+
+def _find(detector: Detector, frame: Frame) -> Detections:
+    [found] = detector.predict([frame.image], DOUBTFUL * detector.min_confidence)
+    return found
+
+
+def _write(
+    path: Path,
+    name: str,
+    wanted: dict[int, Candidate],
+    detector: Detector,
+    settings: Settings,
+    writer: LabelWriter,
+) -> None:
+    """Write the wanted frames of a video, by index. Found anew, which is cheaper than to keep all of them."""
+    if not wanted:
+        return
+    with Video.open(path, settings.max_image_pixels) as video:
+        for frame in video.frames():
+            if frame.index in wanted:
+                why = wanted[frame.index]
+                about = {"source": name, "reason": why.reason, "uncertainty": round(why.uncertainty, 3)}
+                writer.add(f"{name}_{frame.index:06d}.jpg", frame.image, _find(detector, frame), about)
+            if frame.index >= max(wanted):
+                return
