@@ -23,6 +23,7 @@ from pothole import job as jobs
 from pothole.detector import KerasDetector, load_detector
 from pothole.draw import draw
 from pothole.errors import PotholeError, RequestError
+from pothole.matterport.command import add_command as add_import
 from pothole.picture import encode_picture, read_picture
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
@@ -248,6 +249,8 @@ def parser() -> argparse.ArgumentParser:
             f"--{flag}", type=type_, default=default, metavar="N", help=f"{help_} (default: {default})"
         )
     command.set_defaults(run=collect)
+
+    add_import(commands)
     return result
 
 

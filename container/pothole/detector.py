@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pothole.detections import Detections
+from pothole.model.letterbox import Window, fit, limits, to_picture
 
 Image = NDArray[np.uint8]
 
@@ -35,21 +35,6 @@ class Detector(Protocol):
         ...
 
 
-def letterbox(size: tuple[int, int], image_size: tuple[int, int]) -> tuple[float, tuple[int, int]]:
-    """Fit a picture into the network's input, aspect kept, at its top left corner.
-
-    Args:
-        size: Picture `(height, width)`.
-        image_size: Input `(height, width)`.
-
-    Returns:
-        The scale, and the picture's size `(height, width)` inside the input; the rest is padding.
-    """
-    scale = min(image_size[0] / size[0], image_size[1] / size[1])
-    fitted = (max(round(size[0] * scale), 1), max(round(size[1] * scale), 1))
-    return scale, (min(fitted[0], image_size[0]), min(fitted[1], image_size[1]))
-
-
 class KerasDetector:
     """A Mask R-CNN as a `Detector`, on the backend that Keras runs."""
 
@@ -59,9 +44,9 @@ class KerasDetector:
         self.min_confidence: float = network.config.min_confidence
         self._lock = threading.Lock()
 
-        def find(images: Any) -> Any:
+        def find(images: Any, limits: Any) -> Any:
             pyramid = network.pyramid(images)
-            return pyramid, network.detect(pyramid)
+            return pyramid, network.detect(pyramid, limits)
 
         self._find = _compiled(find)
         self._masks = _compiled(network.masks)
@@ -69,26 +54,19 @@ class KerasDetector:
     def predict(self, images: Sequence[Image], min_confidence: float | None = None) -> list[Detections]:
         """See `Detector.predict`."""
         lowest = self.min_confidence if min_confidence is None else min_confidence
-        input_size = self.network.config.image_size
-        batch = np.full((len(images), *input_size, 3), 127, np.uint8)
-        scales = np.empty((len(images), 4), np.float32)
-        for i, image in enumerate(images):
-            _, (height, width) = letterbox(image.shape[:2], input_size)
-            shrinks = height < image.shape[0]
-            batch[i, :height, :width] = cv2.resize(
-                image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-            )
-            scales[i] = np.tile([image.shape[1] / width, image.shape[0] / height], 2)
-        boxes, scores, masks = self._run(batch, lowest)
+        fitted = [fit(image, self.network.config) for image in images]
+        windows = [window for _, window in fitted]
+        boxes, scores, masks = self._run(np.stack([canvas for canvas, _ in fitted]), windows, lowest)
         return [
-            self._detections(image, boxes[i] * scales[i], scores[i], masks[i], lowest)
+            self._detections(image, windows[i], boxes[i], scores[i], masks[i], lowest)
             for i, image in enumerate(images)
         ]
 
-    def _run(self, batch: NDArray[np.uint8], lowest: float) -> tuple[Any, Any, Any]:
+    def _run(self, batch: Image, windows: Sequence[Window], lowest: float) -> tuple[Any, Any, Any]:
         """Run the network, the only part under the lock: a session serves one caller at a time."""
+        within = np.stack([limits(window, self.network.config) for window in windows])
         with self._lock:
-            pyramid, (boxes, scores, classes) = self._find(batch)
+            pyramid, (boxes, scores, classes) = self._find(batch, within)
             scores = np.asarray(scores)
             # Fifty masks cost two thirds of all the rest, and most pictures hold few potholes: only
             # boxes that count get one.
@@ -107,16 +85,20 @@ class KerasDetector:
     def warm_up(self) -> None:
         """Compile all that a picture can need, so that no request waits for it under the lock."""
         config = self.network.config
-        pyramid, (boxes, _, classes) = self._find(np.zeros((1, *config.image_size, 3), np.uint8))
+        batch, within = np.zeros((1, *config.image_size, 3), np.uint8), np.zeros((1, 4), np.float32)
+        pyramid, (boxes, _, classes) = self._find(batch, within)
         for count in sorted({self._padded(most) for most in range(1, config.detections + 1)}):
             self._masks(pyramid, boxes[:, :count], classes[:, :count])
 
-    @staticmethod
-    def _detections(image: Image, boxes: Any, scores: Any, masks: Any, lowest: float) -> Detections:
+    def _detections(
+        self, image: Image, window: Window, boxes: Any, scores: Any, masks: Any, lowest: float
+    ) -> Detections:
         from pothole.model.postprocess import paste_masks  # noqa: PLC0415  # Keras takes seconds to import
 
+        config, size = self.network.config, (image.shape[0], image.shape[1])
         count = scores >= max(lowest, 1e-6)
-        return paste_masks(boxes[count], scores[count], masks[count], (image.shape[0], image.shape[1]))
+        boxes = to_picture(boxes[count], window, size, config)
+        return paste_masks(boxes, scores[count], masks[count], size, config.mask_border)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -56,3 +56,20 @@ def test_suppression_equals_the_sequential_algorithm():
             if all(overlap[item, i, k] <= 0.4 for k in kept):
                 kept.append(i)
         assert np.flatnonzero(keep[item]).tolist() == kept
+
+
+def test_boxes_of_other_classes_are_not_suppressed():
+    found = np.array([[[0, 0, 8, 8], [0, 0, 8, 9], [0, 0, 8, 8]]], np.float32)
+    keep = to_numpy(boxes.nms_keep(found, 0.5, classes=np.array([[1, 2, 1]])))
+    assert keep[0].tolist() == [True, True, False]
+
+
+def test_many_boxes_are_suppressed_as_few_are(monkeypatch):
+    rng = np.random.default_rng(3)
+    low = rng.uniform(0, 0.6, (2, 300, 2))
+    found = np.concatenate([low, low + rng.uniform(0.01, 0.4, (2, 300, 2))], axis=-1).astype(np.float32)
+    pairs = to_numpy(boxes.nms_keep(found, 0.4))
+    monkeypatch.setattr(boxes, "MOST_PAIRS", 100)
+    assert (to_numpy(boxes.nms_keep(found, 0.4)) == pairs).all()
+    first = to_numpy(boxes.nms_keep(found, 0.4, most=10))
+    assert [np.flatnonzero(k).tolist() for k in first] == [np.flatnonzero(k)[:10].tolist() for k in pairs]

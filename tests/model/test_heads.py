@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from pothole.model.postprocess import detect, paste_masks
 from pothole.model.rpn import RPNHead, propose
 
 CONFIG = MaskRCNNConfig(image_size=(100, 100), pre_nms=4, proposals=3, detections=3)
+LIMITS = np.array([0, 0, 100, 100], np.float32)
 
 
 def to_numpy(x):
@@ -91,10 +94,41 @@ def test_detections_are_refined_by_the_deltas_of_their_class():
     deltas = np.zeros((1, 4, 2, 4), np.float32)
     deltas[0, 2, 1] = [5.0, 0, 0, 0]  # half a width to the right
     deltas[0, 2, 0] = [-50.0, 0, 0, 0]  # background's, to be ignored
-    boxes, scores, classes = (to_numpy(x)[0] for x in detect(rois, logits, deltas, CONFIG.image_size, CONFIG))
+    boxes, scores, classes = (to_numpy(x)[0] for x in detect(rois, logits, deltas, LIMITS, CONFIG))
     assert boxes[:2] == pytest.approx(np.array([[11, 10, 31, 30], [70, 60, 90, 80]]), abs=1e-3)
     assert scores == pytest.approx([1 / (1 + np.exp(-3)), 1 / (1 + np.exp(-1)), 0.0], abs=1e-5)
     assert classes[:2].tolist() == [1, 1]
+
+
+def test_background_may_win_and_empty_rois_may_count():
+    rois = np.array([[[10, 10, 30, 30], [60, 60, 80, 80], [0, 0, 0, 0]]], np.float32)
+    logits, deltas = np.array([[[0, 2], [2, 0], [0, 1]]], np.float32), np.zeros((1, 3, 2, 4), np.float32)
+
+    def scores(**changes):
+        return to_numpy(detect(rois, logits, deltas, LIMITS, replace(CONFIG, **changes))[1])[0]
+
+    likely, unlikely, empty = (1 / (1 + np.exp(-x)) for x in (2, -2, 1))
+    assert scores() == pytest.approx([likely, unlikely, 0.0], abs=1e-5)
+    assert scores(background_wins=True) == pytest.approx([likely, 0.0, 0.0], abs=1e-5)
+    assert scores(keep_empty_rois=True) == pytest.approx([likely, empty, unlikely], abs=1e-5)
+
+
+def test_each_picture_has_its_own_limits():
+    rois = np.array([[[10, 10, 90, 90]], [[10, 10, 90, 90]]], np.float32)
+    logits, deltas = np.array([[[0, 2]], [[0, 2]]], np.float32), np.zeros((2, 1, 2, 4), np.float32)
+    within = np.array([[[0, 20, 100, 80]], [[0, 0, 100, 100]]], np.float32)
+    found = to_numpy(detect(rois, logits, deltas, within, CONFIG)[0])
+    assert found[:, 0].tolist() == [[10, 20, 90, 80], [10, 10, 90, 90]]
+
+
+def test_a_mask_may_fade_out_at_its_border():
+    box, score, full = np.array([[0, 0, 40, 40]], np.float32), np.ones(1, np.float32), np.full((1, 4, 4), 0.8)
+    repeated = paste_masks(box, score, full.astype(np.float32), (60, 60)).masks[0]
+    faded = paste_masks(box, score, full.astype(np.float32), (60, 60), "zero").masks[0]
+    assert repeated.all()
+    # A cell is ten pixels; 0.8 falls below one half where less than 0.625 of the weight is inside.
+    assert faded[2:-2, 10:-10].all() and faded[10:-10, 2:-2].all()
+    assert not faded[[0, -1]].any() and not faded[:, [0, -1]].any()
 
 
 def test_a_mask_lands_on_its_pixels():

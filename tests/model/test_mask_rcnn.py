@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from networks import SMALL
-from pothole.detector import KerasDetector, letterbox, load_detector
+from pothole.detector import KerasDetector, load_detector
 from pothole.errors import ModelError
 from pothole.model.backbone import mobilenet_v2
 from pothole.model.config import MaskRCNNConfig
@@ -77,6 +77,7 @@ def test_a_saved_model_answers_as_before_within_half_precision(network, folder, 
         (lambda p: (p / "config.json").unlink(), "config.json cannot be read"),
         (lambda p: (p / "config.json").write_text("{"), "config.json cannot be read"),
         (lambda p: (p / "config.json").write_text('{"colour": 1}'), "unknown fields: colour"),
+        (lambda p: (p / "config.json").write_text('{"backbone": "vgg16"}'), "backbone is 'vgg16', expected"),
         (lambda p: (p / "weights.npz").unlink(), "weights.npz cannot be read"),
         (lambda p: (p / "weights.npz").write_bytes(b"PK"), "weights.npz cannot be read"),
         (lambda p: replace(SMALL, fpn_channels=4).save(p), "does not fit its config.json"),
@@ -94,12 +95,6 @@ def test_the_configuration_survives_its_json(tmp_path):
     SMALL.save(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["image_size"] == [64, 96]
     assert MaskRCNNConfig.load(tmp_path) == SMALL
-
-
-def test_letterbox_keeps_the_aspect_and_fits():
-    assert letterbox((720, 1280), (384, 640)) == (0.5, (360, 640))
-    assert letterbox((640, 640), (384, 640))[1] == (384, 384)
-    assert letterbox((4, 1000), (384, 640))[1] == (3, 640)
 
 
 def test_the_detector_speaks_of_the_pictures_own_pixels(folder):

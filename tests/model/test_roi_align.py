@@ -40,7 +40,7 @@ def test_a_roi_is_pooled_from_the_level_of_its_size_and_its_own_picture():
 def test_levels_double_with_the_size():
     config = MaskRCNNConfig()
     rois = np.array([[[0, 0, s, s] for s in (5, 27, 28, 55, 56, 111, 112, 223, 224, 600)]], np.float32)
-    found = keras.ops.convert_to_numpy(roi_levels(rois, config, 4))[0]
+    found = keras.ops.convert_to_numpy(roi_levels(rois, (1024, 1024), config, 4))[0]
     assert found.tolist() == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
 
 
@@ -50,3 +50,34 @@ def test_past_the_picture_the_edge_is_repeated():
     pooled = keras.ops.convert_to_numpy(roi_align(pyramid, rois, 2, CONFIG))[0]
     assert (pooled[0] == 4.0).all()
     assert pooled[1, 1, 1].tolist() == [252.0, 124.0]
+
+
+def test_normalised_boxes_are_pooled_as_tensorflow_crops_and_resizes():
+    import tensorflow as tf
+
+    config = MaskRCNNConfig(
+        strides=(4, 8, 16), box_units="normalised", roi_canonical_size=224.0, roi_level_rounding="nearest"
+    )
+    rng = np.random.default_rng(0)
+    level = rng.normal(size=(1, 64, 64, 3)).astype(np.float32)
+    coarser = [np.full((1, 32, 32, 3), np.nan, np.float32), np.full((1, 16, 16, 3), np.nan, np.float32)]
+    corners = rng.uniform(0.0, 0.9, (2000, 2))
+    boxes = np.concatenate([corners, corners + 0.1], axis=1).astype(np.float32)
+    boxes[0] = 0.0
+    boxes[1:1000, :2] = rng.uniform(0.85, 0.95, (999, 2))
+    boxes[1:1000, 2:] = 1.0
+    theirs = tf.image.crop_and_resize(level, boxes[:, [1, 0, 3, 2]], np.zeros(2000, np.int32), (14, 14))
+    ours = keras.ops.convert_to_numpy(roi_align([level, *coarser], boxes[None], 14, config))[0]
+    assert np.allclose(ours, theirs, atol=1e-5)
+    # Where rounding puts the last sample past the edge there is nothing.
+    assert (ours[1:1000] == 0.0).any()
+
+
+def test_levels_may_be_rounded_to_the_nearest():
+    config = MaskRCNNConfig(
+        strides=(4, 8, 16, 32), box_units="normalised", roi_canonical_size=224.0, roi_level_rounding="nearest"
+    )
+    sizes = np.array([0, 10, 79, 80, 158, 159, 316, 317, 1000]) / 1024
+    rois = np.stack([sizes * 0, sizes * 0, sizes, sizes], axis=-1)[None].astype(np.float32)
+    found = keras.ops.convert_to_numpy(roi_levels(rois, (1024, 1024), config, 4))[0]
+    assert found.tolist() == [0, 0, 0, 1, 1, 2, 2, 3, 3]

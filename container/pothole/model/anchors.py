@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pothole.model.box_units import from_pixels
 from pothole.model.config import MaskRCNNConfig
 
 
@@ -10,11 +11,11 @@ def anchors(config: MaskRCNNConfig, image_size: tuple[int, int]) -> NDArray[np.f
     """Return all anchors, level by level, row by row, cell by cell, ratio by ratio.
 
     Args:
-        config: `anchor_sizes`, `anchor_ratios`, `strides`.
+        config: `anchor_sizes`, `anchor_ratios`, `anchor_centre`, `strides`, `box_units`.
         image_size: Input `(height, width)`.
 
     Returns:
-        `(A, 4)` float32 xyxy in pixels of the input, centred on their cells; they may reach past the picture.
+        `(A, 4)` float32 xyxy in `box_units`; they may reach past the picture.
     """
     levels = []
     for size, stride in zip(config.anchor_sizes, config.strides, strict=True):
@@ -22,8 +23,10 @@ def anchors(config: MaskRCNNConfig, image_size: tuple[int, int]) -> NDArray[np.f
         ratios = np.array(config.anchor_ratios)
         half = np.stack([size / np.sqrt(ratios), size * np.sqrt(ratios)], axis=-1) / 2.0
         y, x = np.meshgrid(
-            (np.arange(rows) + 0.5) * stride, (np.arange(columns) + 0.5) * stride, indexing="ij"
+            (np.arange(rows) + config.anchor_centre) * stride,
+            (np.arange(columns) + config.anchor_centre) * stride,
+            indexing="ij",
         )
         centre = np.stack([x, y], axis=-1)[:, :, None, :]
         levels.append(np.concatenate([centre - half, centre + half], axis=-1).reshape(-1, 4))
-    return np.concatenate(levels).astype(np.float32)
+    return from_pixels(np.concatenate(levels), image_size, config)

@@ -1,5 +1,12 @@
-"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) with batch norm folded into the kernels."""
+"""Backbones with batch norm folded into the kernels.
 
+MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) is this project's own. ResNet-50 and ResNet-101 (He et
+al., 2015, arXiv:1512.03385) are Matterport's (`resnet_graph`), which stride in the first 1×1 convolution of a
+stage as the paper does, not in the 3×3 one as later variants do.
+"""
+
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -48,3 +55,45 @@ def mobilenet_v2() -> keras.Model:
         if block in STAGE_ENDS:
             stages.append(x)
     return keras.Model(picture, stages, name="backbone")
+
+
+RESNET_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+"""Bottleneck blocks of stages 2 to 5 (table 1 of that paper)."""
+
+
+def resnet(name: str) -> keras.Model:
+    """Build a backbone of `RESNET_BLOCKS`.
+
+    Returns:
+        A model from `(B, height, width, 3)`, of any size in multiples of 32, to the outputs of stages 2 to 5:
+        256, 512, 1024, 2048 channels at strides 4, 8, 16, 32. Its convolutions have the names that they have
+        had since the authors' own files, such as `res2a_branch2a`.
+    """
+
+    def conv(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
+        padding = "valid" if kernel == 1 else "same"
+        return layers.Conv2D(filters, kernel, stride, padding=padding, name=name)(x)
+
+    picture = keras.Input((None, None, 3), name="image")
+    # "same" would pad 2 before and 3 after, and move the whole network by half a pixel.
+    x = layers.ZeroPadding2D(3)(picture)
+    x = layers.ReLU()(layers.Conv2D(64, 7, 2, name="conv1")(x))
+    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+    stages = []
+    for stage, blocks in enumerate(RESNET_BLOCKS[name], start=2):
+        filters = 64 << (stage - 2)
+        for block in range(blocks):
+            branch = f"res{stage}{chr(ord('a') + block)}_branch"
+            stride = 2 if block == 0 and stage > 2 else 1
+            shortcut = x if block else conv(x, 4 * filters, 1, stride, f"{branch}1")
+            x = layers.ReLU()(conv(x, filters, 1, stride, f"{branch}2a"))
+            x = layers.ReLU()(conv(x, filters, 3, 1, f"{branch}2b"))
+            x = layers.ReLU()(layers.Add()([conv(x, 4 * filters, 1, 1, f"{branch}2c"), shortcut]))
+        stages.append(x)
+    return keras.Model(picture, stages, name="backbone")
+
+
+BACKBONES: dict[str, Callable[[], keras.Model]] = {
+    "mobilenet_v2": mobilenet_v2,
+    **{name: partial(resnet, name) for name in RESNET_BLOCKS},
+}

@@ -10,13 +10,14 @@ from keras import layers
 class FPN(keras.layers.Layer):  # type: ignore[misc]
     """Lateral 1×1 convolutions, a top-down path, and a 3×3 convolution that smooths each level.
 
-    We differ from the paper in that the smoothing is separable: at stride 4 a dense 3×3 costs as much as the
-    whole backbone. The last level is the one before it subsampled, as there.
+    By default we differ from the paper in that the smoothing is separable: at stride 4 a dense 3×3 costs as
+    much as a small backbone. The last level is the one before it subsampled, as there.
     """
 
-    def __init__(self, channels: int, **kwargs: Any) -> None:
+    def __init__(self, channels: int, separable: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.channels = channels
+        self.convolution = layers.SeparableConv2D if separable else layers.Conv2D
         self.lateral: list[Any] = []
         self.smooth: list[Any] = []
         self.upsample = layers.UpSampling2D(2, interpolation="nearest")
@@ -26,7 +27,7 @@ class FPN(keras.layers.Layer):  # type: ignore[misc]
         """Make one lateral and one smoothing convolution for each stage of the backbone."""
         for level, shape in enumerate(input_shape):
             lateral = layers.Conv2D(self.channels, 1, name=f"lateral_{level}")
-            smooth = layers.SeparableConv2D(self.channels, 3, padding="same", name=f"smooth_{level}")
+            smooth = self.convolution(self.channels, 3, padding="same", name=f"smooth_{level}")
             lateral.build(shape)
             smooth.build((*shape[:-1], self.channels))
             self.lateral.append(lateral)

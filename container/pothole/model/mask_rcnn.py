@@ -13,7 +13,8 @@ from keras import ops
 
 from pothole.errors import ModelError
 from pothole.model.anchors import anchors
-from pothole.model.backbone import mobilenet_v2
+from pothole.model.backbone import BACKBONES
+from pothole.model.box_units import whole_input
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.fpn import FPN
 from pothole.model.heads import BoxHead, MaskHead
@@ -31,9 +32,14 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
     def __init__(self, config: MaskRCNNConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.config = config
-        self.backbone = mobilenet_v2()
-        self.fpn = FPN(config.fpn_channels, name="fpn")
-        self.rpn = RPNHead(config.fpn_channels, len(config.anchor_ratios), name="rpn")
+        self.backbone = BACKBONES[config.backbone]()
+        self.fpn = FPN(config.fpn_channels, config.separable, name="fpn")
+        self.rpn = RPNHead(
+            config.rpn_channels or config.fpn_channels,
+            len(config.anchor_ratios),
+            config.separable,
+            name="rpn",
+        )
         self.box_head = BoxHead(config.box_head_units, config.num_classes, name="box_head")
         self.mask_head = MaskHead(
             config.mask_head_channels, config.mask_head_layers, config.num_classes, name="mask_head"
@@ -52,8 +58,8 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
             images: `(B, height, width, 3)` RGB, 0..255, sides in multiples of 32.
 
         Returns:
-            `boxes` `(B, D, 4)` xyxy in pixels of the input, `scores` `(B, D)`, `classes` `(B, D)`, and
-            `masks` `(B, D, 2P, 2P)` probabilities over each box. Rows without a detection have score 0.
+            `boxes` `(B, D, 4)` xyxy in `box_units`, `scores` `(B, D)`, `classes` `(B, D)`, and `masks`
+            `(B, D, 2P, 2P)` probabilities over each box. Rows without a detection have score 0.
         """
         pyramid = self.pyramid(images)
         boxes, scores, classes = self.detect(pyramid)
@@ -66,18 +72,28 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Return the feature levels of pictures `(B, height, width, 3)` RGB 0..255, finest first."""
-        normalised = ops.cast(images, self.compute_dtype) / 127.5 - 1.0
+        offset = ops.convert_to_tensor(self.config.pixel_offset, self.compute_dtype)
+        normalised = ops.cast(images, self.compute_dtype) / self.config.pixel_scale - offset
         return list(self.fpn(self.backbone(normalised)))
 
-    def detect(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Return boxes `(B, D, 4)`, scores `(B, D)`, classes `(B, D)`, best first."""
+    def detect(self, pyramid: Sequence[Tensor], limits: Tensor = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Find objects in a pyramid.
+
+        Args:
+            pyramid: From `pyramid`.
+            limits: Boxes `(B, 4)` that detections must not reach past; the whole input when None.
+
+        Returns:
+            Boxes `(B, D, 4)`, scores `(B, D)`, classes `(B, D)`, best first.
+        """
         image_size = self.image_size(pyramid)
         objectness, deltas = self.rpn(pyramid)
         rois = propose(objectness, deltas, self.anchors(image_size), image_size, self.config)
         for _ in range(self.config.box_passes - 1):
             rois = self.refine(pyramid, rois)
         logits, deltas = self.classify(pyramid, rois)
-        return detect(rois, logits, deltas, image_size, self.config)
+        within = whole_input(image_size, self.config) if limits is None else limits[:, None]
+        return detect(rois, logits, deltas, within, self.config)
 
     def image_size(self, pyramid: Sequence[Tensor]) -> tuple[int, int]:
         """Return the `(height, width)` of the pictures that a pyramid was made from."""
@@ -97,7 +113,8 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
     def refine(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
         """Return RoIs `(B, N, 4)` moved to where the box head sees their objects."""
         logits, deltas = self.classify(pyramid, rois)
-        return refine(rois, logits, deltas, self.image_size(pyramid), self.config)[0]
+        limits = whole_input(self.image_size(pyramid), self.config)
+        return refine(rois, logits, deltas, limits, self.config)[0]
 
     def mask_logits(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
         """Return `(B, N, 2P, 2P, K − 1)` mask logits of RoIs `(B, N, 4)`."""
@@ -109,11 +126,16 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         own = ops.cast(ops.maximum(classes - 1, 0), "int32")[..., None, None, None]
         return ops.sigmoid(ops.take_along_axis(logits, own, axis=-1)[..., 0])
 
-    def save_folder(self, folder: Path) -> None:
-        """Write `config.json` and the weights, float16 by name, so that Git and the image stay small."""
+    def save_folder(self, folder: Path, dtype: str = "float16") -> None:
+        """Write `config.json` and the weights by name.
+
+        Args:
+            folder: Is made when it is missing.
+            dtype: Of the weights; half precision keeps Git and the image small.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self.config.save(folder)
-        tensors = {v.path: ops.convert_to_numpy(v).astype(np.float16) for v in self.weights}
+        tensors = {v.path: ops.convert_to_numpy(v).astype(dtype) for v in self.weights}
         np.savez(folder / WEIGHTS, **tensors)
 
     @classmethod
@@ -138,5 +160,5 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
                 f"{path} does not fit its config.json: {', '.join(odd[:5])} of {len(odd)} differ."
             )
         for variable in model.weights:
-            variable.assign(tensors[variable.path].astype(np.float32))
+            variable.assign(tensors[variable.path].astype(np.float32, copy=False))
         return model

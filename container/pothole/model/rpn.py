@@ -10,26 +10,29 @@ import keras
 from keras import initializers, layers, ops
 
 from pothole.model import boxes
+from pothole.model.box_units import whole_input
 from pothole.model.config import MaskRCNNConfig
 
 
 class RPNHead(keras.layers.Layer):  # type: ignore[misc]
-    """A 3×3 convolution (separable, see `FPN`), then objectness and box deltas for each anchor of a cell.
+    """A 3×3 convolution (see `FPN`), then objectness and box deltas for each anchor of a cell.
 
     Objectness is one sigmoid instead of a softmax over two, as in Detectron; the same function.
     """
 
-    def __init__(self, channels: int, anchors_per_cell: int, **kwargs: Any) -> None:
+    def __init__(self, channels: int, anchors_per_cell: int, separable: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         small = initializers.RandomNormal(stddev=0.01)
-        self.shared = layers.SeparableConv2D(channels, 3, padding="same", activation="relu", name="shared")
+        convolution = layers.SeparableConv2D if separable else layers.Conv2D
+        self.shared = convolution(channels, 3, padding="same", activation="relu", name="shared")
         self.objectness = layers.Conv2D(anchors_per_cell, 1, kernel_initializer=small, name="objectness")
         self.deltas = layers.Conv2D(4 * anchors_per_cell, 1, kernel_initializer=small, name="deltas")
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
         """Build the three convolutions for levels of equal width."""
-        for layer in (self.shared, self.objectness, self.deltas):
-            layer.build(input_shape[0])
+        self.shared.build(input_shape[0])
+        for layer in (self.objectness, self.deltas):
+            layer.build((*input_shape[0][:-1], self.shared.filters))
 
     def call(self, levels: Sequence[Any]) -> tuple[Any, Any]:
         """Return objectness logits `(B, A)` and deltas `(B, A, 4)`, in the order of `anchors()`."""
@@ -53,14 +56,16 @@ def propose(
         deltas: `(B, A, 4)`.
         anchors: `(A, 4)`.
         image_size: Input `(height, width)`.
-        config: `pre_nms`, `proposals`, `rpn_nms_iou`.
+        config: `pre_nms`, `proposals`, `rpn_nms_iou`, `rpn_box_std`.
 
     Returns:
         `(B, P, 4)` xyxy, best first; rows without a proposal are zero.
     """
-    logits, index = ops.top_k(logits, config.pre_nms)
-    chosen = boxes.decode(boxes.take(deltas, index), ops.take(anchors, index, axis=0), config.box_std)
-    chosen = boxes.clip(chosen, image_size)
-    keep = boxes.nms_keep(chosen, config.rpn_nms_iou)
-    scores, chosen = boxes.best(ops.where(keep, ops.sigmoid(logits), -1.0), config.proposals, chosen)
+    before = min(config.pre_nms, logits.shape[1])
+    logits, index = ops.top_k(logits, before)
+    chosen = boxes.decode(boxes.take(deltas, index), ops.take(anchors, index, axis=0), config.rpn_box_std)
+    chosen = boxes.clip(chosen, whole_input(image_size, config))
+    keep = boxes.nms_keep(chosen, config.rpn_nms_iou, most=config.proposals)
+    scores = ops.where(keep, ops.sigmoid(logits), -1.0)
+    scores, chosen = boxes.best(scores, min(config.proposals, before), chosen)
     return ops.where(scores[..., None] >= 0.0, chosen, 0.0)

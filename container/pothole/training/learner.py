@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from pothole.errors import ModelError
 from pothole.model import boxes
 from pothole.model.mask_rcnn import MaskRCNN
 from pothole.model.rpn import propose
@@ -23,6 +24,8 @@ class Learner(keras.Model):  # type: ignore[misc]
 
     def __init__(self, network: MaskRCNN, sampling: Sampling, seed: int) -> None:
         super().__init__()
+        if network.config.box_units != "pixels":
+            raise ModelError(f"{network.config.name} has boxes as Matterport's: it can be used, not trained.")
         self.network = network
         self.sampling = sampling
         self.seed = keras.random.SeedGenerator(seed)
@@ -38,7 +41,9 @@ class Learner(keras.Model):  # type: ignore[misc]
         image_size = network.image_size(pyramid)
         anchors = network.anchors(image_size)
         objectness, deltas = network.rpn(pyramid)
-        index, weights, positive, wanted = anchor_targets(anchors, truth, config.box_std, sampling, self.seed)
+        index, weights, positive, wanted = anchor_targets(
+            anchors, truth, config.rpn_box_std, sampling, self.seed
+        )
         rpn_class = losses.binary_cross_entropy(boxes.take(objectness, index), positive, weights)
         rpn_box = losses.smooth_l1(boxes.take(deltas, index), wanted, positive, weights)
 

@@ -1,0 +1,1 @@
+"""The way in for weights of Matterport's Mask R-CNN (github.com/matterport/Mask_RCNN, 2.1)."""
