@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(not FILES, reason="POTHOLE_MATTERPORT_REFERENCE 
 
 ACTIVATIONS = {"atol": 1e-3, "rtol": 0.0}
 RPN = {"atol": 2.5e-4, "rtol": 0.0}
-"""What rounding leaves: in double precision our RPN is 1.4e-4 from the reference of ResNet-50, which itself is
-that far off. Matterport's own operations, in another TensorFlow, come no closer."""
+"""What rounding leaves: in double precision our RPN is 1.4e-4 from the reference of ResNet-50, so that is how
+far it is off itself. Matterport's own operations, in another TensorFlow, come no closer."""
 
 
 def in_their_order(boxes):
