@@ -157,9 +157,9 @@ def test_a_region_counts_without_a_label_or_as_a_pothole(tmp_path, caplog, attri
         [[20, 10], [50, 40], [20, 10]],
         [[20, 10], [50, 40]],
         [[100, 10], [150, 10], [150, 40]],
-        [[1e9, 1e9], [2e9, 1e9], [2e9, 2e9]],
+        [[-1e4, -1e4], [1e4, -1e4], [1e4, 1e4]],
     ],
-    ids=["line", "two-points", "outside", "far-outside"],
+    ids=["line", "two-points", "outside", "far-around"],
 )
 def test_a_region_without_area_in_the_picture_is_left_out_and_named(tmp_path, caplog, polygon):
     picture(tmp_path)

@@ -135,7 +135,7 @@ def test_the_documented_expressions_find_the_metrics_in_the_log(trained):
 
 @pytest.mark.slow
 def test_another_training_does_not_go_on_with_this_ones_checkpoint(trained):
-    with pytest.raises(RequestError, match=r"made with batch_size 2, not 3; .*remove .*checkpoint\.npz"):
+    with pytest.raises(RequestError, match=r"made with batch_size 2, not 3\. .*remove .*checkpoint\.npz"):
         train_below(trained.whole, "--batch-size", "3")
     with pytest.raises(RequestError, match="seed 3, not 4"):
         train_below(trained.whole, "--seed", "4")

@@ -108,7 +108,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         self.progress.history.append(record)
         self.model.reset_metrics()
         if "validation" in record:
-            self.save()
+            self.saved = -math.inf  # it took long: a checkpoint is due
 
     @property
     def epoch_is_open(self) -> bool:

@@ -107,6 +107,7 @@ def train(hyperparameters: Hyperparameters, folders: Folders, stop: threading.Ev
     between = BetweenSteps(learner, hyperparameters, folders.validation, checkpoint, progress, stop)
     if between.epoch_is_open:
         between.finish_epoch()
+        between.save()
     if progress.step < steps and not stop.is_set():
         batches = Batches(
             samples,
