@@ -358,8 +358,8 @@ def test_two_threads_are_answered_over_a_socket_as_one_is(folder, settings):
     for found in answers.values():
         for one, other in zip(found, alone, strict=True):
             # Rounding depends on which of TensorFlow's own threads is done first, even for a single caller.
-            assert len(one["potholes"]) == len(other["potholes"]) > 0
-            for ours, theirs in zip(one["potholes"], other["potholes"], strict=True):
+            assert len(one["output"]) == len(other["output"]) > 0
+            for ours, theirs in zip(one["output"], other["output"], strict=True):
                 assert ours["box"] == theirs["box"] and ours["score"] == pytest.approx(
                     theirs["score"], abs=2e-4
                 )
