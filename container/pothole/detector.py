@@ -107,7 +107,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "jax":
         import jax  # noqa: PLC0415
 
-        return jax.jit(function)  # type: ignore[no-any-return]
+        return jax.jit(function)
     import tensorflow as tf  # noqa: PLC0415
 
     # After a second shape it compiles for any, instead of for each.
