@@ -92,7 +92,7 @@ class MaskRCNNConfig:
     anchor_ratios: tuple[float, ...] = (0.3, 0.6, 1.1)
     anchor_centre: float = 0.5
     pre_nms: int = 600
-    proposals: int = 100
+    proposals: int = 200
     rpn_nms_iou: float = 0.7
     rpn_box_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
     box_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
