@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -218,3 +219,8 @@ def test_an_unforeseen_failure_leaves_the_last_line_of_its_traceback(tmp_path, m
     with pytest.raises(MemoryError):
         main(["--root", str(root)])
     assert (root / "output" / "failure").read_text() == "MemoryError: too large\n"
+
+
+def test_a_model_with_boxes_as_matterports_is_not_trained():
+    with pytest.raises(ModelError, match="not trained"):
+        compiled(MaskRCNN(replace(SMALL, box_units="normalised")), Hyperparameters())
