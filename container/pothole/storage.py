@@ -152,7 +152,7 @@ class LocalStorage:
     def fetch(self, key: str, folder: Path, max_bytes: int) -> Path:
         """See `Storage.fetch`; the file is read where it is."""
         path = self._path(key)
-        with self._errors(path):
+        with file_errors(path):
             if not path.is_file():
                 raise SourceNotFound(f"There is no file {path}.")
             with path.open("rb"):
@@ -162,7 +162,7 @@ class LocalStorage:
     def publish(self, path: Path, key: str, content_type: str) -> str:
         """See `Storage.publish`."""
         target = self._path(key)
-        with self._errors(target):
+        with file_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             # Beside the target, since a rename is at once only within one file system.
             with tempfile.TemporaryDirectory(prefix=".pothole-", dir=target.parent) as folder:
@@ -179,16 +179,18 @@ class LocalStorage:
             raise RequestError(f"{key!r} leaves the folder {self._root}.")
         return path
 
-    @contextmanager
-    def _errors(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except PotholeError:
-            raise
-        except PermissionError as exc:
-            raise AccessDenied(f"{path} may not be opened: {exc.strerror}.") from exc
-        except OSError as exc:
-            raise StorageUnavailable(f"{path} failed: {exc.strerror}.") from exc
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Raise what the file system reports about `path` as `AccessDenied` or `StorageUnavailable`."""
+    try:
+        yield
+    except PotholeError:
+        raise
+    except PermissionError as exc:
+        raise AccessDenied(f"{path} may not be opened: {exc.strerror}.") from exc
+    except OSError as exc:
+        raise StorageUnavailable(f"{path} failed: {exc.strerror}.") from exc
 
 
 def open_s3(bucket: str) -> Storage:

@@ -1,7 +1,7 @@
 """The configuration of a Mask R-CNN, saved as `config.json` beside its weights.
 
 The defaults are this project's own network. Where Matterport's (github.com/matterport/Mask_RCNN, 2.1) does
-something in another way, a field chooses between the two; `matterport.py` sets those fields.
+something in another way, a field chooses between the two; `pothole.matterport` sets those fields.
 """
 
 import json

@@ -18,8 +18,9 @@ from typing import Any
 
 from pothole.detections import Detections
 from pothole.detector import Image
-from pothole.errors import AccessDenied, PotholeError, RequestError, StorageUnavailable
+from pothole.errors import RequestError
 from pothole.picture import encode_picture
+from pothole.storage import file_errors
 from pothole.training.polygons import Polygon, mask_polygons
 
 JPEG_QUALITY = 95
@@ -37,7 +38,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if path.is_symlink() or path.exists():
         raise RequestError(f"{path} exists already.", "Name a folder that does not: nothing is overwritten.")
-    try:
+    with file_errors(path):
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
         # Beside it, since a rename is at once only within one file system.
         with tempfile.TemporaryDirectory(prefix=".pothole-", dir=path.absolute().parent) as aside:
@@ -45,12 +46,6 @@ def new_folder(path: Path) -> Iterator[Path]:
             whole.mkdir()
             yield whole
             whole.rename(path)
-    except PotholeError:
-        raise
-    except PermissionError as exc:
-        raise AccessDenied(f"{path} may not be written: {exc.strerror}.") from exc
-    except OSError as exc:
-        raise StorageUnavailable(f"{path} failed: {exc.strerror}.") from exc
 
 
 class LabelWriter:
