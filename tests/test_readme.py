@@ -130,7 +130,9 @@ def test_settings_are_all_listed_with_their_defaults():
     assert rows.keys() == {name for _, name in described}
     for field, name in described:
         if field != "model_dir":
-            assert rows[name].startswith(f"`{getattr(Settings(), field)}`"), name
+            value = getattr(Settings(), field)
+            shown = f"`{value}`" if value not in {"", ()} else "none"
+            assert rows[name].startswith(shown), name
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("pothole ")])

@@ -1,25 +1,29 @@
-"""S3 against a real emulator, and local folders."""
+"""S3 against a real emulator."""
 
 import tracemalloc
 from http import HTTPStatus
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
-from botocore.stub import Stubber
+from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.response import StreamingBody
+from botocore.stub import ANY, Stubber
 
 from pothole.errors import (
     AccessDenied,
     PotholeError,
     RequestError,
+    SourceChanged,
     SourceNotFound,
     StorageUnavailable,
     TooLarge,
 )
-from pothole.storage import LocalStorage, S3Storage, open_s3
+from pothole.settings import Settings
+from pothole.storage import S3Storage, open_s3
 from servers import free_port
 
 if TYPE_CHECKING:
@@ -33,7 +37,7 @@ def test_an_object_comes_down_and_goes_up_whole_with_its_content_type(
 ) -> None:
     data = bytes(range(256)) * (20 * MIB // 256)  # several parts, both ways
     s3.put_object(Bucket=bucket, Key="a b+ü/clip.mp4", Body=data)
-    store = open_s3(bucket)
+    store = open_s3(bucket, Settings())
 
     path = store.fetch("a b+ü/clip.mp4", tmp_path, max_bytes=len(data))
     assert path.read_bytes() == data
@@ -46,7 +50,7 @@ def test_an_object_comes_down_and_goes_up_whole_with_its_content_type(
 
 def test_fault_the_whole_object_was_read_into_memory(s3: "S3Client", bucket: str, tmp_path: Path) -> None:
     s3.put_object(Bucket=bucket, Key="long.mp4", Body=bytes(96 * MIB))
-    store = open_s3(bucket)
+    store = open_s3(bucket, Settings())
     tracemalloc.start()
     try:
         path = store.fetch("long.mp4", tmp_path, max_bytes=96 * MIB)
@@ -62,7 +66,7 @@ def test_the_local_name_of_an_object_is_one_that_any_file_system_takes(
     s3: "S3Client", bucket: str, tmp_path: Path, name: str
 ) -> None:
     s3.put_object(Bucket=bucket, Key=f"dir/{name}", Body=b"video")
-    path = open_s3(bucket).fetch(f"dir/{name}", tmp_path, MIB)
+    path = open_s3(bucket, Settings()).fetch(f"dir/{name}", tmp_path, MIB)
     assert path.parent == tmp_path
     assert path.read_bytes() == b"video"
 
@@ -72,25 +76,25 @@ def test_an_object_above_the_limit_is_refused_before_it_is_downloaded(
 ) -> None:
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=bytes(1001))
     with pytest.raises(TooLarge, match=rf"s3://{bucket}/clip\.mp4 has 1001 bytes, above the limit of 1000"):
-        open_s3(bucket).fetch("clip.mp4", tmp_path, max_bytes=1000)
+        open_s3(bucket, Settings()).fetch("clip.mp4", tmp_path, max_bytes=1000)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_missing_object_and_a_missing_bucket_are_named(aws: str, bucket: str, tmp_path: Path) -> None:
     with pytest.raises(SourceNotFound, match=rf"s3://{bucket}/no\.mp4.*Check the bucket '{bucket}'"):
-        open_s3(bucket).fetch("no.mp4", tmp_path, MIB)
+        open_s3(bucket, Settings()).fetch("no.mp4", tmp_path, MIB)
     with pytest.raises(SourceNotFound, match=r"s3://no-such-bucket/clip\.mp4"):
-        open_s3("no-such-bucket").fetch("clip.mp4", tmp_path, MIB)
+        open_s3("no-such-bucket", Settings()).fetch("clip.mp4", tmp_path, MIB)
     file = tmp_path / "file"
     file.write_bytes(b"x")
     with pytest.raises(SourceNotFound, match="bucket no-such-bucket"):
-        open_s3("no-such-bucket").publish(file, "clip.mp4", "video/mp4")
+        open_s3("no-such-bucket", Settings()).publish(file, "clip.mp4", "video/mp4")
 
 
 @pytest.mark.parametrize("name", ["Not A Bucket", "../x", ""])
 def test_a_name_that_no_bucket_can_have_is_the_callers_mistake(aws: str, tmp_path: Path, name: str) -> None:
     with pytest.raises(RequestError, match="not a valid bucket"):
-        open_s3(name).fetch("clip.mp4", tmp_path, MIB)
+        open_s3(name, Settings()).fetch("clip.mp4", tmp_path, MIB)
 
 
 @pytest.mark.parametrize(
@@ -143,35 +147,87 @@ def test_missing_credentials_are_said_with_the_way_out(
         S3Storage("bucket", client).fetch("clip.mp4", tmp_path, MIB)
 
 
-def test_local_files_are_read_where_they_are_and_written_at_once(tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_bytes(b"video")
-    store = LocalStorage(tmp_path)
-    assert store.fetch("clip.mp4", tmp_path / "unused", MIB) == tmp_path / "clip.mp4"
-
-    (tmp_path / "made").write_bytes(b"marked")
-    target = tmp_path / "out" / "clip_output.mp4"
-    assert store.publish(tmp_path / "made", "out/clip_output.mp4", "video/mp4") == str(target)
-    assert target.read_bytes() == b"marked"
-
-    (tmp_path / "made").write_bytes(b"marked anew")
-    with target.open("rb") as player:
-        store.publish(tmp_path / "made", "out/clip_output.mp4", "video/mp4")
-        assert player.read() == b"marked", "whoever plays the old one sees it change"
-    assert target.read_bytes() == b"marked anew"
-    assert list(target.parent.iterdir()) == [target]
+def test_an_object_that_is_replaced_is_not_taken_for_the_one_that_was_meant(
+    s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=b"first")
+    store = open_s3(bucket, Settings())
+    version = store.stat("clip.mp4").version
+    assert store.fetch("clip.mp4", tmp_path, MIB, version).read_bytes() == b"first"
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=b"other")
+    with pytest.raises(SourceChanged, match=r"clip\.mp4 was replaced"):
+        store.fetch("clip.mp4", tmp_path, MIB, version)
 
 
-def test_local_errors_are_those_of_s3(tmp_path: Path) -> None:
-    store = LocalStorage(tmp_path)
-    (tmp_path / "clip.mp4").write_bytes(b"video")
-    with pytest.raises(SourceNotFound, match=r"no\.mp4"):
-        store.fetch("no.mp4", tmp_path, MIB)
-    with pytest.raises(TooLarge, match="5 bytes"):
-        store.fetch("clip.mp4", tmp_path, 4)
-    with pytest.raises(RequestError, match="leaves the folder"):
-        store.fetch("../clip.mp4", tmp_path, MIB)
-    with pytest.raises(StorageUnavailable, match=r"clip\.mp4"):
-        store.publish(tmp_path / "clip.mp4", "clip.mp4/below/a/file", "video/mp4")
+@pytest.mark.parametrize("size", [5, 20 * MIB])
+def test_an_object_that_is_replaced_on_the_way_is_noticed(
+    s3: "S3Client", bucket: str, tmp_path: Path, size: int
+) -> None:
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=bytes(size))
+    client = boto3.session.Session().client("s3")
+
+    def replace(**_: object) -> None:
+        s3.put_object(Bucket=bucket, Key="clip.mp4", Body=b"x" * size)
+
+    client.meta.events.register_first("after-call.s3.HeadObject", replace)
+    with pytest.raises(SourceChanged, match="was replaced"):
+        S3Storage(bucket, client).fetch("clip.mp4", tmp_path, size)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_download_that_differs_from_its_checksum_is_refused(
+    s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    data = bytes(20 * MIB)  # in several parts, whose own checksums are not asked for
+    client = boto3.session.Session().client("s3")
+    for options in ({"ChecksumAlgorithm": "CRC32"}, {"ChecksumAlgorithm": "SHA256"}):
+        s3.put_object(Bucket=bucket, Key="clip.mp4", Body=data, **options)  # type: ignore[arg-type]
+        assert S3Storage(bucket, client).fetch("clip.mp4", tmp_path, len(data)).read_bytes() == data
+
+    def damage(parsed: Any, **_: object) -> None:
+        body = parsed["Body"].read()
+        parsed["Body"] = StreamingBody(BytesIO(b"x" + body[1:]), len(body))
+
+    client.meta.events.register("after-call.s3.GetObject", damage)
+    for options in ({"ChecksumAlgorithm": "CRC32"}, {"ChecksumAlgorithm": "SHA256"}):
+        s3.put_object(Bucket=bucket, Key="clip.mp4", Body=data, **options)  # type: ignore[arg-type]
+        with pytest.raises(StorageUnavailable, match="arrived damaged"):
+            S3Storage(bucket, client).fetch("clip.mp4", tmp_path, len(data))
+
+
+def test_an_upload_that_fails_leaves_no_parts(s3: "S3Client", bucket: str, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(20 * MIB))
+    client = boto3.session.Session().client("s3", config=Config(retries={"total_max_attempts": 1}))
+
+    def fail(params: Any, **_: object) -> None:
+        if params["query_string"]["partNumber"] == 2:
+            raise EndpointConnectionError(endpoint_url="nowhere")
+
+    client.meta.events.register("before-call.s3.UploadPart", fail)
+    with pytest.raises(StorageUnavailable, match="clip_output"):
+        S3Storage(bucket, client).publish(file, "clip_output.mp4", "video/mp4")
+    assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
+def test_key_and_payer_of_the_settings_reach_s3(tmp_path: Path) -> None:
+    client = _client()
+    store = S3Storage("b", client, kms_key="key-1", requester_pays=True)
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1", "RequestPayer": "requester"}
+    with Stubber(client) as stub:
+        named = {"Bucket": "b", "Key": "clip.mp4"}
+        stub.add_response(
+            "put_object",
+            {},
+            named | encrypted | {"ContentType": "video/mp4", "Body": ANY, "ChecksumAlgorithm": "CRC32"},
+        )
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        store.publish(file, "clip.mp4", "video/mp4")
+        with pytest.raises(SourceNotFound):
+            store.stat("clip.mp4")
 
 
 def _client(**options: str) -> "S3Client":

@@ -5,12 +5,16 @@
     │   └── SourceIsOutput            400  the source already is an output of ours
     ├── AccessDenied (PermissionError)403  the storage refuses us
     ├── SourceNotFound (FileNotFoundError) 404  no such bucket, object or file
+    ├── SourceChanged (RuntimeError)  409  the source was replaced while it was worked on
     ├── TooLarge (ValueError)         413  above a stated limit
     ├── UnsupportedMedia (ValueError) 415  a content type that is not read here
     ├── InvalidMedia (ValueError)     422  the bytes are not a picture or video that can be read
+    ├── Busy (RuntimeError)           429  as much is in work and waiting as is taken
     ├── ModelError (RuntimeError)     500  the model folder cannot be loaded
     ├── StorageUnavailable (OSError)  502  the storage failed, retries included
-    └── NotReady (RuntimeError)       503  the model is still loading, or the server is busy or stopping
+    ├── NotReady (RuntimeError)       503  the model is still loading, or the server is stopping
+    │   └── Interrupted               503  a job was stopped on the way and may be taken up again
+    └── DiskFull (OSError)            507  source and output do not fit on the disk
 
 Each carries one sentence for the client, and where it is known the way out.
 The server turns `status`, `code`, the message and `hint` into its error JSON; tracebacks stay in the log.
@@ -71,6 +75,13 @@ class SourceNotFound(PotholeError, FileNotFoundError):
     code = "source_not_found"
 
 
+class SourceChanged(PotholeError, RuntimeError):
+    """The source is another one than when the job began: a new job."""
+
+    status = HTTPStatus.CONFLICT
+    code = "source_changed"
+
+
 class TooLarge(PotholeError, ValueError):
     """The input is above a stated limit."""
 
@@ -92,6 +103,13 @@ class InvalidMedia(PotholeError, ValueError):
     code = "invalid_media"
 
 
+class Busy(PotholeError, RuntimeError):
+    """As many requests are in work and waiting as this server takes."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    code = "too_many_requests"
+
+
 class ModelError(PotholeError, RuntimeError):
     """A model folder is incomplete or does not fit this code."""
 
@@ -106,7 +124,20 @@ class StorageUnavailable(PotholeError, OSError):
 
 
 class NotReady(PotholeError, RuntimeError):
-    """Nobody can be served right now: loading, busy or stopping."""
+    """Nobody can be served right now: loading or stopping."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "not_ready"
+
+
+class Interrupted(NotReady):
+    """A job was stopped before its end; nothing is wrong with it, and whoever starts it again goes on."""
+
+    code = "interrupted"
+
+
+class DiskFull(PotholeError, OSError):
+    """There is not enough room for source and output."""
+
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+    code = "disk_full"

@@ -23,9 +23,20 @@ class Settings:
         threads: `MODEL_SERVER_THREADS`, invocations at a time in the one process that holds the model.
         request_timeout_s: `MODEL_SERVER_TIMEOUT`, seconds that one invocation may take.
         stop_timeout_s: `MODEL_SERVER_STOP_TIMEOUT`, seconds from SIGTERM to the end; SageMaker kills at 30.
+        max_jobs: `MAX_JOBS`, videos worked on at a time.
+        max_queued_jobs: `MAX_QUEUED_JOBS`, videos that wait for their turn.
+        lease_s: `LEASE_SECONDS`, after which a worker that shows no sign of life has lost its job.
+        output_buckets: `OUTPUT_BUCKETS`, buckets beside the source's own that a request may name for outputs,
+            with commas between them.
         max_image_bytes: `MAX_IMAGE_BYTES`, largest image body.
         max_video_bytes: `MAX_VIDEO_BYTES`, largest video, as a body or as an object.
         max_image_pixels: `MAX_IMAGE_PIXELS`, largest picture or frame, against decompression bombs.
+        max_video_seconds: `MAX_VIDEO_SECONDS`, longest video.
+        max_video_frames: `MAX_VIDEO_FRAMES`, most frames of a video.
+        min_free_bytes: `MIN_FREE_BYTES`, room on the disk that a job leaves to others.
+        s3_timeout_s: `S3_TIMEOUT_SECONDS`, that S3 may be silent in the middle of a call.
+        s3_kms_key: `S3_KMS_KEY`, id of the KMS key of outputs; without, the bucket's own encryption.
+        s3_requester_pays: `S3_REQUESTER_PAYS`, whether we pay for reading a bucket that asks for it.
         temp_dir: `TMPDIR`, where each job makes a folder of its own.
         log_level: `LOG_LEVEL`.
     """
@@ -36,9 +47,19 @@ class Settings:
     threads: int = 8
     request_timeout_s: int = 3600
     stop_timeout_s: int = 25
+    max_jobs: int = 1
+    max_queued_jobs: int = 8
+    lease_s: int = 60
+    output_buckets: tuple[str, ...] = ()
     max_image_bytes: int = 32 * 2**20
     max_video_bytes: int = 8 * 2**30
     max_image_pixels: int = 7680 * 4320
+    max_video_seconds: int = 6 * 3600
+    max_video_frames: int = 2_000_000
+    min_free_bytes: int = 256 * 2**20
+    s3_timeout_s: int = 20
+    s3_kms_key: str = ""
+    s3_requester_pays: bool = False
     temp_dir: Path = Path("/tmp")  # noqa: S108  # the default of tempfile itself; folders inside are private
     log_level: str = "INFO"
 
@@ -47,7 +68,7 @@ class Settings:
         """Read the settings.
 
         Raises:
-            RequestError: A value is not a positive whole number, or no log level; names the variable.
+            RequestError: A value is not what it has to be; names the variable.
         """
 
         def number(name: str, default: int) -> int:
@@ -55,6 +76,12 @@ class Settings:
             if not text.isdecimal() or int(text) == 0:
                 raise RequestError(f"{name} is {text!r}, expected a positive whole number.")
             return int(text)
+
+        def switch(name: str, default: bool) -> bool:
+            text = env.get(name) or str(default)
+            if text.lower() not in {"true", "false"}:
+                raise RequestError(f"{name} is {text!r}, expected true or false.")
+            return text.lower() == "true"
 
         log_level = env.get("LOG_LEVEL", cls.log_level).upper()
         if log_level not in logging.getLevelNamesMapping():
@@ -67,9 +94,19 @@ class Settings:
             threads=number("MODEL_SERVER_THREADS", cls.threads),
             request_timeout_s=number("MODEL_SERVER_TIMEOUT", cls.request_timeout_s),
             stop_timeout_s=number("MODEL_SERVER_STOP_TIMEOUT", cls.stop_timeout_s),
+            max_jobs=number("MAX_JOBS", cls.max_jobs),
+            max_queued_jobs=number("MAX_QUEUED_JOBS", cls.max_queued_jobs),
+            lease_s=number("LEASE_SECONDS", cls.lease_s),
+            output_buckets=tuple(env.get("OUTPUT_BUCKETS", "").replace(",", " ").split()),
             max_image_bytes=number("MAX_IMAGE_BYTES", cls.max_image_bytes),
             max_video_bytes=number("MAX_VIDEO_BYTES", cls.max_video_bytes),
             max_image_pixels=number("MAX_IMAGE_PIXELS", cls.max_image_pixels),
+            max_video_seconds=number("MAX_VIDEO_SECONDS", cls.max_video_seconds),
+            max_video_frames=number("MAX_VIDEO_FRAMES", cls.max_video_frames),
+            min_free_bytes=number("MIN_FREE_BYTES", cls.min_free_bytes),
+            s3_timeout_s=number("S3_TIMEOUT_SECONDS", cls.s3_timeout_s),
+            s3_kms_key=env.get("S3_KMS_KEY", cls.s3_kms_key),
+            s3_requester_pays=switch("S3_REQUESTER_PAYS", cls.s3_requester_pays),
             temp_dir=Path(tempfile.gettempdir()),
             log_level=log_level,
         )

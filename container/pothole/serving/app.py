@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -23,7 +24,7 @@ MIB = 2**20
 def create_app(
     settings: Settings,
     load_detector: Callable[[Path], Detector],
-    open_store: Callable[[str], Storage] = open_s3,
+    open_store: Callable[[str], Storage] | None = None,
 ) -> Flask:
     """Build the application; the model loads in the background, and until then `/ping` says 503.
 
@@ -32,8 +33,9 @@ def create_app(
     Args:
         settings: Limits and folders.
         load_detector: Loads a model folder.
-        open_store: Opens a bucket.
+        open_store: Opens a bucket; of S3 when None.
     """
+    open_store = open_store or partial(open_s3, settings=settings)
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     log_requests(app)

@@ -1,0 +1,151 @@
+"""`LocalStorage`: a folder in place of a bucket."""
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pothole.errors import (
+    AccessDenied,
+    DiskFull,
+    PotholeError,
+    RequestError,
+    SourceChanged,
+    SourceNotFound,
+    StorageUnavailable,
+)
+from pothole.storage.seam import Stat, Storage, check_size
+
+
+class LocalStorage:
+    """A folder in place of a bucket; keys are paths below it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def stat(self, key: str) -> Stat:
+        """See `Storage.stat`."""
+        path = self._path(key)
+        with file_errors(path):
+            if not path.is_file():
+                raise SourceNotFound(f"There is no file {path}.")
+            found = path.stat()
+        return Stat(found.st_size, _version(found), time.time() - found.st_mtime)
+
+    def fetch(self, key: str, folder: Path, max_bytes: int, version: str | None = None) -> Path:
+        """See `Storage.fetch`; the file is read where it is."""
+        path, found = self._path(key), self.stat(key)
+        check_size(str(path), found.size, max_bytes)
+        if version not in {None, found.version}:
+            raise SourceChanged(f"{path} was replaced.", hint="Send the request again.")
+        with file_errors(path), path.open("rb"):
+            return path
+
+    def publish(self, path: Path, key: str, content_type: str) -> str:
+        """See `Storage.publish`."""
+        target = self._path(key)
+        with file_errors(target), _beside(target) as folder:
+            Path(shutil.move(path, folder / "whole")).replace(target)
+        return str(target)
+
+    def read(self, key: str) -> tuple[bytes, Stat]:
+        """See `Storage.read`."""
+        path = self._path(key)
+        with self._locked(path):
+            found = self.stat(key)
+            return path.read_bytes(), found
+
+    def write(self, key: str, data: bytes, replaces: str | None) -> str | None:
+        """See `Storage.write`."""
+        path = self._path(key)
+        with self._locked(path):
+            there = path.stat() if path.exists() else None
+            if replaces != (there and _version(there)):
+                return None
+            with _beside(path) as folder:
+                whole = folder / "whole"
+                whole.write_bytes(data)
+                if there and whole.stat().st_mtime_ns <= there.st_mtime_ns:
+                    # A file system's clock ticks every few milliseconds, and a version may not come twice.
+                    os.utime(whole, ns=(there.st_atime_ns, there.st_mtime_ns + 1))
+                return _version(whole.replace(path).stat())
+
+    def list(self, folder: str) -> list[str]:
+        """See `Storage.list`."""
+        top = self._path(folder)
+        with file_errors(top):
+            return sorted(
+                path.relative_to(self._root).as_posix() for path in top.rglob("*") if path.is_file()
+            )
+
+    def delete(self, folder: str) -> None:
+        """See `Storage.delete`."""
+        top = self._path(folder)
+        with file_errors(top):
+            if top.exists():
+                shutil.rmtree(top)
+
+    def address(self, key: str) -> str:
+        """See `Storage.address`."""
+        return str(self._path(key))
+
+    def _path(self, key: str) -> Path:
+        path = self._root / key
+        try:
+            inside = path.resolve().is_relative_to(self._root.resolve())
+        except (OSError, ValueError) as exc:  # a name too long, or with a null character
+            raise RequestError(f"{key!r} cannot be the name of a file.") from exc
+        if not inside:
+            raise RequestError(f"{key!r} leaves the folder {self._root}.")
+        return path
+
+    @contextmanager
+    def _locked(self, path: Path) -> Iterator[None]:
+        """Keep other processes of this machine out; the system takes the lock from one that is killed."""
+        with file_errors(path):
+            self._root.mkdir(parents=True, exist_ok=True)
+            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside a file, since a rename is at once only within one file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pothole-", dir=target.parent) as folder:
+        yield Path(folder)
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_size:x}-{found.st_mtime_ns:x}"
+
+
+@contextmanager
+def file_errors(path: Path) -> Iterator[None]:
+    """Raise what the file system says of `path` as `AccessDenied`, `DiskFull` or `StorageUnavailable`."""
+    try:
+        yield
+    except PotholeError:
+        raise
+    except PermissionError as exc:
+        raise AccessDenied(f"{path} may not be opened: {exc.strerror}.") from exc
+    except OSError as exc:
+        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(
+                f"{path} does not fit on the disk.", hint="Make room, or name another disk."
+            ) from exc
+        raise StorageUnavailable(f"{path} failed: {exc.strerror}.") from exc
+
+
+def open_folder(folder: str) -> Storage:
+    """Open a folder that stands for a bucket."""
+    return LocalStorage(Path(folder))

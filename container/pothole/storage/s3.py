@@ -1,0 +1,280 @@
+"""`S3Storage`: one S3 bucket."""
+
+import base64
+import hashlib
+import re
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from functools import cache
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+from s3transfer.manager import TransferConfig, TransferManager
+from s3transfer.subscribers import BaseSubscriber
+from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
+
+from pothole.errors import (
+    AccessDenied,
+    PotholeError,
+    RequestError,
+    SourceChanged,
+    SourceNotFound,
+    StorageUnavailable,
+)
+from pothole.settings import Settings
+from pothole.storage.local import file_errors
+from pothole.storage.seam import Stat, Storage, check_size
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from s3transfer.futures import TransferFuture
+
+MIB = 2**20
+ATTEMPTS = 8  # of each call, waiting up to 20 s in between, and of each part of a download
+CONNECT_TIMEOUT_S = 5
+MOST_IN_MEMORY = 16 * MIB
+# In parts however small it is, since only parts are asked for by version. By default a slow disk would let
+# 256 MB wait in memory.
+DOWNLOADS = TransferConfig(multipart_threshold=1, num_download_attempts=ATTEMPTS, max_io_queue_size=100)
+DELETED_AT_ONCE = 1000  # S3 takes no more in a call
+
+
+class S3Storage:
+    """One S3 bucket.
+
+    Args:
+        bucket: Its name.
+        client: Asks S3; brings time limits and retries.
+        kms_key: Key that encrypts what is written; the bucket's own encryption when empty.
+        requester_pays: Accept to be charged for reading a bucket that asks for it.
+    """
+
+    def __init__(
+        self, bucket: str, client: "S3Client", kms_key: str = "", requester_pays: bool = False
+    ) -> None:
+        self._bucket = bucket
+        self._client = client
+        self._payer: dict[str, Any] = {"RequestPayer": "requester"} if requester_pays else {}
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+        self._writing: dict[str, Any] = self._payer | encryption
+
+    def stat(self, key: str) -> Stat:
+        """See `Storage.stat`."""
+        return _stat(self._head(key))
+
+    def fetch(self, key: str, folder: Path, max_bytes: int, version: str | None = None) -> Path:
+        """See `Storage.fetch`; parts come in parallel, each again where it breaks off, and are checked."""
+        path = folder / _file_name(key)
+        with file_errors(path):
+            head = self._head(key)
+            check_size(self.address(key), head["ContentLength"], max_bytes)
+            if version not in {None, head["ETag"]}:
+                raise self._changed(key)
+            folder.mkdir(exist_ok=True)
+            with self._errors(key, "s3:GetObject"), TransferManager(self._client, DOWNLOADS) as transfers:
+                transfers.download(self._bucket, key, str(path), dict(self._payer), [_Known(head)]).result()
+            if not _is_whole(path, head):
+                raise StorageUnavailable(f"{self.address(key)} arrived damaged: its checksum is another one.")
+        return path
+
+    def publish(self, path: Path, key: str, content_type: str) -> str:
+        """See `Storage.publish`; S3 compares the checksum of every part before the object appears."""
+        with file_errors(path):
+            options = self._writing | {"ContentType": content_type}
+            # The client's upload_file hides why it failed; its upload_fileobj takes 80 MB of memory.
+            with self._errors(key, "s3:PutObject"), TransferManager(self._client) as transfers:
+                transfers.upload(str(path), self._bucket, key, options).result()
+        return self.address(key)
+
+    def read(self, key: str) -> tuple[bytes, Stat]:
+        """See `Storage.read`."""
+        with self._errors(key, "s3:GetObject"):
+            for attempt in range(ATTEMPTS):
+                found = self._client.get_object(Bucket=self._bucket, Key=key, **self._payer)
+                if found["ContentLength"] > MOST_IN_MEMORY:
+                    raise StorageUnavailable(f"{self.address(key)} is no small object, as it should be.")
+                try:
+                    return found["Body"].read(), _stat(dict(found))
+                except S3_RETRYABLE_DOWNLOAD_ERRORS:
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                    time.sleep(attempt / 10)
+        raise AssertionError("unreachable")
+
+    def write(self, key: str, data: bytes, replaces: str | None) -> str | None:
+        """See `Storage.write`."""
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
+        options = self._writing | condition | {"ContentType": "application/json"}
+        with self._errors(key, "s3:PutObject"):
+            try:
+                return self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **options)["ETag"]
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] not in {
+                    "PreconditionFailed",
+                    "ConditionalRequestConflict",
+                    "NoSuchKey",
+                }:
+                    raise
+        return self._version_of_ours(key, data)
+
+    def _version_of_ours(self, key: str, data: bytes) -> str | None:
+        """Return the version of `data` if it is there: a repeated call, its first answer lost, is refused."""
+        try:
+            there, found = self.read(key)
+        except SourceNotFound:
+            return None
+        return found.version if there == data else None
+
+    def list(self, folder: str) -> list[str]:
+        """See `Storage.list`."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=folder.rstrip("/") + "/", **self._payer
+        )
+        with self._errors(folder, "s3:ListBucket"):
+            return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def delete(self, folder: str) -> None:
+        """See `Storage.delete`."""
+        keys = self.list(folder)
+        for i in range(0, len(keys), DELETED_AT_ONCE):
+            named: Any = [{"Key": key} for key in keys[i : i + DELETED_AT_ONCE]]
+            with self._errors(folder, "s3:DeleteObject"):
+                done = self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": named, "Quiet": True}, **self._payer
+                )
+            for failed in done.get("Errors", []):
+                raise AccessDenied(f"S3 does not delete {self.address(failed['Key'])}: {failed['Code']}.")
+
+    def address(self, key: str) -> str:
+        """See `Storage.address`."""
+        return f"s3://{self._bucket}/{key}"
+
+    def _head(self, key: str) -> dict[str, Any]:
+        with self._errors(key, "s3:GetObject"):
+            return dict(
+                self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._payer)
+            )
+
+    def _changed(self, key: str) -> SourceChanged:
+        return SourceChanged(f"{self.address(key)} was replaced.", hint="Send the request again.")
+
+    @contextmanager
+    def _errors(self, key: str, permission: str) -> Iterator[None]:
+        try:
+            yield
+        except ClientError as exc:
+            raise self._translated(exc, key, permission) from exc
+        except ParamValidationError as exc:
+            raise RequestError(f"{self.address(key)} is not a valid bucket and key.") from exc
+        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as exc:
+            raise AccessDenied(
+                f"There are no AWS credentials to open {self.address(key)} with.",
+                hint="Give the endpoint an execution role; elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID "
+                "and AWS_SECRET_ACCESS_KEY.",
+            ) from exc
+        except S3DownloadFailedError as exc:
+            raise self._changed(key) from exc
+        except (BotoCoreError, Boto3Error, RetriesExceededError) as exc:
+            raise StorageUnavailable(f"S3 did not answer for {self.address(key)}: {exc}") from exc
+
+    def _translated(self, exc: ClientError, key: str, permission: str) -> PotholeError:
+        code = exc.response["Error"]["Code"]
+        status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
+        if status == HTTPStatus.NOT_FOUND:
+            missing = f"bucket {self._bucket}" if code == "NoSuchBucket" else f"object {self.address(key)}"
+            return SourceNotFound(
+                f"There is no {missing}.",
+                hint=f"Check the bucket {self._bucket!r} and the key {key!r}, upper and lower case included.",
+            )
+        if code == "RequestTimeTooSkewed":
+            return StorageUnavailable(
+                "S3 refuses the time of this machine.", hint="Set its clock right: it may be 15 minutes off."
+            )
+        if status == HTTPStatus.FORBIDDEN:
+            return AccessDenied(
+                f"S3 refuses {permission} on {self.address(key)}.",
+                hint=f"Allow {permission} on it to the execution role. Without s3:ListBucket on the bucket, "
+                "S3 refuses an object that does not exist, too.",
+            )
+        if code in {"InvalidBucketName", "KeyTooLongError"}:
+            return RequestError(f"{self.address(key)} is not a valid bucket and key.")
+        return StorageUnavailable(f"S3 failed for {self.address(key)}: {code} ({status}).")
+
+
+class _Known(BaseSubscriber):
+    """Tells a download size and version, so that it takes every part of that version alone."""
+
+    def __init__(self, head: dict[str, Any]) -> None:
+        self._head = head
+
+    def on_queued(self, future: "TransferFuture", **_: object) -> None:
+        """Called when the download is about to start."""
+        future.meta.provide_transfer_size(self._head["ContentLength"])
+        future.meta.provide_object_etag(self._head["ETag"])
+
+
+def open_s3(bucket: str, settings: Settings) -> Storage:
+    """Open a bucket with the credentials, region and endpoint that boto3 finds."""
+    return S3Storage(
+        bucket, _s3_client(settings.s3_timeout_s), settings.s3_kms_key, settings.s3_requester_pays
+    )
+
+
+@cache
+def _s3_client(timeout_s: int) -> "S3Client":
+    # A session of its own: boto3's default session may not be used from two threads.
+    return boto3.session.Session().client(
+        "s3",
+        config=Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=timeout_s,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        ),
+    )
+
+
+def _stat(answer: dict[str, Any]) -> Stat:
+    now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    return Stat(answer["ContentLength"], answer["ETag"], (now - answer["LastModified"]).total_seconds())
+
+
+def _is_whole(path: Path, head: dict[str, Any]) -> bool:
+    """Compare a file with what S3 knows of the object: its checksum, where there is one of the whole."""
+    crc32: str = head.get("ChecksumCRC32", "")
+    if crc32 and "-" not in crc32:  # a dash follows the checksum of an upload's parts
+        return _crc32(path) == crc32
+    md5: str = head["ETag"].strip('"')
+    if re.fullmatch(r"[0-9a-f]{32}", md5) and head.get("ServerSideEncryption", "AES256") == "AES256":
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
+    return path.stat().st_size == int(head["ContentLength"])
+
+
+def _crc32(path: Path) -> str:
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(MIB):
+            crc = zlib.crc32(block, crc)
+    return base64.b64encode(crc.to_bytes(4)).decode()
+
+
+def _file_name(key: str) -> str:
+    """Return a name that errors can show to the caller and that any file system takes, 255 bytes at most."""
+    name = re.sub(r"[^\w.-]+", "_", key.rpartition("/")[2])[-60:]
+    return name.lstrip(".") or "source"

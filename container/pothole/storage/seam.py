@@ -1,0 +1,102 @@
+"""`Storage`: what a job needs of a bucket, or of a folder that stands for one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pothole.errors import TooLarge
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What the storage says of an object.
+
+    Attributes:
+        size: Bytes.
+        version: Another one whenever the content is another one: S3's ETag, or a file's size and time.
+        age_s: Seconds since it was written, by the storage's own clock: those of workers need not agree.
+    """
+
+    size: int
+    version: str
+    age_s: float
+
+
+class Storage(Protocol):
+    """A bucket, or a folder that stands for one; the seam that tests replace.
+
+    Every method raises `SourceNotFound` when bucket, folder, object or file is missing, `AccessDenied` when
+    the storage refuses, `RequestError` for a name that cannot be, and `StorageUnavailable` when the storage
+    failed, retries included.
+    """
+
+    def stat(self, key: str) -> Stat:
+        """Look at an object without reading it."""
+        ...
+
+    def fetch(self, key: str, folder: Path, max_bytes: int, version: str | None = None) -> Path:
+        """Make an object readable as a local file.
+
+        Args:
+            key: The object's key.
+            folder: Where a copy is written if one is needed; is made then.
+            max_bytes: Largest size that is accepted.
+            version: The version that is meant; the one that is there when None.
+
+        Raises:
+            TooLarge: It is above `max_bytes`; nothing was copied.
+            SourceChanged: It has another version, or was replaced on the way.
+            DiskFull: The copy does not fit.
+        """
+        ...
+
+    def publish(self, path: Path, key: str, content_type: str) -> str:
+        """Move a finished file to its place, all at once: whoever looks sees the old one or the new one.
+
+        Args:
+            path: The file; it may be gone afterwards.
+            key: Its key.
+            content_type: Its media type.
+
+        Returns:
+            Where it is now: `s3://bucket/key`, or a path.
+        """
+        ...
+
+    def read(self, key: str) -> tuple[bytes, Stat]:
+        """Read a small object into memory."""
+        ...
+
+    def write(self, key: str, data: bytes, replaces: str | None) -> str | None:
+        """Write a small JSON object, unless somebody else has written it meanwhile.
+
+        Args:
+            key: The object's key.
+            data: Its content.
+            replaces: The version that it replaces; None for an object that is not there yet.
+
+        Returns:
+            The new version; None when another one, or none, is there in place of `replaces`.
+        """
+        ...
+
+    def list(self, folder: str) -> list[str]:
+        """Return the keys below a folder, in order; none when there is no such folder."""
+        ...
+
+    def delete(self, folder: str) -> None:
+        """Delete all that is below a folder."""
+        ...
+
+    def address(self, key: str) -> str:
+        """Return the name of an object for people: `s3://bucket/key`, or a path."""
+        ...
+
+
+def check_size(address: str, size: int, max_bytes: int) -> None:
+    """Raise `TooLarge` for more than `max_bytes`."""
+    if size > max_bytes:
+        raise TooLarge(
+            f"{address} has {size} bytes, above the limit of {max_bytes}.",
+            hint="Cut the video, or raise MAX_VIDEO_BYTES.",
+        )

@@ -1,0 +1,98 @@
+"""What records and checkpoints need of a storage: the same of S3 and of folders."""
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from pothole.errors import SourceNotFound
+from pothole.settings import Settings
+from pothole.storage import LocalStorage, S3Storage, Storage, open_s3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+@pytest.fixture(params=["s3", "folder"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "s3":
+        return open_s3(request.getfixturevalue("bucket"), Settings())
+    return LocalStorage(tmp_path / "root")
+
+
+def test_what_is_written_is_read_with_its_version_and_age(store: Storage) -> None:
+    version = store.write("a/record.json", b"{}", replaces=None)
+    data, stat = store.read("a/record.json")
+    assert data == b"{}"
+    assert stat == store.stat("a/record.json") or stat.age_s <= store.stat("a/record.json").age_s
+    assert (stat.version, stat.size) == (version, 2)
+    assert -1 <= stat.age_s < 30
+
+
+def test_a_write_replaces_the_version_that_it_names_and_no_other(store: Storage) -> None:
+    first = store.write("a/record.json", b"1", replaces=None)
+    assert store.write("a/record.json", b"2", replaces=None) is None, "it was there already"
+    second = store.write("a/record.json", b"3", replaces=first)
+    assert second not in {None, first}
+    assert store.write("a/record.json", b"4", replaces=first) is None, "it was replaced meanwhile"
+    assert store.write("none.json", b"5", replaces=second) is None, "there is nothing to replace"
+    assert store.read("a/record.json")[0] == b"3"
+    assert store.list("") == ["a/record.json"] if isinstance(store, LocalStorage) else True
+
+
+def test_of_writers_at_once_one_wins(store: Storage) -> None:
+    version = store.write("record.json", b"start", replaces=None)
+    start, won = threading.Barrier(8), []
+
+    def write(number: int) -> None:
+        start.wait()
+        # All of the same size, within one tick of a file system's clock.
+        if store.write("record.json", b"by %d" % number, replaces=version):
+            won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [winner] = won
+    assert store.read("record.json")[0] == b"by %d" % winner
+
+
+def test_every_write_has_a_version_of_its_own(store: Storage) -> None:
+    versions = [store.write("record.json", b"0", replaces=None)]
+    for number in range(1, 20):
+        versions.append(store.write("record.json", b"%d" % (number % 10), replaces=versions[-1]))
+    assert None not in versions
+    if isinstance(store, LocalStorage):
+        assert len(set(versions)) == 20
+
+
+def test_a_write_whose_answer_is_lost_counts_as_written(s3: "S3Client", bucket: str) -> None:
+    client = boto3.session.Session().client("s3")
+    seconds_to_repetition = iter([0])
+
+    client.meta.events.register("needs-retry.s3.PutObject", lambda **_: next(seconds_to_repetition, None))
+    store = S3Storage(bucket, client)
+    assert store.write("record.json", b"mine", replaces=None)
+    assert next(seconds_to_repetition, None) is None, "the call was not repeated"
+    assert store.write("record.json", b"other", replaces=None) is None
+
+
+def test_keys_below_a_folder_are_listed_and_deleted_and_no_others(store: Storage, tmp_path: Path) -> None:
+    for key in ("jobs/1/a", "jobs/1/b/c", "jobs/10/a", "jobs/1x"):
+        store.write(key, b"x", replaces=None)
+    assert store.list("jobs/1") == store.list("jobs/1/") == ["jobs/1/a", "jobs/1/b/c"]
+    assert store.list("nothing") == []
+    store.delete("jobs/1")
+    store.delete("nothing")
+    assert store.list("jobs") == ["jobs/10/a", "jobs/1x"]
+
+
+def test_what_is_not_there_is_said(store: Storage) -> None:
+    with pytest.raises(SourceNotFound):
+        store.stat("nothing")
+    with pytest.raises(SourceNotFound):
+        store.read("nothing")
