@@ -14,7 +14,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from bucket_roads import Road
+from clips import make_clip
 from fakes import MagentaDetector
+from pictures import SIZE, road
 from pothole.serving.app import create_app
 from pothole.settings import Settings
 from servers import MINISTACK, NGINX, Server, free_port, wait_for
@@ -73,13 +76,26 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def app(settings: Settings) -> Flask:
     app = create_app(settings, lambda model_dir: MagentaDetector())
-    app.extensions["detector"].result()
+    app.extensions["worker"].result()
     return app
 
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def no_temporary_file_is_left(settings: Settings) -> Iterator[None]:
+    yield
+    assert not list(settings.temp_dir.iterdir())
+
+
+@pytest.fixture
+def s3_road(client: FlaskClient, s3: "S3Client", bucket: str, tmp_path: Path) -> Road:
+    road_ = Road(client, s3, bucket, tmp_path)
+    road_.put("good.mp4", make_clip(tmp_path / "good.mp4", 4, size=SIZE, picture=road).read_bytes())
+    return road_
 
 
 @pytest.fixture(scope="session")

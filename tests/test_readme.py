@@ -16,10 +16,13 @@ from clips import make_clip
 from fakes import MAGENTA, MagentaDetector
 from pothole.cli import parser
 from pothole.errors import PotholeError, RequestError
-from pothole.job import Job, run_job
+from pothole.job import Job
+from pothole.record import Lease
 from pothole.request import Input
+from pothole.serving.invocations import answer_json
 from pothole.settings import Settings
-from pothole.storage import LocalStorage
+from pothole.storage import open_folder
+from pothole.work import Worker
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,8 +73,11 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], di
     folder = tmp_path_factory.mktemp("roads")
     make_clip(folder / "clip.mp4", frames=8, size=(160, 96), picture=picture)
     job = Job(source_bucket=str(folder), source_key="clip.mp4", is_live=True)
-    result = run_job(job, MagentaDetector(), lambda bucket: LocalStorage(Path(bucket)), Settings())
-    answer = {"output": list(result.outputs), "job": result.to_json()}
+    worker = Worker(MagentaDetector(), "model", open_folder, Settings())
+    lease = worker.claim(job)
+    assert isinstance(lease, Lease)
+    record = worker.run(job, lease)
+    answer = answer_json(record, worker.record_address(job, record))
     return json.loads((folder / "clip_output.json").read_text()), answer
 
 
@@ -173,7 +179,10 @@ def test_policies_give_no_more_than_is_needed():
         if statement.get("Resource") == "*":  # these know no resources
             assert set(actions) <= {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
     written = {action for _, actions in statements for action in actions if action.startswith("s3:")}
-    assert written == {"s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:AbortMultipartUpload"}
+    reading = {"s3:GetObject", "s3:ListBucket"}
+    assert written == reading | {"s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"}
+    [deleting] = [statement for statement, actions in statements if "s3:DeleteObject" in actions]
+    assert deleting["Resource"].endswith("/*.pothole/*"), "videos and outputs may be deleted"
 
 
 def test_notebook_is_python_without_outputs():

@@ -1,9 +1,11 @@
 """`serve` as it runs in the container: nginx, gunicorn and the application over a real socket."""
 
+import itertools
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -95,12 +97,12 @@ def test_ping_answers_within_half_a_second_200_times_of_200_while_videos_are_wor
     server: Server, s3: "S3Client", bucket: str, clip: bytes
 ) -> None:
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
-    enough = threading.Event()
+    enough, numbers = threading.Event(), itertools.count()
     jobs: list[int] = []
 
-    def work(number: int) -> None:
-        while not enough.is_set():
-            jobs.append(job(server, bucket, "clip.mp4", output_prefix=str(number)).status_code)
+    def work(_: int) -> None:
+        while not enough.is_set():  # another prefix makes another job, which is worked on anew
+            jobs.append(job(server, bucket, "clip.mp4", output_prefix=str(next(numbers))).status_code)
 
     workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
     for worker in workers:
@@ -204,6 +206,89 @@ def test_sigterm_lets_a_request_end_and_takes_no_more(start: Start) -> None:
     assert not list(server.temp_dir.iterdir())
 
 
+def test_sigterm_interrupts_a_job_that_nobody_waits_for_and_lets_go_of_it(
+    start: Start, s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    long = make_clip(tmp_path / "long.mp4", 300, size=SIZE, picture=road, codec="mpeg4").read_bytes()
+    s3.put_object(Bucket=bucket, Key="long.mp4", Body=long)
+    server = start(application="patient_wsgi:app", MODEL_SERVER_STOP_TIMEOUT="10")
+    answer = job(server, bucket, "long.mp4", wait=False)
+    assert answer.status_code == HTTPStatus.ACCEPTED
+    key = answer.json()["job"]["record"].removeprefix(f"s3://{bucket}/")
+    while "pothole_frames_total 0.0" in requests.get(f"{server.url}/metrics", timeout=5).text:
+        time.sleep(0.05)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(10) == 0
+    record = json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
+    assert (record["state"], record["attempt"]) == ("interrupted", 1)
+    assert record["frames"] > 0
+    assert not list(server.temp_dir.iterdir())
+    assert job(start(), bucket, "long.mp4").json()["job"]["frames"] == 300
+
+
+def test_what_is_too_much_is_turned_away_by_nginx_as_json(start: Start) -> None:
+    server = start(application="slow_wsgi:app", MODEL_SERVER_THREADS="1", MAX_JOBS="1", MAX_QUEUED_JOBS="1")
+    answers: list[requests.Response] = []
+    threads = [threading.Thread(target=lambda: answers.append(send_picture(server))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    refused = [answer for answer in answers if answer.status_code != HTTPStatus.OK]
+    assert len(refused) >= 5
+    for answer in refused:
+        assert answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+        assert answer.json()["error"]["code"] == "too_many_requests"
+        assert answer.headers["Retry-After"] == "5"
+    assert send_picture(server).status_code == HTTPStatus.OK
+
+
+def test_slow_senders_keep_nobody_from_being_served(server: Server) -> None:
+    slow = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
+    try:
+        for i, sender in enumerate(slow):
+            sender.send(b"POST /invocations HTTP/1.1\r\nHost: x\r\n")
+            if i % 2:
+                sender.send(b"Content-Type: image/png\r\nContent-Length: 100000\r\n\r\nx")
+        assert requests.get(f"{server.url}/ping", timeout=2).status_code == HTTPStatus.OK
+        assert send_picture(server).status_code == HTTPStatus.OK
+    finally:
+        for sender in slow:
+            sender.close()
+
+
+def test_a_client_that_goes_away_leaves_its_job_to_end_and_no_file(
+    server: Server, s3: "S3Client", bucket: str, clip: bytes
+) -> None:
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    with pytest.raises(requests.ReadTimeout):
+        body = {"input": {"s3_bucket": bucket, "s3_source_filename": "clip.mp4", "is_live": True}}
+        requests.post(f"{server.url}/invocations", json=body, timeout=0.05)
+    deadline = time.monotonic() + 30
+    while job(server, bucket, "clip.mp4").status_code != HTTPStatus.OK and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert job(server, bucket, "clip.mp4").json()["job"]["frames"] == 40
+    for content_type, data in (("video/mp4", clip), ("image/png", picture())):
+        with socket.create_connection(("127.0.0.1", server.port)) as sender:
+            head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n"
+            sender.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+    send_picture(server)
+    while left := list(server.temp_dir.glob("serve-*/*-*/*")):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_answers_carry_headers_that_keep_browsers_from_harm(server: Server) -> None:
+    for path in ("/ping", "/nothing", "/metrics"):
+        headers = requests.get(server.url + path, timeout=5).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cache-Control"] == "no-store"
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert headers["X-Request-Id"]
+        assert "Retry-After" not in headers
+    assert requests.get(f"{server.url}/metrics", timeout=5).headers["Content-Type"].startswith("text/plain")
+
+
 def test_a_job_that_does_not_end_in_time_is_killed_and_leaves_nothing(
     start: Start, s3: "S3Client", bucket: str, clip: bytes
 ) -> None:
@@ -219,7 +304,8 @@ def test_a_job_that_does_not_end_in_time_is_killed_and_leaves_nothing(
     thread.join()
     assert answers[0].status_code == HTTPStatus.SERVICE_UNAVAILABLE
     assert not list(server.temp_dir.iterdir())
-    assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["clip.mp4"]
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert [key for key in keys if not key.startswith(".pothole/")] == ["clip.mp4"]
 
 
 @pytest.mark.parametrize("part", ["gunicorn", "nginx"])

@@ -23,6 +23,7 @@ class Input(BaseModel):
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     output_bucket: Name | None = None
     output_prefix: Name | None = None
+    wait: bool = True
 
 
 class _Body(BaseModel):

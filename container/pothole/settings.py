@@ -20,7 +20,7 @@ class Settings:
         host: `MODEL_SERVER_HOST`, the address to listen at; the container needs 0.0.0.0.
         port: `SAGEMAKER_BIND_TO_PORT`, where nginx (or gunicorn alone) listens.
         model_dir: `SM_MODEL_DIR`; without a `config.json` in it, the shipped weights.
-        threads: `MODEL_SERVER_THREADS`, invocations at a time in the one process that holds the model.
+        threads: `MODEL_SERVER_THREADS`, pictures at a time in the one process that holds the model.
         request_timeout_s: `MODEL_SERVER_TIMEOUT`, seconds that one invocation may take.
         stop_timeout_s: `MODEL_SERVER_STOP_TIMEOUT`, seconds from SIGTERM to the end; SageMaker kills at 30.
         max_jobs: `MAX_JOBS`, videos worked on at a time.
@@ -62,6 +62,11 @@ class Settings:
     s3_requester_pays: bool = False
     temp_dir: Path = Path("/tmp")  # noqa: S108  # the default of tempfile itself; folders inside are private
     log_level: str = "INFO"
+
+    @property
+    def max_invocations(self) -> int:
+        """Invocations of all kinds at a time: pictures, and videos in work and in wait."""
+        return self.threads + self.max_jobs + self.max_queued_jobs
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":

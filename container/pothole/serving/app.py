@@ -1,22 +1,27 @@
-"""The web application: `/ping`, `/invocations`, `/execution-parameters`."""
+"""The web application: `/ping`, `/invocations`, `/execution-parameters`, `/metrics`."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from threading import BoundedSemaphore
+from threading import Event
 from typing import Any
 
 from flask import Flask, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from pothole.detector import Detector
 from pothole.errors import NotReady
+from pothole.metrics import Metrics
 from pothole.serving.error_answers import answer_errors_as_json
-from pothole.serving.invocations import answer
+from pothole.serving.invocations import Invocations
 from pothole.serving.logs import log_requests
+from pothole.serving.queue import JobQueue
 from pothole.settings import Settings
 from pothole.storage import Storage, open_s3
+from pothole.turns import DetectorInTurns
+from pothole.work import Worker, model_digest
 
 MIB = 2**20
 
@@ -28,23 +33,31 @@ def create_app(
 ) -> Flask:
     """Build the application; the model loads in the background, and until then `/ping` says 503.
 
-    `app.extensions["detector"]` is the future of the model.
+    `app.extensions["worker"]` is the future of the worker with its model, and `app.extensions["queue"]` is to
+    be stopped before the process ends.
 
     Args:
         settings: Limits and folders.
         load_detector: Loads a model folder.
         open_store: Opens a bucket; of S3 when None.
     """
-    open_store = open_store or partial(open_s3, settings=settings)
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
+    metrics, stopping = Metrics(), Event()
     log_requests(app)
-    answer_errors_as_json(app)
-    loading: Future[Detector] = ThreadPoolExecutor(1).submit(load_detector, settings.model_dir)
-    app.extensions["detector"] = loading
-    slots = BoundedSemaphore(settings.threads)
+    answer_errors_as_json(app, metrics)
 
-    def detector() -> Detector:
+    def load() -> Worker:
+        detector = DetectorInTurns(load_detector(settings.model_dir), metrics)
+        opener = open_store or partial(open_s3, settings=settings)
+        return Worker(detector, model_digest(settings.model_dir), opener, settings, metrics, stopping)
+
+    loading: Future[Worker] = ThreadPoolExecutor(1).submit(load)
+    queue = JobQueue(settings, metrics, stopping)
+    app.extensions |= {"worker": loading, "queue": queue}
+    accepted = Invocations(queue, settings)
+
+    def worker() -> Worker:
         if not loading.done():
             raise NotReady("The model is still loading.", hint="Ask again in some seconds.")
         return loading.result()
@@ -58,7 +71,11 @@ def create_app(
 
     @app.get("/ping")
     def ping() -> dict[str, str]:
-        return {"status": "ready", "model": detector().name}
+        return {"status": "ready", "model": worker().detector.name}
+
+    @app.get("/metrics")
+    def prometheus() -> Response:
+        return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)
 
     @app.get("/execution-parameters")
     def execution_parameters() -> dict[str, Any]:
@@ -72,18 +89,6 @@ def create_app(
 
     @app.post("/invocations")
     def invocations() -> Response:
-        # gunicorn has more threads than there are slots, so that one is always left for /ping.
-        if not slots.acquire(blocking=False):
-            raise NotReady(
-                f"The server works on {settings.threads} requests already.",
-                hint="Send the request again later, or start more servers.",
-            )
-        try:
-            response = answer(request, detector(), open_store, settings)
-        except BaseException:
-            slots.release()
-            raise
-        response.call_on_close(slots.release)  # a marked video is sent after this function has returned
-        return response
+        return accepted.answer(request, worker())
 
     return app

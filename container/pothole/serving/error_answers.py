@@ -6,20 +6,23 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from pothole.errors import NotReady, PotholeError
+from pothole.errors import Busy, DiskFull, NotReady, PotholeError
+from pothole.metrics import Metrics
 
 RETRY_AFTER_S = 5
+_PASSING = (Busy, DiskFull, NotReady)  # with time alone
 _logger = logging.getLogger("pothole.errors")
 
 
-def answer_errors_as_json(app: Flask) -> None:
-    """Register the error handlers."""
+def answer_errors_as_json(app: Flask, metrics: Metrics) -> None:
+    """Register the error handlers, which count what they answer."""
 
     @app.errorhandler(PotholeError)
     def ours(error: PotholeError) -> Response:
         response = jsonify(error.to_json())
         response.status_code = error.status
-        if isinstance(error, NotReady):
+        metrics.errors.labels(error.code).inc()
+        if isinstance(error, _PASSING):
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
             _logger.info(error)
         elif error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -32,6 +35,7 @@ def answer_errors_as_json(app: Flask) -> None:
     def http(error: HTTPException) -> Response:
         status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
         response = jsonify(_body(status.name.lower(), error.description or status.phrase))
+        metrics.errors.labels(status.name.lower()).inc()
         response.status_code = status
         if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(error.valid_methods or ())
@@ -40,6 +44,7 @@ def answer_errors_as_json(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> tuple[Response, HTTPStatus]:
         _logger.exception("unexpected error", exc_info=error)
+        metrics.errors.labels("internal_error").inc()
         body = _body("internal_error", "The server failed.", "Its log tells more under this request id.")
         return jsonify(body), HTTPStatus.INTERNAL_SERVER_ERROR
 

@@ -1,89 +1,151 @@
 """What `/invocations` does with each content type."""
 
 import json
-import logging
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any
 
 from flask import Request, Response, jsonify
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import FileWrapper
 
-from pothole.detector import Detector
 from pothole.draw import draw
-from pothole.errors import RequestError, TooLarge, UnsupportedMedia
-from pothole.job import Job, Progress, run_job
+from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
+from pothole.job import Job, JobResult, run_job
 from pothole.picture import FORMATS, encode_picture, read_picture
-from pothole.request import EXAMPLE
+from pothole.record import Record
+from pothole.request import EXAMPLE, parse_input
+from pothole.serving.queue import JobQueue
 from pothole.settings import Settings
-from pothole.storage import LocalStorage, Storage
+from pothole.storage import open_folder
+from pothole.guard import Guard, check_disk
+from pothole.work import Worker
 
 MIB = 2**20
-PROGRESS_EVERY_S = 10.0
-_logger = logging.getLogger("pothole.jobs")
 
 
-def answer(
-    request: Request, detector: Detector, open_store: Callable[[str], Storage], settings: Settings
-) -> Response:
-    """Answer one invocation.
+class Invocations:
+    """Answers invocations, as many at a time as the settings allow.
 
-    Raises:
-        UnsupportedMedia: The body is of a type that is not read here.
-        PotholeError: Whatever the job or the picture raises.
+    Args:
+        queue: Where videos wait.
+        settings: Limits.
     """
-    kind = request.mimetype
-    if kind == "application/json":
-        return _job(request, detector, open_store, settings)
-    if kind in FORMATS or kind == "application/x-image":
-        return _picture(request, detector, settings)
-    if kind.startswith("video/"):
-        return _video(request, detector, settings)
-    raise UnsupportedMedia(
-        f"The content type is {kind!r}." if kind else "There is no Content-Type header.",
-        hint=f"Send application/json with a job, {', '.join(FORMATS)} or application/x-image with a picture, "
-        "or video/* with a video.",
-    )
+
+    def __init__(self, queue: JobQueue, settings: Settings) -> None:
+        self._queue, self._settings = queue, settings
+        self._pictures = BoundedSemaphore(settings.threads)
+
+    def answer(self, request: Request, worker: Worker) -> Response:
+        """Answer one invocation.
+
+        Raises:
+            UnsupportedMedia: The body is of a type that is not read here.
+            Busy: There is too much to do already.
+            PotholeError: Whatever the job or the picture raises.
+        """
+        kind = request.mimetype
+        if kind == "application/json":
+            return self._job(request, worker)
+        if kind in FORMATS or kind == "application/x-image":
+            return self._picture(request, worker)
+        if kind.startswith("video/"):
+            return self._video(request, worker)
+        raise UnsupportedMedia(
+            f"The content type is {kind!r}." if kind else "There is no Content-Type header.",
+            hint=f"Send application/json with a job, {', '.join(FORMATS)} or application/x-image with a "
+            "picture, or video/* with a video.",
+        )
+
+    def _job(self, request: Request, worker: Worker) -> Response:
+        body = _decoded_json(_body(request, MIB))
+        job, wait = Job.from_json(body), parse_input(body).wait
+        try:
+            place = self._queue.place()
+        except Busy:
+            if record := worker.look(job):
+                return _told(record, worker.record_address(job, record))
+            raise
+        with place:
+            claimed = worker.claim(job)
+            if isinstance(claimed, Record):
+                return _told(claimed, worker.record_address(job, claimed))
+            work = place.start(worker.run, job, claimed)
+        record = work.result() if wait else claimed.record
+        return _told(record, worker.record_address(job, record))
+
+    def _picture(self, request: Request, worker: Worker) -> Response:
+        if not self._pictures.acquire(blocking=False):
+            raise Busy(
+                f"The server works on {self._settings.threads} pictures already.",
+                hint="Send the request again later, or start more servers.",
+            )
+        try:
+            body = _body(request, self._settings.max_image_bytes)
+            image = read_picture(BytesIO(body), "The picture", self._settings.max_image_pixels)
+            detections = worker.detector.predict([image])[0]
+            accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
+            if accepted is not None and accepted in FORMATS:
+                draw(image, detections)
+                return Response(encode_picture(image, accepted), mimetype=accepted)
+            height, width = detections.image_size
+            return jsonify(output=detections.to_json(), image={"width": width, "height": height})
+        finally:
+            self._pictures.release()
+
+    def _video(self, request: Request, worker: Worker) -> Response:
+        with (
+            self._queue.place() as place,
+            tempfile.TemporaryDirectory(prefix="body-", dir=self._settings.temp_dir) as folder,
+        ):
+            check_disk(self._settings, 2 * (request.content_length or 0))
+            job = Job(source_bucket=folder, source_key="body", is_live=True)
+            with (
+                _limited(request, self._settings.max_video_bytes),
+                Path(folder, job.source_key).open("wb") as file,
+            ):
+                shutil.copyfileobj(request.stream, file, MIB)
+            result = place.start(_mark, job, worker).result()
+            # Open while it is deleted: the bytes stay until they are sent, and no file is left behind.
+            marked = Path(folder, job.output_key(".mp4")).open("rb")  # noqa: SIM115
+        response = Response(FileWrapper(marked, MIB), mimetype="video/mp4")
+        response.content_length = marked.seek(0, 2)
+        marked.seek(0)
+        response.headers["X-Job"] = json.dumps(result.to_json())
+        return response
 
 
-def _job(
-    request: Request, detector: Detector, open_store: Callable[[str], Storage], settings: Settings
-) -> Response:
-    job = Job.from_json(_decoded_json(_body(request, MIB)))
-    result = run_job(job, detector, open_store, settings, _log_progress())
-    return jsonify(output=result.outputs, job=result.to_json())
+def _mark(job: Job, worker: Worker) -> JobResult:
+    """Mark a video that nobody else can ask for, so that it needs no record."""
+    guard = Guard(worker.settings, worker.metrics, worker.stopping)
+    guard.check()
+    return run_job(job, worker.detector, open_folder, worker.settings, guard)
 
 
-def _picture(request: Request, detector: Detector, settings: Settings) -> Response:
-    body = _body(request, settings.max_image_bytes)
-    image = read_picture(BytesIO(body), "The picture", settings.max_image_pixels)
-    detections = detector.predict([image])[0]
-    accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
-    if accepted is not None and accepted in FORMATS:
-        draw(image, detections)
-        return Response(encode_picture(image, accepted), mimetype=accepted)
-    height, width = detections.image_size
-    return jsonify(output=detections.to_json(), image={"width": width, "height": height})
+def answer_json(record: Record, address: str) -> dict[str, Any]:
+    """Return what is answered for a job.
+
+    Args:
+        record: The job's.
+        address: Where the record is.
+    """
+    known = record.result or record.model_dump(include={"frames", "total", "potholes", "eta_s", "attempt"})
+    return {
+        "output": [output.address for output in record.outputs],
+        "job": {"id": record.id, "state": record.state, "record": address, **known},
+    }
 
 
-def _video(request: Request, detector: Detector, settings: Settings) -> Response:
-    with tempfile.TemporaryDirectory(prefix="body-", dir=settings.temp_dir) as folder:
-        job = Job(source_bucket=folder, source_key="body", is_live=True)
-        with _limited(request, settings.max_video_bytes), Path(folder, job.source_key).open("wb") as file:
-            shutil.copyfileobj(request.stream, file, MIB)
-        result = run_job(job, detector, _open_folder, settings, _log_progress())
-        # Open while it is deleted: the bytes stay until they are sent, and no file is left if they never are.
-        marked = Path(folder, job.output_key(".mp4")).open("rb")  # noqa: SIM115
-    response = Response(FileWrapper(marked, MIB), mimetype="video/mp4")
-    response.content_length = marked.seek(0, 2)
-    marked.seek(0)
-    response.headers["X-Job"] = json.dumps(result.to_json())
+def _told(record: Record, address: str) -> Response:
+    response = jsonify(answer_json(record, address))
+    if record.state != "done":
+        response.status_code = HTTPStatus.ACCEPTED
     return response
 
 
@@ -108,20 +170,3 @@ def _decoded_json(body: bytes) -> object:
     except (ValueError, RecursionError) as exc:
         reason = exc if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
         raise RequestError(f"The body is not JSON: {reason}.", hint=f"Send for example {EXAMPLE}.") from exc
-
-
-def _log_progress() -> Callable[[Progress], None]:
-    started = last = time.monotonic()
-
-    def log(progress: Progress) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= PROGRESS_EVERY_S:
-            last = now
-            _logger.info("marking", extra=asdict(progress) | {"seconds": round(now - started, 1)})
-
-    return log
-
-
-def _open_folder(bucket: str) -> Storage:
-    return LocalStorage(Path(bucket))

@@ -124,6 +124,7 @@ def _start_nginx(settings: Settings, folder: Path, nginx: str) -> subprocess.Pop
         host=settings.host,
         port=settings.port,
         timeout_s=settings.request_timeout_s,
+        max_invocations=settings.max_invocations,
         max_body_bytes=max(settings.max_video_bytes, settings.max_image_bytes),
     )
     Path(folder, "nginx.conf").write_text(configuration)

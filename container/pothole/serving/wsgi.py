@@ -6,12 +6,13 @@ from concurrent.futures import Future
 
 from gunicorn.arbiter import Arbiter
 
-from pothole.detector import Detector, load_detector
+from pothole.detector import load_detector
 from pothole.serving.app import create_app
 from pothole.settings import Settings
+from pothole.work import Worker
 
 
-def end_without_model(loading: Future[Detector]) -> None:
+def end_without_model(loading: Future[Worker]) -> None:
     """End the process when the model cannot be loaded, in the way that makes gunicorn give up, too.
 
     Any other end would make it start the next worker, which fails the same way, for ever.
@@ -22,4 +23,4 @@ def end_without_model(loading: Future[Detector]) -> None:
 
 
 app = create_app(Settings.from_env(), load_detector)
-app.extensions["detector"].add_done_callback(end_without_model)
+app.extensions["worker"].add_done_callback(end_without_model)

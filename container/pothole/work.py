@@ -1,0 +1,161 @@
+"""Jobs done once: `run_job` with a record and a lease around it."""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pothole import __version__
+from pothole.detector import Detector
+from pothole.errors import AccessDenied, Interrupted, PotholeError, SourceIsOutput
+from pothole.job import Job, JobResult, run_job
+from pothole.metrics import Metrics
+from pothole.record import FOLDER, Lease, Output, Record, State, claim, look, record_key
+from pothole.settings import Settings
+from pothole.storage import Storage
+from pothole.storage.seam import check_size
+from pothole.guard import Guard, check_disk
+
+COPIES = 2  # of a source that have to fit on the disk: itself, and the marked video, which is about as large
+_logger = logging.getLogger("pothole.jobs")
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Does jobs once, however often they are asked for. A server has one, and so may a queue's consumer.
+
+    Attributes:
+        detector: Finds the potholes.
+        model: What `model_digest` says of its files, since another model makes other outputs.
+        open_store: Opens a bucket.
+        settings: Limits.
+        metrics: What is counted.
+        stopping: Once set, jobs end at their next frame, interrupted.
+    """
+
+    detector: Detector
+    model: str
+    open_store: Callable[[str], Storage]
+    settings: Settings
+    metrics: Metrics = field(default_factory=Metrics)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    def claim(self, job: Job) -> Lease | Record:
+        """Take a job to work on it, or return the record of who works on it or has done it.
+
+        Raises:
+            PotholeError: The job may not be done, or the storage failed.
+        """
+        outputs, key, record = self._known(job)
+        return claim(outputs, key, record, lambda event: self.metrics.lease_events.labels(event).inc())
+
+    def look(self, job: Job) -> Record | None:
+        """Return the record of a job that somebody works on or that is done; None of any other.
+
+        Raises:
+            PotholeError: As `claim`.
+        """
+        outputs, key, _ = self._known(job)
+        return look(outputs, key)
+
+    def record_address(self, job: Job, record: Record) -> str:
+        """Return where the record is, for people."""
+        return self._outputs(job).address(record_key(job.output_key(""), record.id))
+
+    def run(self, job: Job, lease: Lease) -> Record:
+        """Do a job that was claimed.
+
+        Returns:
+            Its record.
+
+        Raises:
+            LeaseLost: Another worker has taken it over.
+            Interrupted: `stopping` was set. The record says so, and whoever claims the job next goes on.
+            PotholeError: It failed, as the record says.
+        """
+        started = time.monotonic()
+        outcome: State = "failed"
+        try:
+            result = self._mark(job, lease)
+            record = lease.end("done", outputs=self._written(job, result), result=result.to_json())
+            outcome = "done"
+        except Interrupted as exc:
+            outcome = "interrupted"
+            self._give_up(lease, outcome, exc)
+            raise
+        except Exception as exc:
+            self._give_up(lease, outcome, exc)
+            raise
+        finally:
+            self.metrics.jobs.labels(outcome).inc()
+            self.metrics.job_seconds.observe(time.monotonic() - started)
+        return record
+
+    def _mark(self, job: Job, lease: Lease) -> JobResult:
+        guard = Guard(self.settings, self.metrics, self.stopping, lease)
+        guard.check()
+        lease.note(state="running")
+        source = self.open_store(job.source_bucket).stat(job.source_key)
+        check_disk(self.settings, COPIES * source.size)
+        return run_job(job, self.detector, self.open_store, self.settings, guard)
+
+    def _written(self, job: Job, result: JobResult) -> tuple[Output, ...]:
+        store = self._outputs(job)
+        keys = {address: job.output_key(Path(address).suffix) for address in result.outputs}
+        return tuple(
+            Output(key=key, address=address, version=store.stat(key).version) for address, key in keys.items()
+        )
+
+    def _give_up(self, lease: Lease, state: State, reason: Exception) -> None:
+        """Say so in the record, if that can be; without it the lease runs out."""
+        error = reason if isinstance(reason, PotholeError) else PotholeError("The server failed.")
+        try:
+            lease.end(state, error=error.to_json()["error"])
+        except PotholeError as exc:
+            _logger.warning("the record stays", extra={"job": lease.record.id, "reason": str(exc)})
+
+    def _known(self, job: Job) -> tuple[Storage, str, Record]:
+        """Check a job as far as that is possible without its source, and return where its record is."""
+        if FOLDER in job.source_key.split("/"):
+            raise SourceIsOutput(
+                f"{job.source_key!r} lies in a folder of this system's own.", hint="Name a video elsewhere."
+            )
+        if job.output_bucket not in {None, job.source_bucket, *self.settings.output_buckets}:
+            raise AccessDenied(
+                f"Outputs may not go to the bucket {job.output_bucket!r}.",
+                hint="Name it in the server's OUTPUT_BUCKETS, or leave output_bucket out.",
+            )
+        inputs = self.open_store(job.source_bucket)
+        source = inputs.stat(job.source_key)
+        address = inputs.address(job.source_key)
+        check_size(address, source.size, self.settings.max_video_bytes)
+        record = Record.new(
+            id=_digest([asdict(job), address, source.version, self.model, __version__]),
+            source=address,
+            source_version=source.version,
+            lease_s=self.settings.lease_s,
+        )
+        return self._outputs(job), record_key(job.output_key(""), record.id), record
+
+    def _outputs(self, job: Job) -> Storage:
+        return self.open_store(job.output_bucket or job.source_bucket)
+
+
+def model_digest(folder: Path) -> str:
+    """Return a digest of all files of a model folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return _digest([(str(path.relative_to(folder)), _file_digest(path)) for path in files])
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,100 @@
+"""Limits that a job meets on its way."""
+
+import threading
+from collections import namedtuple
+from dataclasses import replace
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from bucket_roads import Road
+from fakes import MagentaDetector
+from pothole.errors import DiskFull, Interrupted, TooLarge
+from pothole.job import Progress
+from pothole.metrics import Metrics
+from pothole.record import Lease, Record, claim
+from pothole.serving.app import create_app
+from pothole.settings import Settings
+from pothole.storage import LocalStorage
+from pothole.guard import Guard
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def client_with(settings: Settings) -> "object":
+    app = create_app(settings, lambda _: MagentaDetector())
+    app.extensions["worker"].result()
+    return app.test_client()
+
+
+def test_a_video_of_too_many_frames_is_refused_at_its_first_and_leaves_nothing(
+    s3_road: Road, settings: Settings
+) -> None:
+    s3_road.client = client_with(replace(settings, max_video_frames=3))  # type: ignore[assignment]
+    response = s3_road.job("good.mp4")
+    assert response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert "more than 3 frames" in response.json["error"]["message"]
+    assert list(s3_road.etags()) == ["good.mp4"]
+    assert not list(settings.temp_dir.iterdir())
+
+
+def test_more_frames_than_were_declared_are_noticed(settings: Settings) -> None:
+    guard = Guard(replace(settings, max_video_frames=10), Metrics(), threading.Event())
+    guard(Progress(10, None, 0))
+    with pytest.raises(TooLarge, match="more than 10 frames"):
+        guard(Progress(11, None, 0))
+
+
+def test_a_job_that_does_not_fit_on_the_disk_is_a_507_before_it_is_begun(
+    s3_road: Road, settings: Settings
+) -> None:
+    s3_road.client = client_with(replace(settings, min_free_bytes=2**60))  # type: ignore[assignment]
+    response = s3_road.job("good.mp4")
+    assert response.status_code == HTTPStatus.INSUFFICIENT_STORAGE
+    assert response.json["error"]["code"] == "disk_full"
+    assert response.headers["Retry-After"]
+    body = s3_road.client.post("/invocations", data=b"video", content_type="video/mp4")
+    assert body.status_code == HTTPStatus.INSUFFICIENT_STORAGE
+    assert not list(settings.temp_dir.iterdir())
+
+
+def test_a_disk_that_fills_up_on_the_way_ends_the_job(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("pothole.guard.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("pothole.guard.shutil.disk_usage", lambda _: Usage(2**40, 0, 2**40))
+    guard = Guard(settings, Metrics(), threading.Event())
+    clock[0] += 60
+    guard(Progress(1, None, 0))
+    monkeypatch.setattr("pothole.guard.shutil.disk_usage", lambda _: Usage(2**40, 2**40, 1000))
+    clock[0] += 60
+    with pytest.raises(DiskFull, match="1000 bytes left"):
+        guard(Progress(2, None, 0))
+
+
+def test_a_process_that_is_about_to_end_ends_the_job(settings: Settings) -> None:
+    stopping = threading.Event()
+    guard = Guard(settings, Metrics(), stopping)
+    guard(Progress(1, None, 0))
+    stopping.set()
+    with pytest.raises(Interrupted, match="stopped in the middle"):
+        guard(Progress(2, None, 0))
+
+
+def test_the_record_learns_of_the_progress_and_of_the_time_that_is_left(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = claim(LocalStorage(tmp_path), "record.json", Record.new("id", "clip.mp4", "v1", 60))
+    assert isinstance(lease, Lease)
+    clock = [100.0]
+    monkeypatch.setattr("pothole.guard.time.monotonic", lambda: clock[0])
+    guard = Guard(settings, Metrics(), threading.Event(), lease)
+    guard(Progress(50, 150, 0))  # goes on where another worker was interrupted
+    clock[0] += 10
+    guard(Progress(70, 150, 2))
+    record = lease.end("interrupted")
+    assert (record.frames, record.total, record.potholes) == (70, 150, 2)
+    guard = Guard(settings, Metrics(), threading.Event())
+    assert lease.record.state == "interrupted"
