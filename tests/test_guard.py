@@ -11,13 +11,13 @@ import pytest
 from bucket_roads import Road
 from fakes import MagentaDetector
 from pothole.errors import DiskFull, Interrupted, TooLarge
+from pothole.guard import Guard
 from pothole.job import Progress
 from pothole.metrics import Metrics
 from pothole.record import Lease, Record, claim
 from pothole.serving.app import create_app
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
-from pothole.guard import Guard
 
 Usage = namedtuple("Usage", "total used free")
 

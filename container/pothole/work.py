@@ -13,13 +13,13 @@ from typing import Any
 from pothole import __version__
 from pothole.detector import Detector
 from pothole.errors import AccessDenied, Interrupted, PotholeError, SourceIsOutput
+from pothole.guard import Guard, check_disk
 from pothole.job import Job, JobResult, run_job
 from pothole.metrics import Metrics
 from pothole.record import FOLDER, Lease, Output, Record, State, claim, look, record_key
 from pothole.settings import Settings
 from pothole.storage import Storage
 from pothole.storage.seam import check_size
-from pothole.guard import Guard, check_disk
 
 COPIES = 2  # of a source that have to fit on the disk: itself, and the marked video, which is about as large
 _logger = logging.getLogger("pothole.jobs")

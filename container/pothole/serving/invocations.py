@@ -17,6 +17,7 @@ from werkzeug.wsgi import FileWrapper
 
 from pothole.draw import draw
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
+from pothole.guard import Guard, check_disk
 from pothole.job import Job, JobResult, run_job
 from pothole.picture import FORMATS, encode_picture, read_picture
 from pothole.record import Record
@@ -24,7 +25,6 @@ from pothole.request import EXAMPLE, parse_input
 from pothole.serving.queue import JobQueue
 from pothole.settings import Settings
 from pothole.storage import open_folder
-from pothole.guard import Guard, check_disk
 from pothole.work import Worker
 
 MIB = 2**20
