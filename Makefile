@@ -35,6 +35,8 @@ lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cuda container/pyproject.toml -c container/requirements.lock -o container/requirements-cuda.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:dev -c container/requirements.lock -o requirements-dev.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:aws -o requirements-aws.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header -c container/requirements.lock bench/peers/ultralytics.in -o bench/peers/ultralytics.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header -c container/requirements.lock bench/peers/supervision.in -o bench/peers/supervision.lock
 
 .PHONY: format lint types
 format: setup ## Format the code in place
@@ -57,6 +59,31 @@ demo: setup ## Run the main job for real on this machine, on a rendered road or 
 .PHONY: figures
 figures: setup ## Count potholes on rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
 	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"}
+
+PEERS ?= ultralytics supervision
+BENCH := build/bench
+
+.venv-ultralytics/.ready: bench/peers/ultralytics.lock
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --require-hashes --no-deps -r $<
+	touch $@
+
+.venv-supervision/.ready: bench/peers/supervision.lock container/requirements.lock container/pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --require-hashes --no-deps -r container/requirements.lock -r $<
+	$(@D)/bin/pip install --quiet --no-deps --no-build-isolation --editable container
+	touch $@
+
+.PHONY: bench bench-peers
+bench-peers: ## Install what `make bench` compares with, each in a virtual environment of its own: 8 GB
+	@for peer in $(PEERS); do \
+	  $(MAKE) --no-print-directory .venv-$$peer/.ready || echo "$$peer does not install here, and is left out." >&2; \
+	done
+
+bench: setup bench-peers ## Measure speed on a rendered road or CLIP=path; ROUNDS=3, ONLY="rows and parts", PEERS= for none
+	$(BIN)/python bench/speed_figures.py $${CLIP:+"$$CLIP"} --rounds $${ROUNDS:-3} --json $(BENCH)/speed.json \
+	  $${ONLY:+--only $$ONLY}
+	$(BIN)/python bench/speed_plot.py $(BENCH)/speed.json $(BENCH)/speed.svg
 
 .PHONY: test check
 test: setup system ## Set up and run the tests
