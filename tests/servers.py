@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import requests
@@ -34,6 +35,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes], status: int = 200, time
             pass
         time.sleep(0.05)
     raise TimeoutError(f"{url} did not answer {status} in {timeout_s} s")
+
+
+Start = Callable[..., "Server"]
 
 
 class Server:

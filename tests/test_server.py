@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +24,7 @@ from clips import make_clip
 from fakes import MAGENTA
 from pothole.detector import Image
 from pothole.settings import Settings
-from servers import NGINX, ROOT, Server, wait_for
+from servers import NGINX, ROOT, Server, Start, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 SIZE = (320, 192)
-Start = Callable[..., Server]
 
 
 def road(number: int = 0) -> Image:

@@ -88,6 +88,12 @@ class Settings:
                 raise RequestError(f"{name} is {text!r}, expected true or false.")
             return text.lower() == "true"
 
+        try:
+            temp_dir = Path(tempfile.gettempdir())
+        except FileNotFoundError as exc:
+            raise RequestError(
+                "Nothing can be written to TMPDIR.", hint="Mount a disk or tmpfs there."
+            ) from exc
         log_level = env.get("LOG_LEVEL", cls.log_level).upper()
         if log_level not in logging.getLevelNamesMapping():
             raise RequestError(f"LOG_LEVEL is {log_level!r}, expected DEBUG, INFO, WARNING or ERROR.")
@@ -112,6 +118,6 @@ class Settings:
             s3_timeout_s=number("S3_TIMEOUT_SECONDS", cls.s3_timeout_s),
             s3_kms_key=env.get("S3_KMS_KEY", cls.s3_kms_key),
             s3_requester_pays=switch("S3_REQUESTER_PAYS", cls.s3_requester_pays),
-            temp_dir=Path(tempfile.gettempdir()),
+            temp_dir=temp_dir,
             log_level=log_level,
         )

@@ -1,8 +1,11 @@
 """How gunicorn runs; `serve` starts it with this module and says where to listen."""
 
+import shutil
 import signal
+from pathlib import Path
 from types import FrameType
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from pothole.serving.logs import logging_config
@@ -23,6 +26,13 @@ logconfig_dict = logging_config(_settings.log_level)
 
 # Of the time that gunicorn leaves to requests, what a job needs to end once it is interrupted.
 _LAST_WORDS_S = 5
+
+
+def post_fork(arbiter: Arbiter, worker: Worker) -> None:
+    """Delete what a worker that was killed has left in the folder that `serve` made for it and the next."""
+    if Path.cwd() == _settings.temp_dir:
+        for left in (*Path().glob("job-*"), *Path().glob("body-*")):
+            shutil.rmtree(left)
 
 
 def post_worker_init(worker: Worker) -> None:
