@@ -20,7 +20,7 @@ from servers import Start
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ROUNDS = int(os.environ.get("ROUNDS", "2"))
+ROUNDS = int(os.environ.get("ROUNDS", "1"))
 DUPLICATES = 20
 FRAMES = 8
 figures = logging.getLogger("figures")

@@ -20,7 +20,7 @@ from servers import Start
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-JOBS = int(os.environ.get("JOBS", "3"))
+JOBS = int(os.environ.get("JOBS", "2"))
 SHARE = 0.3
 figures = logging.getLogger("figures")
 

@@ -20,7 +20,7 @@ from servers import Server, Start
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-KILLS = int(os.environ.get("KILLS", "2"))
+KILLS = int(os.environ.get("KILLS", "1"))
 FRAMES = 20  # of a tenth of a second each
 figures = logging.getLogger("figures")
 
