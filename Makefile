@@ -76,8 +76,10 @@ BENCH := build/bench
 
 .PHONY: bench bench-peers
 bench-peers: ## Install what `make bench` compares with, each in a virtual environment of its own: 8 GB
+	@mkdir -p $(BENCH)
 	@for peer in $(PEERS); do \
-	  $(MAKE) --no-print-directory .venv-$$peer/.ready || echo "$$peer does not install here, and is left out." >&2; \
+	  $(MAKE) --no-print-directory .venv-$$peer/.ready > $(BENCH)/$$peer.log 2>&1 \
+	    || echo "$$peer does not install here and is left out; $(BENCH)/$$peer.log tells why." >&2; \
 	done
 
 bench: setup bench-peers ## Measure speed on a rendered road or CLIP=path; ROUNDS=3, ONLY="rows and parts", PEERS= for none
