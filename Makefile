@@ -22,6 +22,12 @@ $(AWS_VENV)/.ready: requirements-aws.lock
 	$(AWS_VENV)/bin/pip install --quiet --require-hashes -r requirements-aws.lock
 	touch $@
 
+SECURITY_VENV := .venv-security
+$(SECURITY_VENV)/.ready: requirements-security.lock
+	$(PYTHON) -m venv $(SECURITY_VENV)
+	$(SECURITY_VENV)/bin/pip install --quiet --require-hashes -r requirements-security.lock
+	touch $@
+
 .PHONY: setup
 setup: $(VENV)/.ready $(AWS_VENV)/.ready ## Install everything into .venv and the AWS emulator into .venv-aws
 
@@ -35,6 +41,7 @@ lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cuda container/pyproject.toml -c container/requirements.lock -o container/requirements-cuda.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:dev -c container/requirements.lock -o requirements-dev.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:aws -o requirements-aws.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:security -o requirements-security.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header -c container/requirements.lock bench/peers/ultralytics.in -o bench/peers/ultralytics.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header -c container/requirements.lock bench/peers/supervision.in -o bench/peers/supervision.lock
 
@@ -91,6 +98,21 @@ bench: setup bench-peers ## Measure speed on a rendered road or CLIP=path; ROUND
 chaos: setup system ## Kill workers 200 times, let 30 % of the calls to S3 fail, send every event 20 times: half an hour
 	KILLS=$${KILLS:-200} JOBS=$${JOBS:-100} ROUNDS=$${ROUNDS:-20} $(BIN)/pytest tests/reliability/test_kills.py \
 	    tests/reliability/test_faulty_s3.py tests/reliability/test_duplicates.py --log-cli-level=INFO
+
+.PHONY: fuzz
+fuzz: setup system ## Send 10,000 damaged pictures, videos, requests, headers and keys
+	INPUTS=$${INPUTS:-10000} $(BIN)/pytest tests/reliability/test_fuzz_media.py tests/reliability/test_fuzz_requests.py \
+	    --log-cli-level=INFO
+
+.PHONY: audit sbom
+audit: $(SECURITY_VENV)/.ready ## Look for known holes in what ships (asks PyPI), and for careless code
+	$(SECURITY_VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml container/pothole lambda
+	$(SECURITY_VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement container/requirements.lock
+
+sbom: $(SECURITY_VENV)/.ready ## Write what ships as build/sbom.json (CycloneDX)
+	mkdir -p build
+	$(SECURITY_VENV)/bin/cyclonedx-py requirements --pyproject container/pyproject.toml --output-reproducible \
+	    --output-file build/sbom.json container/requirements.lock
 
 .PHONY: test check
 test: setup system ## Set up and run the tests

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from http import HTTPStatus
+from http.client import HTTPResponse
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,26 @@ def test_other_paths_are_a_404_as_json(server: Server, path: str) -> None:
     assert response.headers["Content-Type"] == "application/json"
     assert response.json()["error"]["code"] == "not_found"
     assert response.headers["Server"] == "nginx", "the version is told"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /ping HTTP/1.1\r\n\r\n",
+        b"TRACE /ping HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: odd\r\n\r\n",
+        b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    ],
+)
+def test_what_is_no_request_is_a_400_as_json(server: Server, head: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        assert answer.status == HTTPStatus.BAD_REQUEST
+        assert json.loads(answer.read())["error"]["code"] == "bad_request"
 
 
 def test_the_server_listens_on_the_loopback_address_alone(server: Server) -> None:
