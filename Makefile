@@ -63,6 +63,17 @@ demo: setup ## Run the main job for real on this machine, on a rendered road or 
 	local_test/install_system_packages.sh nginx
 	$(BIN)/python local_test/demo.py $${VIDEO:+"$$VIDEO"}
 
+.PHONY: deploy status destroy
+deploy: setup ## Deploy to AWS; NAME=, IMAGE=, MODEL=folder, SET="Parameter=value ..." (docs/deploy.md)
+	$(BIN)/python infra/deploy.py deploy --name "$${NAME:-pothole}" $${IMAGE:+--image "$$IMAGE"} \
+	    $${MODEL:+--model "$$MODEL"} $${SET:-}
+
+status: setup ## Show how what is deployed does; NAME=
+	$(BIN)/python infra/deploy.py status --name "$${NAME:-pothole}"
+
+destroy: setup ## Take everything off AWS but the videos; NAME=
+	$(BIN)/python infra/deploy.py destroy --name "$${NAME:-pothole}"
+
 .PHONY: figures
 figures: setup ## Count potholes on rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
 	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"}

@@ -1,18 +1,27 @@
-"""Sends each video that arrives in S3 to the pothole endpoint.
+"""Sends each video that arrives in S3 to where it is marked.
 
 Paste this file into a Lambda function (Python 3.11 or newer, handler `lambda_handler.lambda_handler`, timeout
 2 minutes) and let S3 or EventBridge start it for new objects. The function's role needs
-`sagemaker:InvokeEndpoint` on the endpoint, and what every function needs to log.
+`sagemaker:InvokeEndpoint` on the endpoint, and what every function needs to log. `make deploy` does all that.
 
-What is sent: keys that end like a video. The endpoint writes its outputs beside the video, where the trigger
-watches, so `<name>_output.<extension>` is skipped; a folder of such a name is not.
+Where a video goes, told by the environment; what is not set is not used:
+
+    a sample (IS_LIVE false)          real-time endpoint     ENDPOINT_NAME, up to LARGEST_PREVIEW_BYTES
+    the whole, or a larger sample     asynchronous endpoint  VIDEOS_ENDPOINT_NAME, up to LARGEST_VIDEO_BYTES
+    the whole, if it is larger still  processing job         PROCESSING_JOB, JSON for create_processing_job
+
+A real-time call may take 60 s and an asynchronous one an hour; how long a video takes is judged by its size,
+since that is what the event tells. The outputs are written beside the video, where the trigger watches, so
+`<name>_output.<extension>` is skipped; a folder of such a name is not.
 
 What happens when a call goes wrong decides whether Lambda starts this function again (it does so twice, some
 minutes apart, when an S3 or EventBridge event ends in an exception), and a video should be worked on once:
 
     the endpoint answered                          done      returned
+    in the asynchronous endpoint's queue           queued    returned; SageMaker tells the outcome by SNS
+    a processing job began, now or by this event   started   returned; EventBridge tells the outcome
     cut at 60 s, or no answer in our own time      accepted  returned: the container works on and will write
-    the container refused it (4xx)                 refused   returned, logged as an error: no retry will help
+    the container refused it (4xx)                 refused   returned, logged, and told to FAILED_TOPIC_ARN
     throttled, busy, no such endpoint, no network  failed    raised at the end: nothing is in work, try again
 
 A call that breaks off without telling whether it arrived counts as failed: working twice costs time, not at
@@ -20,9 +29,11 @@ all would cost the result. boto3's own retries are off, since it cannot tell the
 records come in one event, all are tried before the failed ones are raised.
 """
 
+import hashlib
 import json
 import os
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 import boto3
@@ -42,12 +53,27 @@ PATIENCE_S = 70.0
 RESERVE_S = 1.5
 # The codes by which SageMaker says that the container had not answered yet: its own, and a proxy's.
 STILL_WORKING = (0, 504)
+# The most that SageMaker takes: for working on a video, and for keeping it in the queue.
+INVOCATION_TIMEOUT_S = 3600
+QUEUED_AT_MOST_S = 6 * 3600
+# A job's disk holds the video and its marked copy, which may be larger.
+DISK_PER_VIDEO = 4
+SMALLEST_DISK_GB = 30
 
 Result = dict[str, Any]
 
 
+class Video(NamedTuple):
+    """A new object, as its event tells it; `event_id` differs between two uploads of the same key."""
+
+    bucket: str
+    key: str
+    size: int
+    event_id: str
+
+
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result]]:
-    """Send the event's videos to the endpoint.
+    """Send the event's videos to where they are marked.
 
     Args:
         event: An S3 notification, or EventBridge's "Object Created" of S3.
@@ -61,36 +87,46 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result
         RuntimeError: One or more could not be sent; Lambda then tries again.
     """
     live = _switch("IS_LIVE", is_live)
-    results = [_handle(bucket, key, live, context) for bucket, key in dict.fromkeys(_objects(event))]
+    videos = {(video.bucket, video.key): video for video in _videos(event)}
+    results = [_handle(video, live, context) for video in videos.values()]
     failed = [f"{r['bucket']}/{r['key']}: {r['reason']}" for r in results if r["status"] == "failed"]
     if failed:
         raise RuntimeError("; ".join(failed))
     return {"results": results}
 
 
-def _objects(event: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return bucket and key of each new object."""
+def _videos(event: dict[str, Any]) -> list[Video]:
+    """Return the event's new objects."""
     if event.get("Event") == "s3:TestEvent":  # sent once, when the trigger is set up
         return []
     if event.get("source") == "aws.s3" and event.get("detail-type") == "Object Created":
         # Unlike S3's own notifications, EventBridge's have the key as it is.
-        return [(event["detail"]["bucket"]["name"], event["detail"]["object"]["key"])]
+        detail = event["detail"]
+        return [_video(detail["bucket"], detail["object"], detail["object"]["key"])]
     if "Records" in event:
         return [
-            (record["s3"]["bucket"]["name"], unquote_plus(record["s3"]["object"]["key"]))
+            _video(
+                record["s3"]["bucket"], record["s3"]["object"], unquote_plus(record["s3"]["object"]["key"])
+            )
             for record in event["Records"]
             if "ObjectCreated" in record["eventName"]
         ]
     raise ValueError('Expected an S3 notification ("Records") or an EventBridge "Object Created" of aws.s3.')
 
 
-def _handle(bucket: str, key: str, live: bool, context: Any) -> Result:
-    reason = _reason_to_skip(key)
-    result = {"status": "skipped", "reason": reason} if reason else _send(bucket, key, live, context)
-    line = {"bucket": bucket, "key": key, **result}
+def _video(bucket: dict[str, Any], created: dict[str, Any], key: str) -> Video:
+    return Video(bucket["name"], key, int(created.get("size", 0)), str(created.get("sequencer", "")))
+
+
+def _handle(video: Video, live: bool, context: Any) -> Result:
+    reason = _reason_to_skip(video.key)
+    result = {"status": "skipped", "reason": reason} if reason else _send(video, live, context)
+    line = {"bucket": video.bucket, "key": video.key, **result}
     level = "ERROR" if result["status"] in ("refused", "failed") else "INFO"
     # Not a logger: Lambda's puts words before the JSON.
     print(json.dumps({"level": level, "message": f"video {result['status']}", **line}))  # noqa: T201
+    if result["status"] == "refused":
+        _report(line)
     return line
 
 
@@ -104,20 +140,28 @@ def _reason_to_skip(key: str) -> str | None:
     return None
 
 
-def _send(bucket: str, key: str, live: bool, context: Any) -> Result:
-    """Invoke the endpoint once, and say what became of it."""
+def _send(video: Video, live: bool, context: Any) -> Result:
+    """Send a video the way that its size and the switch ask for."""
+    body = {"input": {"s3_bucket": video.bucket, "s3_source_filename": video.key, "is_live": live}}
+    videos_endpoint = os.environ.get("VIDEOS_ENDPOINT_NAME")
+    try:
+        if live and os.environ.get("PROCESSING_JOB") and video.size > _limit("LARGEST_VIDEO_BYTES"):
+            return _start_job(video)
+        if videos_endpoint and (live or video.size > _limit("LARGEST_PREVIEW_BYTES")):
+            return _queue(videos_endpoint, body)
+        return _invoke(body, context)
+    except (ClientError, BotoCoreError) as exc:
+        return {"status": "failed", "reason": str(exc)}
+
+
+def _invoke(body: dict[str, Any], context: Any) -> Result:
+    """Call the real-time endpoint once, and say what became of it."""
     patience = PATIENCE_S
     if context is not None:
         patience = min(patience, context.get_remaining_time_in_millis() / 1000 - RESERVE_S)
     if patience <= 0:
         return {"status": "failed", "reason": "no time left; raise the function's timeout to 2 minutes"}
-    runtime = boto3.client(
-        "sagemaker-runtime",
-        config=Config(
-            read_timeout=patience, connect_timeout=min(10.0, patience), retries={"total_max_attempts": 1}
-        ),
-    )
-    body = {"input": {"s3_bucket": bucket, "s3_source_filename": key, "is_live": live}}
+    runtime = boto3.client("sagemaker-runtime", config=_one_attempt(patience))
     try:
         response = runtime.invoke_endpoint(
             EndpointName=os.environ.get("ENDPOINT_NAME") or ENDPOINT_NAME,
@@ -129,8 +173,57 @@ def _send(bucket: str, key: str, live: bool, context: Any) -> Result:
         return {"status": "accepted", "reason": f"no answer in {patience:.0f} s"}
     except runtime.exceptions.ModelError as exc:
         return _judge(exc)
-    except (ClientError, BotoCoreError) as exc:
-        return {"status": "failed", "reason": str(exc)}
+
+
+def _queue(endpoint: str, body: dict[str, Any]) -> Result:
+    """Put the request into the asynchronous endpoint's queue."""
+    runtime = boto3.client("sagemaker-runtime", config=_one_attempt(20.0))
+    response = runtime.invoke_endpoint_async(
+        EndpointName=endpoint,
+        ContentType="application/json",
+        Body=json.dumps(body),
+        InvocationTimeoutSeconds=INVOCATION_TIMEOUT_S,
+        RequestTTLSeconds=QUEUED_AT_MOST_S,
+    )
+    return {
+        "status": "queued",
+        "inference_id": response["InferenceId"],
+        "answer_at": response["OutputLocation"],
+        "failure_at": response.get("FailureLocation"),
+    }
+
+
+def _start_job(video: Video) -> Result:
+    """Start a processing job of the same image; SageMaker brings it the video and takes away the outputs."""
+    request = json.loads(os.environ["PROCESSING_JOB"])
+    folder, _, name = video.key.rpartition("/")
+    # One event gives one job, however often it is delivered; another upload of the video gives another.
+    digest = hashlib.sha256(f"{video.bucket}/{video.key}/{video.event_id}".encode()).hexdigest()[:20]
+    request["ProcessingJobName"] = f"{request['ProcessingJobName']}-{digest}"
+    request["AppSpecification"]["ContainerEntrypoint"] = ["pothole", "mark"]
+    request["AppSpecification"]["ContainerArguments"] = [
+        f"/opt/ml/processing/input/{name}",
+        "--output-dir=/opt/ml/processing/output",
+    ]
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    cluster["VolumeSizeInGB"] = max(SMALLEST_DISK_GB, DISK_PER_VIDEO * video.size // 10**9)
+    source = {
+        "S3Uri": f"s3://{video.bucket}/{video.key}",
+        "LocalPath": "/opt/ml/processing/input",
+        "S3DataType": "S3Prefix",
+        "S3InputMode": "File",
+    }
+    target = {
+        "S3Uri": f"s3://{video.bucket}/{folder}".rstrip("/"),
+        "LocalPath": "/opt/ml/processing/output",
+        "S3UploadMode": "EndOfJob",
+    }
+    request["ProcessingInputs"] = [{"InputName": "video", "S3Input": source}]
+    request["ProcessingOutputConfig"]["Outputs"] = [{"OutputName": "marked", "S3Output": target}]
+    sagemaker = boto3.client("sagemaker", config=_one_attempt(20.0))
+    with suppress(sagemaker.exceptions.ResourceInUse):
+        sagemaker.create_processing_job(**request)
+    return {"status": "started", "job": request["ProcessingJobName"]}
 
 
 def _judge(exc: Any) -> Result:
@@ -140,6 +233,26 @@ def _judge(exc: Any) -> Result:
     if code in STILL_WORKING:
         return {"status": "accepted", "reason": reason}
     return {"status": "refused" if 400 <= code < 500 else "failed", "code": code, "reason": reason}
+
+
+def _report(line: Result) -> None:
+    """Tell the topic of failures, where SageMaker tells those of the asynchronous endpoint."""
+    topic = os.environ.get("FAILED_TOPIC_ARN")
+    if topic:
+        try:
+            boto3.client("sns").publish(TopicArn=topic, Message=json.dumps(line))
+        except (ClientError, BotoCoreError) as exc:  # the log has it already
+            print(json.dumps({"level": "ERROR", "message": f"cannot publish to {topic}: {exc}"}))  # noqa: T201
+
+
+def _one_attempt(patience: float) -> Config:
+    return Config(
+        read_timeout=patience, connect_timeout=min(10.0, patience), retries={"total_max_attempts": 1}
+    )
+
+
+def _limit(name: str) -> float:
+    return float(os.environ.get(name) or "inf")
 
 
 def _switch(name: str, default: bool) -> bool:

@@ -2,14 +2,13 @@
 
 python local_test/demo.py [VIDEO]      without one, a road is rendered
 
-An emulator plays S3 and Lambda, a small front plays SageMaker's runtime; the function, the server (nginx,
+Emulators play AWS, a small front plays SageMaker's runtime; what `make deploy` makes, the server (nginx,
 gunicorn) and the model are the real ones. `make demo` installs what that takes.
 """
 
 import argparse
 import json
 import os
-import secrets
 import shutil
 import signal
 import sys
@@ -43,8 +42,11 @@ from roads.output import write_video
 from roads.world import Road
 from sagemaker_front import SageMakerFront
 
-sys.path.insert(0, str(local_aws.FUNCTION.parent))
-from lambda_handler import VIDEO_SUFFIXES  # its folder is no package: the file is pasted into AWS
+# Folders that are no packages: their files are started by themselves or pasted into AWS.
+sys.path.insert(0, str(local_aws.ROOT / "lambda"))
+sys.path.insert(0, str(local_aws.ROOT / "infra"))
+import deploy
+from lambda_handler import VIDEO_SUFFIXES
 
 OUTPUT = local_aws.ROOT / "demo_output"
 READY_S = 300
@@ -70,7 +72,7 @@ def main() -> int:
         OUTPUT.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             run(given or render(), Path(folder))
-    except (Failed, PotholeError) as exc:
+    except (Failed, deploy.Failed, PotholeError) as exc:
         console.print(f"[red]{exc}", highlight=False)
         return 1
     except KeyboardInterrupt:
@@ -108,30 +110,26 @@ def render() -> Path:
 
 def run(video: Path, folder: Path) -> None:
     """Start all parts, upload the video, wait for the outputs, and take all down again."""
-    bucket = f"roads-{secrets.token_hex(4)}"
-    port = local_aws.free_port()
-    local_aws.use_emulator(port)
-    processes: list[Process] = []
+    pothole = [str(Path(sys.executable).with_name("pothole"))]
+    cloud = local_aws.Cloud(folder, pothole)
+    processes = [cloud.ministack, cloud.moto]
     with ExitStack() as stack:
         # Registered first, so called last and for failures only: while the logs are still there.
         stack.push(lambda kind, *_: show_logs(processes) if kind and issubclass(kind, Exception) else None)
-        with doing("Starting the AWS emulator ..."):
-            aws = stack.enter_context(local_aws.emulator(port, folder))
-            processes.append(aws)
-            aws.wait_for(f"http://127.0.0.1:{port}/_ministack/health", READY_S)
-        say(f"AWS emulator at http://127.0.0.1:{port}")
+        with doing("Starting the AWS emulators ..."):
+            stack.enter_context(cloud)
+        say(f"AWS emulator at {cloud.url}")
         with doing("Starting the server and loading the model ..."):
             started = time.monotonic()
             server, url = start_server(folder)
             stack.enter_context(server)
-            processes.append(server)
+            processes.insert(0, server)
             server.wait_for(f"{url}/ping", READY_S)
         front_end = "nginx and gunicorn" if nginx() else "gunicorn alone, nginx is not installed"
         say(f"server at {url} ready in {time.monotonic() - started:.0f} s ({front_end})")
-        front = stack.enter_context(SageMakerFront(url))
-        local_aws.deploy(bucket, front.url, video.suffix, is_live=True)
-        say(f"bucket {bucket} starts the Lambda function for each new {video.suffix}")
-        job = Job(bucket, video, front, processes)
+        cloud.front.server = url
+        bucket = deploy.run(["deploy", "--name", "demo", "--image", "demo", "--no-smoke"])["VideosBucket"]
+        job = Job(bucket, video, cloud.front, processes)
         job.upload()
         job.wait()
         job.fetch()
@@ -139,7 +137,7 @@ def run(video: Path, folder: Path) -> None:
 
 def start_server(folder: Path) -> tuple[Process, str]:
     """Return the real `serve`, not yet started, and its address."""
-    port = local_aws.free_port()
+    [port] = local_aws.free_ports(1)
     settings = {"SAGEMAKER_BIND_TO_PORT": str(port), "TMPDIR": str(folder), "LOG_LEVEL": "INFO"}
     serve = [str(Path(sys.executable).with_name("serve"))]
     process = Process("the server", serve, settings, folder / "server.log", stop_s=30)
@@ -177,7 +175,7 @@ class Job:
         )
         with (
             Progress(*columns, console=console, transient=True) as progress,
-            self._processes[1].log.open() as log,
+            self._processes[0].log.open() as log,
         ):
             task = progress.add_task("waiting for the Lambda function", total=None)
             invoked = False

@@ -1,23 +1,22 @@
-"""AWS on this machine: an emulator's process, and in it a bucket whose uploads start our Lambda function."""
+"""AWS on this machine: emulators' processes, and what is missing between them."""
 
-import io
 import os
 import signal
 import socket
 import subprocess
 import time
-import zipfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import boto3
 import requests
 
+from processing_jobs import ACCOUNT
+from sagemaker_front import SageMakerFront
+
 ROOT = Path(__file__).parents[1]
-MINISTACK = ROOT / ".venv-aws" / "bin" / "ministack"
-FUNCTION = ROOT / "lambda" / "lambda_handler.py"
+READY_S = 120
 
 
 class Failed(Exception):
@@ -84,65 +83,84 @@ class Process:
         raise Failed(f"{self.name} was not ready in {timeout_s:.0f} s.")
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that nobody listens at."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def use_emulator(port: int) -> None:
-    """Point every AWS client of this process and its children at the emulator, none at the user's account."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        del os.environ[name]
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
+class Cloud:
+    """AWS on this machine: two emulators, and a front for what neither of them has. A context manager.
 
-
-def emulator(port: int, folder: Path) -> Process:
-    """Return the emulator, to listen at a port of 127.0.0.1 and write into a folder."""
-    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder)}
-    return Process("the AWS emulator", [str(MINISTACK)], settings, folder / "aws.log")
-
-
-def deploy(bucket: str, runtime: str, suffix: str, is_live: bool) -> None:
-    """Make a bucket in which each new key that ends in `suffix` starts our Lambda function.
+    While it is there, every AWS client of this process and its children talks to it, and none to the user's
+    account.
 
     Args:
-        bucket: The bucket's name, and the function's.
-        runtime: Address of what plays SageMaker's runtime.
-        suffix: Such as `.mp4`.
-        is_live: Whether the function asks for whole videos.
+        folder: Where logs and temporary files go.
+        pothole: The command that stands for `pothole` in a processing job's container.
+
+    Attributes:
+        ministack: The emulator of all but SageMaker.
+        moto: The emulator of SageMaker's control plane.
+        front: What plays SageMaker's runtime.
+        url: Ministack's address.
     """
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.write(FUNCTION, FUNCTION.name)
-    settings = {"IS_LIVE": str(is_live).lower(), "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime}
-    function = boto3.client("lambda").create_function(
-        FunctionName=bucket,
-        Runtime="python3.11",
-        Handler="lambda_handler.lambda_handler",
-        Role="arn:aws:iam::000000000000:role/pothole",
-        Code={"ZipFile": code.getvalue()},
-        Timeout=120,
-        Environment={"Variables": settings},
-    )
-    s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=bucket)
-    trigger = {
-        "LambdaFunctionArn": function["FunctionArn"],
-        "Events": ["s3:ObjectCreated:*"],
-        "Filter": {"Key": {"FilterRules": [{"Name": "suffix", "Value": suffix}]}},
-    }
-    s3.put_bucket_notification_configuration(
-        Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": [trigger]}
-    )
+
+    def __init__(self, folder: Path, pothole: list[str]) -> None:
+        ports = free_ports(3)
+        self.url, moto, front = (f"http://127.0.0.1:{port}" for port in ports)
+        self._environment = {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL_CLOUDFORMATION": front,
+            "AWS_ENDPOINT_URL_SAGEMAKER": front,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": front,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1",
+            "no_proxy": "127.0.0.1",
+        }
+        bin_folder = ROOT / ".venv-aws" / "bin"
+        # What it runs as Lambda functions inherits its environment, and with it the front's address.
+        settings = {"GATEWAY_PORT": str(ports[0]), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder)}
+        self.ministack = Process(
+            "the AWS emulator", [str(bin_folder / "ministack")], settings, folder / "ministack.log"
+        )
+        command = [str(bin_folder / "moto_server"), "--host", "127.0.0.1", "--port", str(ports[1])]
+        self.moto = Process(
+            "the SageMaker emulator", command, {"MOTO_ACCOUNT_ID": ACCOUNT}, folder / "moto.log"
+        )
+        self.front = SageMakerFront(ports[2], self.url, moto, pothole)
+        self._moto_url = moto
+
+    def __enter__(self) -> Self:
+        self._before = {name: text for name, text in os.environ.items() if name in self._environment}
+        self._before |= {name: text for name, text in os.environ.items() if name.startswith("AWS_")}
+        for name in self._before:
+            del os.environ[name]
+        os.environ.update(self._environment)
+        with ExitStack() as stack:
+            stack.callback(self._restore)
+            stack.enter_context(self.ministack)
+            stack.enter_context(self.moto)
+            stack.enter_context(self.front)
+            self.ministack.wait_for(f"{self.url}/_ministack/health", READY_S)
+            self.moto.wait_for(f"{self._moto_url}/moto-api/", READY_S)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _restore(self) -> None:
+        for name in self._environment:
+            del os.environ[name]
+        os.environ.update(self._before)

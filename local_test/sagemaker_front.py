@@ -1,37 +1,74 @@
-"""Stands between a client and our server as SageMaker's runtime does, with its real limit of 60 seconds."""
+"""Plays what no emulator has: SageMaker's runtime with its real limits, and processing jobs that really run.
+
+One listener for three of AWS's services:
+
+    sagemaker-runtime   answered here: the server is asked, as SageMaker asks a container
+    sagemaker           passed on to moto; a processing job is run here, too
+    cloudformation      passed on: the stack of the endpoints to moto, every other one to ministack
+"""
 
 import json
 import threading
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
+import boto3
 import requests
+from botocore.exceptions import ClientError
 
-CUT_S = 60.0
+from async_queue import AsyncQueue, Forwarded
+from processing_jobs import ProcessingJobs
+
+# Stacks whose name ends like this hold SageMaker's resources, which only moto knows.
+MOTO_STACKS = "-endpoints"
+HOP_HEADERS = {"host", "content-length", "connection", "transfer-encoding"}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """SageMaker's limits; a test shortens them.
+
+    Attributes:
+        realtime_s: Of one real-time invocation.
+        async_s: Of one asynchronous invocation.
+        queue_s: Seconds that a request may wait in an asynchronous endpoint's queue.
+        realtime_bytes: Largest body of a real-time invocation, and largest answer.
+        async_bytes: Largest body of an asynchronous invocation that does not come from S3.
+    """
+
+    realtime_s: float = 60.0
+    async_s: float = 3600.0
+    queue_s: float = 6 * 3600.0
+    realtime_bytes: int = 6 * 2**20
+    async_bytes: int = 128_000
 
 
 class SageMakerFront:
-    """Answers `POST /endpoints/<name>/invocations` by asking a server's `/invocations`. A context manager.
-
-    Where the server takes longer than the limit, it hangs up on it and tells the client 424, as it does where
-    the server answers with an error; the server may well work on.
+    """The listener, at a port of 127.0.0.1. A context manager.
 
     Args:
-        server: The server's address, such as `http://127.0.0.1:8080`.
-        cut_s: Seconds that one invocation may take.
+        port: Where to listen.
+        ministack: That emulator's address.
+        moto: That emulator's address.
+        pothole: The command that stands for `pothole` in a processing job's container.
 
     Attributes:
-        url: Where it listens.
-        invocations: Number of POSTs so far.
+        server: The address of the server that stands for every endpoint's container.
+        limits: SageMaker's, to be replaced by shorter ones.
+        invocations: Number of real-time and asynchronous invocations so far.
     """
 
-    def __init__(self, server: str, cut_s: float = CUT_S) -> None:
-        self._server = server
-        self._cut_s = cut_s
+    def __init__(self, port: int, ministack: str, moto: str, pothole: list[str]) -> None:
+        self.server = ""
+        self.limits = Limits()
         self.invocations = 0
-        self._count_lock = threading.Lock()
+        self._ministack, self._moto = ministack, moto
+        self._jobs = ProcessingJobs(pothole)
+        self._queues: dict[str, AsyncQueue] = {}
+        self._lock = threading.Lock()
         front = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,11 +78,11 @@ class SageMakerFront:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._listener = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._listener.server_port}"
 
     def __enter__(self) -> Self:
+        self._sagemaker = boto3.client("sagemaker", endpoint_url=self._moto)
         self._thread.start()
         return self
 
@@ -54,50 +91,121 @@ class SageMakerFront:
     ) -> None:
         self._listener.shutdown()
         self._thread.join()
-        self._listener.socket.close()
+        self._listener.server_close()
+        for queue in self._queues.values():
+            queue.close()
+        self._jobs.close()
+
+    def shorten(self, **limits: float) -> None:
+        """Replace some of the limits, by name."""
+        self.limits = replace(self.limits, **limits)  # type: ignore[arg-type]
 
     def _answer(self, client: BaseHTTPRequestHandler) -> None:
         body = client.rfile.read(int(client.headers.get("Content-Length", 0)))
-        start, endpoint, *rest = unquote(client.path).strip("/").split("/")
-        if start != "endpoints" or rest != ["invocations"]:
-            _send(client, 404, {"Message": f"no such path: {client.path}"}, "UnknownOperationException")
+        match unquote(client.path).strip("/").split("/"):
+            case ["endpoints", endpoint, "invocations"]:
+                self._invoke(client, endpoint, body)
+            case ["endpoints", endpoint, "async-invocations"]:
+                self._queue(client, endpoint, body)
+            case _ if client.headers.get("X-Amz-Target", "").startswith("SageMaker."):
+                self._pass_on(client, body, self._moto)
+            case _:
+                stack = parse_qs(body.decode()).get("StackName", [""])[0]
+                self._pass_on(client, body, self._moto if stack.endswith(MOTO_STACKS) else self._ministack)
+
+    def _invoke(self, client: BaseHTTPRequestHandler, endpoint: str, body: bytes) -> None:
+        limits = self.limits
+        config = self._configuration(endpoint)
+        if config is None or "AsyncInferenceConfig" in config:
+            _refuse(client, 400, "ValidationError", f"Endpoint {endpoint} not found or asynchronous.")
             return
-        with self._count_lock:
-            self.invocations += 1
-        headers = {
-            name: client.headers[name] for name in ("Content-Type", "Accept") if name in client.headers
-        }
-        try:
-            answer = requests.post(f"{self._server}/invocations", body, headers=headers, timeout=self._cut_s)
-        except requests.Timeout:
-            _send_model_error(client, 0, f"Your invocation timed out while waiting for {endpoint} to answer.")
-        except requests.ConnectionError as exc:
-            _send_model_error(client, 500, f"The connection to {endpoint} broke: {exc}.")
+        if len(body) > limits.realtime_bytes:
+            _refuse(client, 413, "RequestEntityTooLarge", f"The body is above {limits.realtime_bytes} bytes.")
+            return
+        self._count()
+        kind, accept = client.headers.get("Content-Type"), client.headers.get("Accept")
+        answer = self._forward(body, kind, accept, limits.realtime_s)
+        if answer.ok and len(answer.content) > limits.realtime_bytes:
+            answer = Forwarded(500, f"The answer is above {limits.realtime_bytes} bytes.".encode(), None)
+        if answer.ok:
+            _send(client, answer.status, answer.content, {"Content-Type": answer.kind or ""})
         else:
-            if answer.ok:
-                _send(client, answer.status_code, answer.content, kind=answer.headers["Content-Type"])
-            else:
-                _send_model_error(client, answer.status_code, answer.text)
+            message = answer.content.decode(errors="replace")
+            reason = f'Received server error ({answer.status}) from primary with message "{message}".'
+            details = {"OriginalStatusCode": answer.status, "OriginalMessage": message}
+            _refuse(client, 424, "ModelError", reason, **details)
+
+    def _queue(self, client: BaseHTTPRequestHandler, endpoint: str, body: bytes) -> None:
+        config = self._configuration(endpoint)
+        given = {
+            name.lower().removeprefix("x-amzn-sagemaker-"): value for name, value in client.headers.items()
+        }
+        if config is None or "AsyncInferenceConfig" not in config:
+            _refuse(client, 400, "ValidationError", f"Endpoint {endpoint} not found or not asynchronous.")
+        elif bool(body) == ("inputlocation" in given):
+            _refuse(client, 400, "ValidationError", "Give either Body or InputLocation.")
+        elif len(body) > self.limits.async_bytes:
+            _refuse(
+                client, 400, "ValidationError", f"The body is above {self.limits.async_bytes} bytes; use S3."
+            )
+        else:
+            self._count()
+            with self._lock:
+                if endpoint not in self._queues:
+                    self._queues[endpoint] = AsyncQueue(
+                        endpoint, config["AsyncInferenceConfig"], self._forward
+                    )
+            identity, done, failed = self._queues[endpoint].put(
+                body, given, self.limits.async_s, self.limits.queue_s
+            )
+            headers = {"X-Amzn-SageMaker-OutputLocation": done, "X-Amzn-SageMaker-FailureLocation": failed}
+            _send(client, 202, json.dumps({"InferenceId": identity}).encode(), headers)
+
+    def _pass_on(self, client: BaseHTTPRequestHandler, body: bytes, address: str) -> None:
+        headers = {name: value for name, value in client.headers.items() if name.lower() not in HOP_HEADERS}
+        answer = requests.post(address, body, headers=headers, timeout=120)
+        if answer.ok and headers.get("X-Amz-Target") == "SageMaker.CreateProcessingJob":
+            self._jobs.start(json.loads(body))
+        _send(client, answer.status_code, answer.content, {"Content-Type": answer.headers["Content-Type"]})
+
+    def _configuration(self, endpoint: str) -> dict[str, Any] | None:
+        """Return the configuration of an endpoint that moto knows."""
+        try:
+            name = self._sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
+        except ClientError:
+            return None
+        config = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
+        return {key: value for key, value in config.items() if value}
+
+    def _forward(self, body: bytes, kind: str | None, accept: str | None, patience_s: float) -> Forwarded:
+        """Ask the server as SageMaker asks a container: for so long, and not a second time."""
+        headers = {name: value for name, value in (("Content-Type", kind), ("Accept", accept)) if value}
+        try:
+            answer = requests.post(f"{self.server}/invocations", body, headers=headers, timeout=patience_s)
+        except requests.Timeout:
+            return Forwarded(
+                0, b"Your invocation timed out while waiting for a response from container primary.", None
+            )
+        except requests.ConnectionError as exc:
+            return Forwarded(500, f"The connection to the container broke: {exc}.".encode(), None)
+        if "Content-Length" not in answer.headers:
+            return Forwarded(500, b"The container's answer has no Content-Length.", None)
+        return Forwarded(answer.status_code, answer.content, answer.headers.get("Content-Type"))
+
+    def _count(self) -> None:
+        with self._lock:
+            self.invocations += 1
 
 
-def _send_model_error(client: BaseHTTPRequestHandler, status: int, message: str) -> None:
-    reason = f'Received server error ({status}) from primary with message "{message}".'
-    body = {"Message": reason, "OriginalStatusCode": status, "OriginalMessage": message}
-    _send(client, 424, body, "ModelError")
+def _refuse(client: BaseHTTPRequestHandler, status: int, error: str, message: str, **details: Any) -> None:
+    body = json.dumps({"Message": message, **details}).encode()
+    _send(client, status, body, {"Content-Type": "application/json", "X-Amzn-ErrorType": error})
 
 
-def _send(
-    client: BaseHTTPRequestHandler,
-    status: int,
-    body: bytes | dict[str, Any],
-    error: str | None = None,
-    kind: str = "application/json",
-) -> None:
-    payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+def _send(client: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]) -> None:
     client.send_response(status)
-    client.send_header("Content-Type", kind)
-    client.send_header("Content-Length", str(len(payload)))
-    if error:
-        client.send_header("X-Amzn-ErrorType", error)
+    for name, value in headers.items():
+        client.send_header(name, value)
+    client.send_header("Content-Length", str(len(body)))
     client.end_headers()
-    client.wfile.write(payload)
+    client.wfile.write(body)

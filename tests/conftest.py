@@ -1,8 +1,6 @@
 """Fixtures that more than one test module uses; real processes over real sockets, started once."""
 
-import os
-import signal
-import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,39 +15,29 @@ from flask.testing import FlaskClient
 from bucket_roads import Road
 from clips import make_clip
 from fakes import MagentaDetector
+from local_aws import Cloud
 from pictures import SIZE, road
 from pothole.serving.app import create_app
 from pothole.settings import Settings
-from servers import MINISTACK, NGINX, Server, free_port, wait_for
+from servers import NGINX, ROOT, Server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an AWS emulator, into which every boto3 client of the session talks."""
-    assert MINISTACK.exists(), "The AWS emulator is not installed: run `make setup`."
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    folder = tmp_path_factory.mktemp("aws")
-    environment = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "TMPDIR": str(folder)}
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        (folder / "log").open("wb") as log,
-        subprocess.Popen(
-            [MINISTACK], env=os.environ | environment, stdout=log, stderr=log, start_new_session=True
-        ) as process,
-    ):
-        patch.setenv("AWS_ENDPOINT_URL", address)
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        try:
-            wait_for(f"{address}/_ministack/health", process)
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The emulated cloud, into which every boto3 client of the session talks."""
+    assert (ROOT / ".venv-aws").is_dir(), "The AWS emulators are not installed: run `make setup`."
+    pothole = [sys.executable, str(ROOT / "tests" / "magenta_pothole.py")]
+    with Cloud(tmp_path_factory.mktemp("aws"), pothole) as cloud:
+        yield cloud
+
+
+@pytest.fixture(scope="session")
+def aws(cloud: Cloud) -> str:
+    """The address of the emulator that has S3."""
+    return cloud.url
 
 
 @pytest.fixture(scope="session")

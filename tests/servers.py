@@ -13,7 +13,6 @@ from pathlib import Path
 import requests
 
 ROOT = Path(__file__).parents[1]
-MINISTACK = ROOT / ".venv-aws" / "bin" / "ministack"
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 

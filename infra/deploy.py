@@ -1,0 +1,231 @@
+"""Deploy everything to AWS, show how it does, take it away.
+
+python infra/deploy.py deploy|status|destroy [--name pothole] [Parameter=value ...]
+
+Parameters are those of the templates beside this file. What is not given keeps its last value, and
+has its default the first time. Each command can be given again, also after one that broke off.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from rich.console import Console
+from rich.table import Table
+
+from packages import SHIPPED_MODEL, pack_functions, pack_model, push_image, upload
+from smoke import smoke_job
+from stacks import Failed, Stack
+
+# In the order in which one needs the other. The first holds the videos and is never deleted.
+KINDS = ("videos", "work", "endpoints", "trigger", "operations")
+SMOKE_PATIENCE_S = 20 * 60
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    try:
+        run(sys.argv[1:])
+    except (Failed, BotoCoreError, ClientError) as exc:
+        hint = " Set AWS_DEFAULT_REGION." if isinstance(exc, NoRegionError) else ""
+        console.print(f"{exc}{hint}", style="red", markup=False)
+        return 1
+    return 0
+
+
+def run(arguments: list[str]) -> dict[str, str]:
+    """Run a command.
+
+    Args:
+        arguments: As on the command line.
+
+    Returns:
+        The outputs of the stacks that are there afterwards.
+
+    Raises:
+        Failed: A step could not be done.
+    """
+    args = parser().parse_args(arguments)
+    args.run(args)
+    return {output: value for kind in KINDS for output, value in Stack(args.name, kind).outputs().items()}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command's flags."""
+    result = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = result.add_subparsers(required=True, dest="command")
+    for run in (deploy, status, destroy):
+        command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
+        command.set_defaults(run=run)
+        command.add_argument("--name", default="pothole", help="first part of all names (default: pothole)")
+        if run is deploy:
+            command.add_argument(
+                "--image", help="an image that is in ECR already (default: one is built and pushed)"
+            )
+            command.add_argument(
+                "--model", type=Path, default=SHIPPED_MODEL, help="model folder (default: the shipped one)"
+            )
+            command.add_argument("--no-smoke", action="store_true", help="send no video at the end")
+            command.add_argument("values", nargs="*", type=assignment, metavar="Parameter=value")
+    return result
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """Read `Parameter=value`."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form Parameter=value")
+    return name, value
+
+
+def deploy(args: argparse.Namespace) -> None:
+    """Make all that is needed, or bring it up to date, and mark a first video."""
+    stacks = {kind: Stack(args.name, kind) for kind in KINDS}
+    values = {"Name": args.name, **given(args, stacks)}
+
+    def apply(kind: str) -> None:
+        with console.status(f"{stacks[kind].name} ..."):
+            done = stacks[kind].apply(values)
+        values.update(stacks[kind].outputs())
+        say(f"{stacks[kind].name} {done}")
+
+    model = pack_model(args.model)
+    for kind in ("videos", "work"):
+        apply(kind)
+    values["Image"] = args.image or push_image(args.name)
+    work = values["WorkBucket"]
+    values["ModelDataUrl"] = f"s3://{work}/{upload(work, 'models/model', '.tar.gz', model)}"
+    values["CodeKey"] = upload(work, "code/functions", ".zip", pack_functions())
+    for kind in ("endpoints", "trigger", "operations"):
+        apply(kind)
+    if not args.no_smoke:
+        with console.status("Marking a first video ..."):
+            seconds = smoke_job(values["VideosBucket"], SMOKE_PATIENCE_S)
+        say(f"a first video was marked within {seconds:.0f} s of its upload")
+    show_addresses(values)
+
+
+def given(args: argparse.Namespace, stacks: dict[str, Stack]) -> dict[str, str]:
+    """Return the parameters of the command line.
+
+    Raises:
+        Failed: No template has one of them.
+    """
+    known = {name for stack in stacks.values() for name in stack.parameters()}
+    for name, _ in args.values:
+        if name not in known:
+            raise Failed(f"There is no parameter {name}. Known are {', '.join(sorted(known))}.")
+    return dict(args.values)
+
+
+def status(args: argparse.Namespace) -> None:
+    """Show each stack, the endpoints, what waits and what could not be delivered."""
+    table = Table("", "is")
+    values = {}
+    for kind in KINDS:
+        stack = Stack(args.name, kind)
+        table.add_row(f"stack {stack.name}", stack.status() or "not there")
+        values.update(stack.outputs())
+    sagemaker, sqs = boto3.client("sagemaker"), boto3.client("sqs")
+    for output in ("PreviewEndpoint", "VideosEndpoint"):
+        if output in values:
+            endpoint = sagemaker.describe_endpoint(EndpointName=values[output])
+            instances = endpoint["ProductionVariants"][0].get("CurrentInstanceCount", 0)
+            table.add_row(
+                f"endpoint {values[output]}", f"{endpoint['EndpointStatus']}, {instances} instances"
+            )
+    if "UndeliveredQueueUrl" in values:
+        attributes = sqs.get_queue_attributes(
+            QueueUrl=values["UndeliveredQueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        table.add_row(
+            "uploads that could not be sent", attributes["Attributes"]["ApproximateNumberOfMessages"]
+        )
+    console.print(table)
+    show_addresses(values)
+
+
+def destroy(args: argparse.Namespace) -> None:
+    """Take everything away but the bucket of the videos."""
+    endpoints, work = Stack(args.name, "endpoints"), Stack(args.name, "work")
+    names = [
+        name
+        for output, name in endpoints.outputs().items()
+        if output in ("PreviewEndpoint", "VideosEndpoint")
+    ]
+    steps: list[tuple[str, Callable[[], None]]] = [
+        (f"{args.name}-operations", Stack(args.name, "operations").delete),
+        (f"{args.name}-trigger", Stack(args.name, "trigger").delete),
+        ("processing jobs", lambda: stop_jobs(args.name)),
+        (endpoints.name, endpoints.delete),
+        ("the endpoints' logs", lambda: delete_logs(names)),
+        ("the contents of the work bucket", lambda: empty(work.outputs().get("WorkBucket"))),
+        (work.name, work.delete),
+    ]
+    for what, step in steps:
+        with console.status(f"{what} ..."):
+            step()
+        say(f"{what}: gone")
+    bucket = Stack(args.name, "videos").outputs().get("VideosBucket")
+    if bucket:
+        console.print(
+            f"The videos are still in s3://{bucket}. When they may go, empty the bucket and delete the stack "
+            f"{args.name}-videos and the bucket in the console."
+        )
+
+
+def stop_jobs(name: str) -> None:
+    """Stop the processing jobs that run."""
+    sagemaker = boto3.client("sagemaker")
+    pages = sagemaker.get_paginator("list_processing_jobs").paginate(
+        NameContains=f"{name}-video-", StatusEquals="InProgress"
+    )
+    for page in pages:
+        for job in page["ProcessingJobSummaries"]:
+            sagemaker.stop_processing_job(ProcessingJobName=job["ProcessingJobName"])
+
+
+def delete_logs(endpoints: list[str]) -> None:
+    """Delete the log groups that SageMaker made for the endpoints."""
+    logs = boto3.client("logs")
+    for endpoint in endpoints:
+        try:
+            logs.delete_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{endpoint}")
+        except logs.exceptions.ResourceNotFoundException:
+            continue  # nothing was ever written
+
+
+def empty(bucket: str | None) -> None:
+    """Delete what is in the bucket; CloudFormation deletes no bucket with something in it."""
+    if bucket:
+        boto3.resource("s3").Bucket(bucket).objects.all().delete()
+
+
+def show_addresses(values: dict[str, str]) -> None:
+    """Print where things are."""
+    for title, output in (
+        ("upload videos to", "VideosBucket"),
+        ("previews, pictures", "PreviewEndpoint"),
+        ("whole videos", "VideosEndpoint"),
+        ("dashboard", "DashboardUrl"),
+    ):
+        if output in values:
+            value = f"s3://{values[output]}/" if output == "VideosBucket" else values[output]
+            console.print(f"{title:20}{value}")
+
+
+def say(text: str) -> None:
+    """Print a step that is done."""
+    console.print(f"[green]✓[/] {text}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("AWS_RETRY_MODE", "standard")
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What the stacks are made from: the functions' code, the model, the image."""
+
+import gzip
+import hashlib
+import io
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import ClientError
+
+from stacks import Failed
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = sorted((ROOT / "lambda").glob("*.py"))
+SHIPPED_MODEL = ROOT / "container" / "pothole" / "weights"
+MODEL_FILES = ("config.json", "weights.npz")
+# Archives hold times; with the same one always, the same content has the same bytes.
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+
+
+def pack_functions() -> bytes:
+    """Return a zip of the Lambda functions."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in FUNCTIONS:
+            entry = zipfile.ZipInfo(path.name, LONG_AGO)
+            entry.external_attr = 0o644 << 16  # Lambda reads it as another user
+            archive.writestr(entry, path.read_bytes())
+    return buffer.getvalue()
+
+
+def pack_model(folder: Path) -> bytes:
+    """Return a model folder as SageMaker takes it, a model.tar.gz.
+
+    Raises:
+        Failed: The folder lacks a file of a model.
+    """
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1, mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w") as archive,
+    ):
+        for name in MODEL_FILES:
+            path = folder / name
+            if not path.is_file():
+                raise Failed(
+                    f"{folder} is no model: it has no {name}. `train` and `pothole import` write both."
+                )
+            entry = tarfile.TarInfo(name)
+            entry.size = path.stat().st_size
+            with path.open("rb") as file:
+                archive.addfile(entry, file)
+    return buffer.getvalue()
+
+
+def upload(bucket: str, stem: str, suffix: str, content: bytes) -> str:
+    """Put an archive into a bucket unless it is there, and return its key."""
+    s3 = boto3.client("s3")
+    key = f"{stem}-{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    try:
+        s3.head_object(Bucket=bucket, Key=key)
+    except ClientError as exc:
+        if exc.response["Error"]["Code"] != "404":
+            raise
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    return key
+
+
+def push_image(repository: str) -> str:
+    """Build the image, push it to ECR, and return its address with the commit's tag.
+
+    Raises:
+        Failed: `build_and_push.sh` failed; it has said why.
+    """
+    lines = []
+    with subprocess.Popen(
+        [ROOT / "build_and_push.sh", repository], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="")
+            lines.append(line.strip())
+    if process.returncode != 0 or not lines[-1].startswith("Pushed "):
+        raise Failed(
+            "The image could not be built and pushed. IMAGE=address deploys one that is in ECR already."
+        )
+    return lines[-1].removeprefix("Pushed ")
