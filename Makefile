@@ -115,6 +115,14 @@ fuzz: setup system ## Send 10,000 damaged pictures, videos, requests, headers an
 	INPUTS=$${INPUTS:-10000} $(BIN)/pytest tests/reliability/test_fuzz_media.py tests/reliability/test_fuzz_requests.py \
 	    --log-cli-level=INFO
 
+.PHONY: load soak
+load: setup system ## 200 clients at once for a minute, beside a video in work
+	CLIENTS=$${CLIENTS:-200} LOAD_SECONDS=$${SECONDS:-60} LONGEST_PING=0.1 $(BIN)/pytest tests/reliability/test_load.py \
+	    -k pings --log-cli-level=INFO
+
+soak: setup system ## Jobs, pictures and mistakes for an hour, or MINUTES=: memory and open files stay as they are
+	SOAK_SECONDS=$$(($${MINUTES:-60} * 60)) $(BIN)/pytest tests/reliability/test_load.py -k memory --log-cli-level=INFO
+
 .PHONY: audit sbom
 audit: $(SECURITY_VENV)/.ready ## Look for known holes in what ships (asks PyPI), and for careless code
 	$(SECURITY_VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml container/pothole lambda

@@ -30,7 +30,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], status: int = 200, time
         try:
             if requests.get(url, timeout=5).status_code == status:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             pass
         time.sleep(0.05)
     raise TimeoutError(f"{url} did not answer {status} in {timeout_s} s")

@@ -51,6 +51,7 @@ class AudioCopier:
         for stream in source.streams:
             stream.discard = Discard.default if stream.type == "audio" else Discard.all
         self._tracks = {stream.index: _track(stream, output) for stream in audio_streams(source)}
+        self._written: dict[int, int] = {}  # the last time stamp of each track of the output
         self._packets = self._read()
         self._next = next(self._packets, None)
 
@@ -67,9 +68,16 @@ class AudioCopier:
             self._write(track.finish())
 
     def _write(self, packets: list[Packet[AudioStream]]) -> None:
-        # A damaged packet is left out; the pictures are what counts.
-        with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
-            self._output.mux(packets)
+        for packet in packets:
+            # An MP4 refuses time that does not go on, as in joined or damaged files, and may do so as late as
+            # with a later picture.
+            last = self._written.get(packet.stream.index)
+            if packet.dts is None or (last is not None and packet.dts <= last):
+                continue
+            self._written[packet.stream.index] = packet.dts
+            # A damaged packet is left out; the pictures are what counts.
+            with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
+                self._output.mux(packet)
 
     def _read(self) -> Iterator[Packet[AudioStream]]:
         unfinished = set(self._tracks)
@@ -92,13 +100,8 @@ class AudioCopier:
 class _CopiedTrack:
     def __init__(self, stream: AudioStream, output: OutputContainer) -> None:
         self._stream = output.add_stream_from_template(stream)
-        self._last: int | None = None
 
     def feed(self, packet: Packet[AudioStream]) -> list[Packet[AudioStream]]:
-        # An MP4 refuses time that does not go on, as in joined or damaged files.
-        if packet.dts is None or (self._last is not None and packet.dts <= self._last):
-            return []
-        self._last = packet.dts
         packet.stream = self._stream
         return [packet]
 

@@ -1,0 +1,130 @@
+"""Many clients at once, and one for long; `make load` and `make soak` are large."""
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import requests
+
+from clips import make_clip
+from jobs import ask, metric
+from pictures import SIZE, coded, road
+from servers import Server, Start
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CLIENTS = int(os.environ.get("CLIENTS", "20"))
+LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "4"))
+SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "5"))
+LONGEST_PING_S = float(os.environ.get("LONGEST_PING", "0.5"))
+MIB = 2**20
+figures = logging.getLogger("figures")
+
+
+class Client(threading.Thread):
+    """Sends one kind of request after the other, and keeps what came of it.
+
+    Attributes:
+        seconds: How long each answer took.
+        statuses: How often each status came.
+    """
+
+    def __init__(self, server: Server, until: float, picture: bytes | None) -> None:
+        super().__init__()
+        self._url, self._until, self._picture = server.url, until, picture
+        self.seconds: list[float] = []
+        self.statuses: Counter[int] = Counter()
+
+    def run(self) -> None:
+        session = requests.Session()
+        while time.monotonic() < self._until:
+            began = time.monotonic()
+            if self._picture is None:
+                answer = session.get(f"{self._url}/ping", timeout=30)
+            else:
+                answer = session.post(
+                    f"{self._url}/invocations",
+                    data=self._picture,
+                    headers={"Content-Type": "image/png"},
+                    timeout=30,
+                )
+            self.seconds.append(time.monotonic() - began)
+            self.statuses[answer.status_code] += 1
+            if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                assert answer.headers["Retry-After"]
+            time.sleep(0.5)  # clients that do not wait measure themselves alone
+
+
+@pytest.mark.timeout(3600)
+def test_pings_and_pictures_are_answered_while_a_video_is_worked_on(
+    start: Start, s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 250, size=SIZE, picture=road, codec="mpeg4").read_bytes()
+    server = start(application="patient_wsgi:app")
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    enough = time.monotonic() + LOAD_SECONDS
+    assert ask(server, bucket, "clip.mp4", wait=False).status_code == HTTPStatus.ACCEPTED
+    pings = [Client(server, enough, None) for _ in range(CLIENTS // 2)]
+    pictures = [Client(server, enough, coded(road())) for _ in range(CLIENTS - len(pings))]
+    for client in (*pings, *pictures):
+        client.start()
+    for client in (*pings, *pictures):
+        client.join()
+    assert metric(server, "pothole_frames_total") > 0, "the video starved"
+    statuses = sum((client.statuses for client in pictures), Counter())
+    assert set(sum((client.statuses for client in pings), Counter())) == {HTTPStatus.OK}
+    assert set(statuses) <= {HTTPStatus.OK, HTTPStatus.TOO_MANY_REQUESTS}
+    assert statuses[HTTPStatus.OK] > 0, "the pictures starved"
+    half, most, longest = np.percentile([s for client in pings for s in client.seconds], [50, 99, 100])
+    figures.info(
+        "%d clients, %d s: pings %d, median %.0f ms, p99 %.0f ms, longest %.0f ms; pictures %s",
+        CLIENTS,
+        LOAD_SECONDS,
+        sum(len(client.seconds) for client in pings),
+        1000 * half,
+        1000 * most,
+        1000 * longest,
+        dict(statuses),
+    )
+    assert most < LONGEST_PING_S
+
+
+@pytest.mark.timeout(3 * 3600)
+def test_memory_and_open_files_stay_as_they_are(
+    start: Start, s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 20, size=SIZE, picture=road, audio="aac").read_bytes()
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    server = start()
+    samples: list[tuple[float, float]] = []
+    began, rounds = time.monotonic(), 0
+    while time.monotonic() - began < SOAK_SECONDS:
+        assert ask(server, bucket, "clip.mp4", output_prefix=str(rounds)).status_code == HTTPStatus.OK
+        assert ask(server, bucket, "missing.mp4").status_code == HTTPStatus.NOT_FOUND
+        for data, kind in ((coded(road()), "image/png"), (clip, "video/mp4"), (b"no picture", "image/png")):
+            requests.post(f"{server.url}/invocations", data=data, headers={"Content-Type": kind}, timeout=60)
+        rounds += 1
+        samples.append((metric(server, "process_resident_memory_bytes"), metric(server, "process_open_fds")))
+        for key in (f"{rounds - 1}/clip_output.mp4", f"{rounds - 1}/clip_output.json"):
+            s3.delete_object(Bucket=bucket, Key=key)  # or the emulator, not the server, would grow
+    settled, at_end = samples[len(samples) // 3], samples[-1]
+    figures.info(
+        "%d rounds in %d s: memory %.0f to %.0f MiB, open files %d to %d",
+        rounds,
+        SOAK_SECONDS,
+        settled[0] / MIB,
+        at_end[0] / MIB,
+        settled[1],
+        at_end[1],
+    )
+    assert at_end[0] < settled[0] + 64 * MIB
+    assert at_end[1] <= settled[1] + 4
+    assert not list(server.temp_dir.glob("serve-*/job-*"))
