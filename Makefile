@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 AWS_VENV := .venv-aws
+CHECKOV_VENV := .venv-checkov
 BIN := $(VENV)/bin
 
 .PHONY: help
@@ -41,6 +42,7 @@ lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cuda container/pyproject.toml -c container/requirements.lock -o container/requirements-cuda.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:dev -c container/requirements.lock -o requirements-dev.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:aws -o requirements-aws.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:checkov -o requirements-checkov.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:security -o requirements-security.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header -c container/requirements.lock bench/peers/ultralytics.in -o bench/peers/ultralytics.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header -c container/requirements.lock bench/peers/supervision.in -o bench/peers/supervision.lock
@@ -73,6 +75,13 @@ status: setup ## Show how what is deployed does; NAME=
 
 destroy: setup ## Take everything off AWS but the videos; NAME=
 	$(BIN)/python infra/deploy.py destroy --name "$${NAME:-pothole}"
+
+.PHONY: check-infra
+check-infra: setup ## Check the templates of infra/ for mistakes and for security
+	$(AWS_VENV)/bin/cfn-lint infra/*.yaml
+	$(PYTHON) -m venv $(CHECKOV_VENV)
+	$(CHECKOV_VENV)/bin/pip install --quiet --require-hashes -r requirements-checkov.lock
+	$(CHECKOV_VENV)/bin/checkov --config-file infra/.checkov.yaml --directory infra
 
 .PHONY: figures
 figures: setup ## Count potholes on rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
