@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         measured = measure(given)
-    except (Failed, PotholeError) as exc:
+    except (Failed, PotholeError, OSError) as exc:
         console.print(f"{exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     given.json.parent.mkdir(parents=True, exist_ok=True)

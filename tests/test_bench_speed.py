@@ -1,9 +1,9 @@
 """The figures of speed: arithmetic by hand, and the command on a clip of a few frames."""
 
 import json
-import os
 import re
 import sys
+import time
 import xml.etree.ElementTree as ET
 from fractions import Fraction
 from pathlib import Path
@@ -92,16 +92,18 @@ def test_repeated_clip_goes_on_without_a_gap_and_keeps_its_audio(tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
-def test_memory_of_children_counts(tmp_path: Path):
-    hold = "import time; b = bytearray(80 << 20); print('held', flush=True); time.sleep(60)"
-    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])"
+def test_memory_of_children_counts_and_none_outlives_its_row(tmp_path: Path):
+    hold = "import os, time; b = bytearray(80 << 20); print(f'held by {os.getpid()}.'); time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-uc', {hold!r}])"
     log = tmp_path / "log"
     with started_process([sys.executable, "-c", parent], {}, log) as process:
-        while "held" not in log.read_text():
+        while not (held := re.search(r"held by (\d+)\.", log.read_text())):
             assert process.poll() is None
         assert memory_mb(process.pid) > 80
-    with pytest.raises(ProcessLookupError):
-        os.kill(process.pid, 0)
+    child = Path("/proc", held[1], "stat")
+    deadline = time.monotonic() + 10
+    while child.exists() and child.read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline
 
 
 def test_failed_row_says_what_it_wrote_last():
@@ -139,3 +141,8 @@ def test_command_measures_in_turn_and_goes_on_without_a_peer_that_fails(tmp_path
 
     assert speed_figures.main([*command[:-6], "jobs"]) == 1
     assert "There is no jobs. Known are transcode, job," in capsys.readouterr().err
+
+
+def test_clip_that_is_not_there_is_named(tmp_path: Path, capsys):
+    assert speed_figures.main([str(tmp_path / "gone.mp4"), "--cache", str(tmp_path)]) == 1
+    assert "gone.mp4" in capsys.readouterr().err
