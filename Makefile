@@ -109,10 +109,11 @@ bench-peers: ## Install what `make bench` compares with, each in a virtual envir
 	    || echo "$$peer does not install here and is left out; $(BENCH)/$$peer.log tells why." >&2; \
 	done
 
+# A plot of some rows alone would say little, so that ONLY makes none.
 bench: setup bench-peers ## Measure speed on a rendered road or CLIP=path; ROUNDS=3, ONLY="rows and parts", PEERS= for none
 	$(BIN)/python bench/speed_figures.py $${CLIP:+"$$CLIP"} --rounds $${ROUNDS:-3} --json $(BENCH)/speed.json \
 	  $${ONLY:+--only $$ONLY}
-	$(BIN)/python bench/speed_plot.py $(BENCH)/speed.json $(BENCH)/speed.svg
+	$${ONLY:+true} $(BIN)/python bench/speed_plot.py $(BENCH)/speed.json $(BENCH)/speed.svg
 
 .PHONY: chaos
 chaos: setup system ## Kill workers 200 times, let 30 % of the calls to S3 fail, send every event 20 times: half an hour
