@@ -1,5 +1,6 @@
 """Limits that a job meets on its way."""
 
+import errno
 import threading
 from collections import namedtuple
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from bucket_roads import Road
 from fakes import MagentaDetector
+from pothole.detections import Detections
 from pothole.errors import DiskFull, Interrupted, TooLarge
 from pothole.guard import Guard
 from pothole.job import Progress
@@ -57,6 +59,24 @@ def test_a_job_that_does_not_fit_on_the_disk_is_a_507_before_it_is_begun(
     body = s3_road.client.post("/invocations", data=b"video", content_type="video/mp4")
     assert body.status_code == HTTPStatus.INSUFFICIENT_STORAGE
     assert not list(settings.temp_dir.iterdir())
+
+
+def test_a_disk_that_is_full_all_the_same_is_a_507_too(s3_road: Road, settings: Settings) -> None:
+    class Encoder(MagentaDetector):
+        def predict(self, *_: object, **__: object) -> list[Detections]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    app = create_app(settings, lambda _: Encoder())
+    app.extensions["worker"].result()
+    s3_road.client = app.test_client()
+    assert s3_road.job("good.mp4").status_code == HTTPStatus.INSUFFICIENT_STORAGE
+    body = s3_road.client.post(
+        "/invocations", data=(s3_road.folder / "good.mp4").read_bytes(), content_type="video/mp4"
+    )
+    assert body.status_code == HTTPStatus.INSUFFICIENT_STORAGE
+    assert not list(settings.temp_dir.iterdir())
+    [record] = s3_road.records()
+    assert record["error"]["code"] == "disk_full"
 
 
 def test_a_disk_that_fills_up_on_the_way_ends_the_job(

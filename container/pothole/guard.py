@@ -4,16 +4,20 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
-from pothole.errors import DiskFull, Interrupted, TooLarge
+from pothole.errors import DiskFull, Interrupted, PotholeError, TooLarge
 from pothole.job import Progress
 from pothole.metrics import Metrics
 from pothole.record import Lease
 from pothole.settings import Settings
+from pothole.storage.local import NO_ROOM
 
 LOG_EVERY_S = 10.0
 LOOK_AT_DISK_EVERY_S = 2.0
+WAY_OUT = "Mount a larger disk there, or wait for other jobs to end."
 _logger = logging.getLogger("pothole.jobs")
 
 
@@ -77,11 +81,25 @@ class Guard:
         return round((progress.total - progress.frames) * (now - self._started) / done, 1)
 
 
+@contextmanager
+def room(settings: Settings, needed: int) -> Iterator[None]:
+    """Look for room in the temporary folder, and raise `DiskFull` when it turns out to be too little."""
+    check_disk(settings, needed)
+    try:
+        yield
+    except PotholeError:
+        raise
+    except OSError as exc:
+        if exc.errno in NO_ROOM:
+            raise DiskFull("The disk of TMPDIR is full.", hint=WAY_OUT) from exc
+        raise
+
+
 def check_disk(settings: Settings, needed: int = 0) -> None:
     """Raise `DiskFull` when the temporary folder has no room for `needed` bytes and what is to stay free."""
     free = shutil.disk_usage(settings.temp_dir).free
     if free < needed + settings.min_free_bytes:
         raise DiskFull(
             f"The disk of TMPDIR has {free} bytes left, and needs {needed} beside {settings.min_free_bytes}.",
-            hint="Mount a larger disk there, lower MIN_FREE_BYTES, or wait for other jobs to end.",
+            hint=WAY_OUT,
         )

@@ -13,7 +13,7 @@ from typing import Any
 from pothole import __version__
 from pothole.detector import Detector
 from pothole.errors import AccessDenied, Interrupted, PotholeError, SourceIsOutput
-from pothole.guard import Guard, check_disk
+from pothole.guard import Guard, room
 from pothole.job import Job, JobResult, run_job
 from pothole.metrics import Metrics
 from pothole.record import FOLDER, Lease, Output, Record, State, claim, look, record_key
@@ -101,8 +101,8 @@ class Worker:
         guard.check()
         lease.note(state="running")
         source = self.open_store(job.source_bucket).stat(job.source_key)
-        check_disk(self.settings, COPIES * source.size)
-        return run_job(job, self.detector, self.open_store, self.settings, guard)
+        with room(self.settings, COPIES * source.size):
+            return run_job(job, self.detector, self.open_store, self.settings, guard)
 
     def _written(self, job: Job, result: JobResult) -> tuple[Output, ...]:
         store = self._outputs(job)

@@ -17,7 +17,7 @@ from werkzeug.wsgi import FileWrapper
 
 from pothole.draw import draw
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
-from pothole.guard import Guard, check_disk
+from pothole.guard import Guard, room
 from pothole.job import Job, JobResult, run_job
 from pothole.picture import FORMATS, encode_picture, read_picture
 from pothole.record import Record
@@ -25,7 +25,7 @@ from pothole.request import EXAMPLE, parse_input
 from pothole.serving.queue import JobQueue
 from pothole.settings import Settings
 from pothole.storage import open_folder
-from pothole.work import Worker
+from pothole.work import COPIES, Worker
 
 MIB = 2**20
 
@@ -102,9 +102,9 @@ class Invocations:
     def _video(self, request: Request, worker: Worker) -> Response:
         with (
             self._queue.place() as place,
+            room(self._settings, COPIES * (request.content_length or 0)),
             tempfile.TemporaryDirectory(prefix="body-", dir=self._settings.temp_dir) as folder,
         ):
-            check_disk(self._settings, 2 * (request.content_length or 0))
             job = Job(source_bucket=folder, source_key="body", is_live=True)
             with (
                 _limited(request, self._settings.max_video_bytes),

@@ -21,6 +21,8 @@ from pothole.errors import (
 )
 from pothole.storage.seam import Stat, Storage, check_size
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
 
 class LocalStorage:
     """A folder in place of a bucket; keys are paths below it."""
@@ -139,7 +141,7 @@ def file_errors(path: Path) -> Iterator[None]:
     except PermissionError as exc:
         raise AccessDenied(f"{path} may not be opened: {exc.strerror}.") from exc
     except OSError as exc:
-        if exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if exc.errno in NO_ROOM:
             raise DiskFull(
                 f"{path} does not fit on the disk.", hint="Make room, or name another disk."
             ) from exc
