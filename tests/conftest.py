@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -19,7 +19,7 @@ from local_aws import Cloud
 from pictures import SIZE, road
 from pothole.serving.app import create_app
 from pothole.settings import Settings
-from servers import NGINX, ROOT, Server
+from servers import NGINX, ROOT, Server, Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -97,3 +97,24 @@ def server(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path, aws: str) -> Iterator[Start]:
+    """Starts servers of the test's own, and stops them after it."""
+    if NGINX is None:
+        pytest.skip("nginx is not installed")
+    servers: list[Server] = []
+
+    def start(ready: bool = True, **options: Any) -> Server:
+        folder = tmp_path / f"server{len(servers)}"
+        folder.mkdir()
+        servers.append(Server(folder, **options))
+        if ready:
+            servers[-1].wait_until_ready()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.stop()

@@ -2,79 +2,26 @@
 
 import itertools
 import json
-import os
-import re
-import signal
 import socket
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from http import HTTPStatus
 from http.client import HTTPResponse
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 import requests
-from PIL import Image as Pillow
 
 from clips import make_clip
-from fakes import MAGENTA
-from pothole.detector import Image
 from pothole.settings import Settings
-from servers import NGINX, ROOT, Server, Start, wait_for
+from server_requests import SIZE, job, picture, road, send_picture
+from servers import NGINX, Server, Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
-
-SIZE = (320, 192)
-
-
-def road(number: int = 0) -> Image:
-    image = np.full((SIZE[1], SIZE[0], 3), 120, np.uint8)
-    top = 40 + number % 40
-    image[top : top + 32, 120:184] = MAGENTA
-    return image
-
-
-def picture() -> bytes:
-    file = BytesIO()
-    Pillow.fromarray(road()).save(file, "PNG")
-    return file.getvalue()
-
-
-def job(server: Server, bucket: str, key: str, **fields: Any) -> requests.Response:
-    body = {"input": {"s3_bucket": bucket, "s3_source_filename": key, "is_live": True, **fields}}
-    return requests.post(f"{server.url}/invocations", json=body, timeout=120)
-
-
-def send_picture(server: Server, **options: Any) -> requests.Response:
-    headers = {"Content-Type": "image/png"} | options.pop("headers", {})
-    return requests.post(f"{server.url}/invocations", data=picture(), headers=headers, timeout=60, **options)
-
-
-@pytest.fixture
-def start(tmp_path: Path, aws: str) -> Iterator[Start]:
-    """Starts servers of the test's own, and stops them after it."""
-    servers: list[Server] = []
-
-    def start(ready: bool = True, **options: Any) -> Server:
-        folder = tmp_path / f"server{len(servers)}"
-        folder.mkdir()
-        servers.append(Server(folder, **options))
-        if ready:
-            servers[-1].wait_until_ready()
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        if server.process.poll() is None:
-            server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -209,43 +156,6 @@ def test_fault_nginx_cut_every_request_at_60_s(start: Start) -> None:
     assert send_picture(start(application="slow_wsgi:app")).status_code == HTTPStatus.OK
 
 
-def test_sigterm_lets_a_request_end_and_takes_no_more(start: Start) -> None:
-    server = start(application="slow_wsgi:app")
-    answers: list[requests.Response] = []
-    thread = threading.Thread(target=lambda: answers.append(send_picture(server)))
-    thread.start()
-    time.sleep(1)
-    server.process.send_signal(signal.SIGTERM)
-    time.sleep(1)
-    late = requests.get(f"{server.url}/ping", timeout=5)
-    assert late.status_code == HTTPStatus.SERVICE_UNAVAILABLE
-    assert late.json()["error"]["code"] == "not_ready"
-    thread.join()
-    assert answers[0].status_code == HTTPStatus.OK
-    assert server.process.wait(10) == 0
-    assert not list(server.temp_dir.iterdir())
-
-
-def test_sigterm_interrupts_a_job_that_nobody_waits_for_and_lets_go_of_it(
-    start: Start, s3: "S3Client", bucket: str, tmp_path: Path
-) -> None:
-    long = make_clip(tmp_path / "long.mp4", 300, size=SIZE, picture=road, codec="mpeg4").read_bytes()
-    s3.put_object(Bucket=bucket, Key="long.mp4", Body=long)
-    server = start(application="patient_wsgi:app", MODEL_SERVER_STOP_TIMEOUT="10")
-    answer = job(server, bucket, "long.mp4", wait=False)
-    assert answer.status_code == HTTPStatus.ACCEPTED
-    key = answer.json()["job"]["record"].removeprefix(f"s3://{bucket}/")
-    while "pothole_frames_total 0.0" in requests.get(f"{server.url}/metrics", timeout=5).text:
-        time.sleep(0.05)
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(10) == 0
-    record = json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
-    assert (record["state"], record["attempt"]) == ("interrupted", 1)
-    assert record["frames"] > 0
-    assert not list(server.temp_dir.iterdir())
-    assert job(start(), bucket, "long.mp4").json()["job"]["frames"] == 300
-
-
 def test_what_is_too_much_is_turned_away_by_nginx_as_json(start: Start) -> None:
     server = start(application="slow_wsgi:app", MODEL_SERVER_THREADS="1", MAX_JOBS="1", MAX_QUEUED_JOBS="1")
     answers: list[requests.Response] = []
@@ -309,166 +219,9 @@ def test_answers_carry_headers_that_keep_browsers_from_harm(server: Server) -> N
     assert requests.get(f"{server.url}/metrics", timeout=5).headers["Content-Type"].startswith("text/plain")
 
 
-def test_a_job_that_does_not_end_in_time_is_killed_and_leaves_nothing(
-    start: Start, s3: "S3Client", bucket: str, clip: bytes
-) -> None:
-    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
-    server = start(application="slow_wsgi:app", MODEL_SERVER_STOP_TIMEOUT="6")
-    answers: list[requests.Response] = []
-    thread = threading.Thread(target=lambda: answers.append(job(server, bucket, "clip.mp4")))
-    thread.start()
-    while not list(server.temp_dir.glob("serve-*/job-*")):
-        time.sleep(0.05)
-    server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(6) == 0
-    thread.join()
-    assert answers[0].status_code == HTTPStatus.SERVICE_UNAVAILABLE
-    assert not list(server.temp_dir.iterdir())
-    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
-    assert [key for key in keys if not key.startswith(".pothole/")] == ["clip.mp4"]
-
-
-@pytest.mark.parametrize("part", ["gunicorn", "nginx"])
-def test_a_part_that_crashes_ends_the_other_and_the_result_is_not_zero(start: Start, part: str) -> None:
-    server = start()
-    parts = server.children()
-    os.kill(parts[part], signal.SIGKILL)
-    assert server.process.wait(10) != 0
-    for pid in parts.values():
-        assert not Path(f"/proc/{pid}").exists()
-    assert not list(server.temp_dir.iterdir())
-    assert f"{part} ended by itself" in server.log.read_text()
-
-
-def test_a_worker_that_dies_with_a_request_is_told_and_replaced(start: Start) -> None:
-    server = start(application="slow_wsgi:app")
-    [worker] = server.children(of=server.children()["gunicorn"]).values()
-    answers: list[requests.Response] = []
-    thread = threading.Thread(target=lambda: answers.append(send_picture(server)))
-    thread.start()
-    time.sleep(1)
-    os.kill(worker, signal.SIGKILL)  # as the kernel does when memory runs out
-    thread.join()
-    assert answers[0].status_code == HTTPStatus.SERVICE_UNAVAILABLE
-    assert "failed in the middle" in answers[0].json()["error"]["message"]
-    server.wait_until_ready()
-
-
-def test_a_port_that_is_taken_ends_serve(start: Start, server: Server) -> None:
-    second = start(ready=False, SAGEMAKER_BIND_TO_PORT=str(server.port))
-    assert second.process.wait(20) != 0
-    assert "Address already in use" in second.log.read_text()
-
-
-def test_a_setting_that_is_wrong_is_named(tmp_path: Path) -> None:
-    serve = ROOT / ".venv" / "bin" / "serve"
-    ended = subprocess.run(
-        [serve],
-        env=os.environ | {"MODEL_SERVER_THREADS": "many"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert ended.returncode != 0
-    assert ended.stderr == "serve: MODEL_SERVER_THREADS is 'many', expected a positive whole number.\n"
-
-
-@pytest.mark.slow
-def test_a_model_that_cannot_be_loaded_ends_serve(start: Start, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    server = start(ready=False, application="pothole.serving.wsgi:app", SM_MODEL_DIR=str(tmp_path))
-    assert server.process.wait(120) != 0
-    assert "The model cannot be loaded" in server.log.read_text()
-
-
 def test_without_nginx_gunicorn_serves_alone(start: Start) -> None:
     server = start(nginx=False)
     assert list(server.children()) == ["gunicorn"]
     assert len(send_picture(server).json()["output"]) == 1
     assert "nginx is not installed" in server.log.read_text()
     assert server.stop() == 0
-
-
-# The local test kit
-
-
-def script(name: str, server: Server, *arguments: str | Path, **environment: str) -> tuple[int, str]:
-    ended = subprocess.run(
-        [ROOT / "local_test" / name, *arguments],
-        env=os.environ | {"PORT": str(server.port)} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return ended.returncode, ended.stdout
-
-
-def test_ping_sh_asks_the_server(server: Server) -> None:
-    code, said = script("ping.sh", server)
-    assert code == 0
-    assert said.startswith("HTTP 200\n")
-
-
-def test_ping_sh_fails_when_nobody_answers(server: Server) -> None:
-    assert script("ping.sh", server, PORT="9")[0] != 0
-
-
-def test_predict_sh_sends_the_payload_that_it_is_given(
-    server: Server, s3: "S3Client", bucket: str, clip: bytes, tmp_path: Path
-) -> None:
-    s3.put_object(Bucket=bucket, Key="mine.mp4", Body=clip)
-    payload = tmp_path / "my payload.json"
-    payload.write_text(json.dumps({"input": {"s3_bucket": bucket, "s3_source_filename": "mine.mp4"}}))
-    code, said = script("predict.sh", server, payload)
-    assert code == 0
-    assert f"s3://{bucket}/mine_output.mp4" in said
-
-
-def test_predict_sh_sends_input_json_by_default_and_fails_with_the_server(server: Server) -> None:
-    code, said = script("predict.sh", server)
-    assert code != 0
-    assert said.startswith("HTTP 404\n")
-    assert "s3://my-bucket/road/clip.mp4" in said
-
-
-def test_predict_sh_sends_pictures_and_videos_as_what_they_are(
-    server: Server, clip: bytes, tmp_path: Path
-) -> None:
-    (tmp_path / "a [1].PNG").write_bytes(picture())
-    code, said = script("predict.sh", server, tmp_path / "a [1].PNG")
-    assert code == 0
-    assert '"label":"pothole"' in said
-
-    (tmp_path / "clip of tests.mp4").write_bytes(clip)
-    code, said = script("predict.sh", server, tmp_path / "clip of tests.mp4")
-    assert code == 0
-    marked = Path(said.splitlines()[-1])
-    assert marked.name == "clip of tests_output.mp4"
-    assert marked.read_bytes()[4:8] == b"ftyp"
-    marked.unlink()
-
-
-def test_fault_the_scripts_opened_one_port_and_posted_to_another(aws: str, server: Server) -> None:
-    texts = [(ROOT / "local_test" / f"{name}.sh").read_text() for name in ("serve_local", "ping", "predict")]
-    assert [re.findall(r"\$\{PORT:-(\d+)\}", text) for text in texts] == [["8080"]] * 3
-
-
-@pytest.mark.slow
-def test_serve_local_sh_opens_the_port_that_ping_sh_asks(start: Start, server: Server) -> None:
-    port = str(server.port + 1)
-    with subprocess.Popen(
-        [ROOT / "local_test" / "serve_local.sh"],
-        env=os.environ | {"PORT": port},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/nothing", process, status=404)
-            assert script("ping.sh", server, PORT=port)[1].startswith("HTTP ")
-        finally:
-            process.terminate()
-            process.wait(30)
-    assert not list((ROOT / "local_test" / "test_dir" / "tmp").iterdir())
