@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CLIENTS = int(os.environ.get("CLIENTS", "20"))
-LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "4"))
-SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "5"))
-LONGEST_PING_S = float(os.environ.get("LONGEST_PING", "0.5"))
+LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "3"))
+SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "3"))
+LONGEST_PING_S = float(os.environ.get("LONGEST_PING", "2"))
 MIB = 2**20
 figures = logging.getLogger("figures")
 
@@ -68,7 +68,7 @@ def test_pings_and_pictures_are_answered_while_a_video_is_worked_on(
     start: Start, s3: "S3Client", bucket: str, tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 250, size=SIZE, picture=road, codec="mpeg4").read_bytes()
-    server = start(application="patient_wsgi:app")
+    server = start(application="patient_wsgi:app", MODEL_SERVER_STOP_TIMEOUT="6")
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
     enough = time.monotonic() + LOAD_SECONDS
     assert ask(server, bucket, "clip.mp4", wait=False).status_code == HTTPStatus.ACCEPTED
@@ -99,11 +99,10 @@ def test_pings_and_pictures_are_answered_while_a_video_is_worked_on(
 
 @pytest.mark.timeout(3 * 3600)
 def test_memory_and_open_files_stay_as_they_are(
-    start: Start, s3: "S3Client", bucket: str, tmp_path: Path
+    server: Server, s3: "S3Client", bucket: str, tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 20, size=SIZE, picture=road, audio="aac").read_bytes()
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
-    server = start()
     samples: list[tuple[float, float]] = []
     began, rounds = time.monotonic(), 0
     while time.monotonic() - began < SOAK_SECONDS:
