@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_nobody_is_served_again_before_those_who_came_earlier() -> None:
         thread.join()
     middle = served[8:-8]  # at the ends not all of them ask
     assert len(middle) == 184
-    assert not any(before == after for before, after in zip(middle, middle[1:], strict=False))
+    assert not any(before == after for before, after in pairwise(middle))
 
 
 def test_a_turn_that_fails_is_handed_on() -> None:

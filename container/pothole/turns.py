@@ -8,7 +8,7 @@ from pothole.metrics import Metrics
 
 
 class Turns:
-    """A lock that is handed on in the order of asking; Python's own may go to the same thread again and again."""
+    """A lock handed on in the order of asking; Python's own may go to the same thread again and again."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
