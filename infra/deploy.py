@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from rich.console import Console
 from rich.table import Table
 
-from packages import SHIPPED_MODEL, pack_functions, pack_model, push_image, upload
+from packages import SHIPPED_MODEL, pack_functions, pack_model, push_image, repository_of, upload
 from smoke import smoke_job
 from stacks import Failed, Stack
 
@@ -100,6 +100,7 @@ def deploy(args: argparse.Namespace) -> None:
     for kind in ("videos", "work"):
         apply(kind)
     values["Image"] = args.image or push_image(args.name)
+    values["RepositoryArn"] = repository_of(values["Image"], values["RepositoryArn"])
     work = values["WorkBucket"]
     values["ModelDataUrl"] = f"s3://{work}/{upload(work, 'models/model', '.tar.gz', model)}"
     values["CodeKey"] = upload(work, "code/functions", ".zip", pack_functions())

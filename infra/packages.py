@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import re
 import subprocess
 import tarfile
 import zipfile
@@ -67,6 +68,20 @@ def upload(bucket: str, stem: str, suffix: str, content: bytes) -> str:
             raise
         s3.put_object(Bucket=bucket, Key=key, Body=content)
     return key
+
+
+def repository_of(image: str, own: str) -> str:
+    """Return the ARN of an image's ECR repository.
+
+    Args:
+        image: The image's address.
+        own: The deployment's own repository, for images that are not in ECR, as in an emulator.
+    """
+    found = re.fullmatch(r"(\d{12})\.dkr\.ecr\.([\w-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)[:@].+", image)
+    if found is None:
+        return own
+    account, region, name = found.groups()
+    return f"arn:{own.split(':')[1]}:ecr:{region}:{account}:repository/{name}"
 
 
 def push_image(repository: str) -> str:
