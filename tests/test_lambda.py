@@ -12,6 +12,7 @@ from urllib.parse import quote_plus
 import pytest
 
 import lambda_handler
+import notify_handler
 from servers import free_port
 
 EVENTS = Path(__file__).parent / "events"
@@ -79,6 +80,7 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.delenv("IS_LIVE", raising=False)
     monkeypatch.delenv("ENDPOINT_NAME", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", endpoint.url)
     thread = threading.Thread(target=endpoint.server.serve_forever, args=(0.01,))
     thread.start()
     yield endpoint
@@ -248,3 +250,65 @@ def test_no_server_is_raised(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 
     with pytest.raises(RuntimeError, match="Could not connect"):
         lambda_handler.lambda_handler(s3_event("a.mp4"), None)
+
+
+JOB = {
+    "ProcessingJobName": "road-video",
+    "RoleArn": "arn:aws:iam::123456789012:role/road-processing",
+    "AppSpecification": {"ImageUri": "image"},
+    "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.c5.2xlarge"}},
+    "ProcessingOutputConfig": {},
+}
+
+
+@pytest.fixture
+def long_videos(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
+    """Every whole video is one for a processing job."""
+    monkeypatch.setenv("IS_LIVE", "true")
+    monkeypatch.setenv("PROCESSING_JOB", json.dumps(JOB))
+    monkeypatch.setenv("LARGEST_VIDEO_BYTES", "1000")
+    endpoint.answer = (200, {}, {"ProcessingJobArn": "arn"})
+    return endpoint
+
+
+def test_a_processing_job_gets_the_video_and_leaves_its_outputs_beside_it(long_videos: Endpoint) -> None:
+    event = s3_event("roads/München A8+A9 17%.MP4", "top.mp4")
+    event["Records"][0]["s3"]["object"]["size"] = 20 * 10**9
+    answer = lambda_handler.lambda_handler(event, None)
+
+    assert statuses(answer) == ["started", "started"]
+    first, second = (body for _, body in long_videos.posts)
+    assert (
+        first["AppSpecification"]["ContainerArguments"][0] == "/opt/ml/processing/input/München A8+A9 17%.MP4"
+    )
+    assert first["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://road-videos/roads/München A8+A9 17%.MP4"
+    outputs = [job["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"] for job in (first, second)]
+    assert outputs == ["s3://road-videos/roads", "s3://road-videos"]
+    disks = [job["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"] for job in (first, second)]
+    assert disks == [80, 30]
+
+
+def test_an_event_that_comes_twice_is_one_job_and_a_second_upload_another(long_videos: Endpoint) -> None:
+    event = s3_event("a.mp4")
+    lambda_handler.lambda_handler(event, None)
+    long_videos.fail(400, "ResourceInUse", __type="ResourceInUse")  # the name is taken
+    assert statuses(lambda_handler.lambda_handler(event, None)) == ["started"]
+    event["Records"][0]["s3"]["object"]["sequencer"] = "0055AED6DCD90281E6"
+    lambda_handler.lambda_handler(event, None)
+
+    names = [body["ProcessingJobName"] for _, body in long_videos.posts]
+    assert names[0] == names[1] != names[2]
+    assert all(name.startswith("road-video-") and len(name) <= 63 for name in names)
+
+
+def test_a_job_that_cannot_be_started_is_tried_again(long_videos: Endpoint) -> None:
+    long_videos.fail(400, "ResourceLimitExceeded")
+    with pytest.raises(RuntimeError, match="ResourceLimitExceeded"):
+        lambda_handler.lambda_handler(s3_event("a.mp4"), None)
+
+
+def test_only_known_events_are_told_to_people(endpoint: Endpoint) -> None:
+    with pytest.raises(ValueError, match="Expected an event of S3"):
+        notify_handler.lambda_handler({"key1": "value1"}, None)
+
+    assert endpoint.posts == []
