@@ -110,6 +110,13 @@ def test_what_is_no_request_is_a_400_as_json(server: Server, head: bytes) -> Non
         assert json.loads(answer.read())["error"]["code"] == "bad_request"
 
 
+def test_odd_methods_are_a_405_as_json(server: Server) -> None:
+    for method in ("XX", "PROPFIND", "X" * 30):
+        answer = requests.request(method, f"{server.url}/ping", timeout=5)
+        assert answer.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+        assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
 def test_the_server_listens_on_the_loopback_address_alone(server: Server) -> None:
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     port = f"{server.port:04X}"

@@ -116,6 +116,7 @@ def test_damaged_media_crash_nothing_leave_nothing_and_cost_no_memory(server: Se
     assert not left
     assert "unexpected error" not in server.log.read_text()[log_before:]
     (settled, files), (at_end, files_at_end) = memory[len(memory) // 2], memory[-1]
+    figures.info("memory in MiB: %s", [round(resident / 2**20) for resident, _ in memory])
     figures.info(
         "%d inputs: %s; memory %.0f to %.0f MiB, files %d to %d",
         INPUTS,

@@ -119,7 +119,7 @@ class _EncodedTrack:
         try:
             frames = self._source.decode(packet)
             return [coded for frame in frames for coded in self._stream.encode(frame)]
-        except av.FFmpegError:
+        except (av.FFmpegError, ValueError):  # the latter when damage changes the kind of sound on the way
             return []
 
     def finish(self) -> list[Packet[AudioStream]]:
