@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 
 from pothole.errors import SourceNotFound
 from pothole.settings import Settings
@@ -79,6 +80,21 @@ def test_a_write_whose_answer_is_lost_counts_as_written(s3: "S3Client", bucket: 
     assert store.write("record.json", b"mine", replaces=None)
     assert next(seconds_to_repetition, None) is None, "the call was not repeated"
     assert store.write("record.json", b"other", replaces=None) is None
+
+
+def test_a_refusal_that_broke_off_is_understood_all_the_same() -> None:
+    client = boto3.session.Session().client(
+        "s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    with Stubber(client) as stub:
+        stub.add_client_error("put_object", "412", http_status_code=412)
+        stub.add_client_error("get_object", "NoSuchKey", http_status_code=404)
+        assert S3Storage("b", client).write("record.json", b"mine", replaces=None) is None
+
+
+def test_a_bucket_that_is_missing_is_said_when_writing(aws: str) -> None:
+    with pytest.raises(SourceNotFound, match="no-such-bucket"):
+        open_s3("no-such-bucket", Settings()).write("a", b"x", None)
 
 
 def test_keys_below_a_folder_are_listed_and_deleted_and_no_others(store: Storage, tmp_path: Path) -> None:

@@ -125,11 +125,10 @@ class S3Storage:
             try:
                 return self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **options)["ETag"]
             except ClientError as exc:
-                if exc.response["Error"]["Code"] not in {
-                    "PreconditionFailed",
-                    "ConditionalRequestConflict",
-                    "NoSuchKey",
-                }:
+                # By status: where the answer's body broke off, no code is known.
+                status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
+                gone = status == HTTPStatus.NOT_FOUND and replaces is not None
+                if not gone and status not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
                     raise
         return self._version_of_ours(key, data)
 
