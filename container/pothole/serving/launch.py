@@ -115,7 +115,8 @@ def _start_gunicorn(
     ]
     # Its working folder is another one, so what was said relative to ours has to be absolute.
     environment = {"TMPDIR": str(folder), "SM_MODEL_DIR": str(settings.model_dir.absolute())}
-    return _start(command, folder, os.environ | environment)
+    # glibc keeps memory apart for many threads, and so would keep ever more of it: two pools are enough.
+    return _start(command, folder, {"MALLOC_ARENA_MAX": "2"} | os.environ | environment)
 
 
 def _start_nginx(settings: Settings, folder: Path, nginx: str) -> subprocess.Popen[bytes]:
