@@ -98,7 +98,7 @@ def push_image(repository: str) -> str:
         for line in process.stdout:
             print(line, end="")
             lines.append(line.strip())
-    if process.returncode != 0 or not lines[-1].startswith("Pushed "):
+    if process.returncode != 0 or not lines or not lines[-1].startswith("Pushed "):
         raise Failed(
             "The image could not be built and pushed. IMAGE=address deploys one that is in ECR already."
         )

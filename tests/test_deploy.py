@@ -24,6 +24,7 @@ from local_aws import Cloud
 from pothole.detector import Image
 from sagemaker_front import Limits
 from servers import ROOT, Server, free_port
+from stacks import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -345,6 +346,33 @@ def test_deploying_again_changes_only_what_is_given(
     function = boto3.client("lambda").get_function_configuration(FunctionName="road-send")
     assert function["Environment"]["Variables"]["IS_LIVE"] == "false"
     deploy.run([*SAME, "IsLive=true"])
+
+
+def test_a_key_a_vpc_and_an_address_reach_what_they_are_for(deployed: Deployed) -> None:
+    key = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    given = {"KmsKeyArn": key, "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
+    archives = {"CodeKey": code_key(deployed["WorkBucket"]), "ModelDataUrl": "s3://models/model.tar.gz"}
+    values = deployed | given | archives | {"Name": "options", "Image": IMAGE, "Email": "a@example.com"}
+    stacks = [Stack("options", kind) for kind in ("endpoints", "trigger", "operations")]
+    try:
+        for stack in stacks:
+            assert stack.apply(values | stacks[0].outputs()) == "made"
+        vpc = {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+        function = boto3.client("lambda").get_function_configuration(FunctionName="options-send")
+        job = json.loads(function["Environment"]["Variables"]["PROCESSING_JOB"])
+        assert job["NetworkConfig"] == {"VpcConfig": vpc}
+        assert job["ProcessingOutputConfig"] == {"KmsKeyId": key}
+        topic = stacks[1].outputs()["MessagesTopicArn"]
+        subscribed = boto3.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        assert ("email", "a@example.com") in [(s["Protocol"], s["Endpoint"]) for s in subscribed]
+    finally:
+        for stack in reversed(stacks):
+            stack.delete()
+
+
+def code_key(bucket: str) -> str:
+    [found] = boto3.client("s3").list_objects_v2(Bucket=bucket, Prefix="code/")["Contents"]
+    return found["Key"]
 
 
 def test_the_status_is_shown(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:

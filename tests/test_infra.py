@@ -1,8 +1,12 @@
 """The templates: well-formed, and each role may do what the code does and no more."""
 
 import ast
+import io
+import os
 import re
 import subprocess
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+import packages
 from lambda_handler import VIDEO_SUFFIXES
 from servers import ROOT
 
@@ -168,6 +173,53 @@ def test_whole_videos_cost_nothing_while_there_are_none_and_one_is_enough_to_sta
 
 def test_the_videos_outlive_their_stack() -> None:
     assert resources("videos")["Videos"]["DeletionPolicy"].startswith("Retain")
+
+
+def test_the_same_code_and_model_are_the_same_archives(tmp_path: Path) -> None:
+    for name in packages.MODEL_FILES:
+        (tmp_path / name).write_bytes(b"content of " + name.encode())
+    model, functions = packages.pack_model(tmp_path), packages.pack_functions()
+    for path in tmp_path.iterdir():
+        os.utime(path, (1, 1))
+
+    assert (packages.pack_model(tmp_path), packages.pack_functions()) == (model, functions)
+    with tarfile.open(fileobj=io.BytesIO(model)) as archive:
+        assert archive.getnames() == ["config.json", "weights.npz"]
+    with zipfile.ZipFile(io.BytesIO(functions)) as archive:
+        assert archive.namelist() == ["lambda_handler.py", "notify_handler.py"]
+
+
+@pytest.mark.parametrize(
+    ("image", "repository"),
+    [
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/roads:1",
+            "arn:aws:ecr:eu-west-1:123456789012:repository/team/roads",
+        ),
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/roads@sha256:0",
+            "arn:aws:ecr:eu-west-1:123456789012:repository/roads",
+        ),
+        ("local/pothole:1", "arn:aws:ecr:us-east-1:000000000000:repository/own"),
+    ],
+)
+def test_the_container_may_be_pulled_from_where_its_image_is(image: str, repository: str) -> None:
+    own = "arn:aws:ecr:us-east-1:000000000000:repository/own"
+    assert packages.repository_of(image, own) == repository
+
+
+def test_the_pushed_image_is_deployed_and_none_when_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "build_and_push.sh"
+    script.write_text("#!/bin/sh\necho building\necho Pushed registry.example/$1:abc\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    assert packages.push_image("road") == "registry.example/road:abc"
+
+    script.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(packages.Failed, match="IMAGE=address"):
+        packages.push_image("road")
 
 
 def test_cloudformation_would_take_the_templates() -> None:
