@@ -90,7 +90,9 @@ def test_odd_methods_paths_and_headers_are_answered(server: Server) -> None:
         body = answer.read()
         statuses[answer.status] += 1
         assert answer.status < 500, (method, path, body)
-        if answer.status >= 400 and body:
+        if answer.getheader("Content-Type") == "text/html":  # gunicorn's, of control characters in headers
+            assert answer.status == HTTPStatus.BAD_REQUEST
+        elif answer.status >= 400 and body:
             assert json.loads(body)["error"]["code"], (method, path, body)
         connection.close()
     figures.info("%d odd heads: %s", statuses.total(), dict(statuses))
