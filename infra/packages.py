@@ -39,18 +39,17 @@ def pack_model(folder: Path) -> bytes:
     Raises:
         Failed: The folder lacks a file of a model.
     """
+    for name in MODEL_FILES:
+        if not (folder / name).is_file():
+            raise Failed(f"{folder} is no model: it has no {name}. `train` and `pothole import` write both.")
     buffer = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1, mtime=0) as zipped,
         tarfile.open(fileobj=zipped, mode="w") as archive,
     ):
-        for name in MODEL_FILES:
-            path = folder / name
-            if not path.is_file():
-                raise Failed(
-                    f"{folder} is no model: it has no {name}. `train` and `pothole import` write both."
-                )
-            entry = tarfile.TarInfo(name)
+        # All of the folder: a model prepared for another runtime has more files.
+        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+            entry = tarfile.TarInfo(path.name)
             entry.size = path.stat().st_size
             with path.open("rb") as file:
                 archive.addfile(entry, file)

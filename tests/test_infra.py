@@ -178,13 +178,14 @@ def test_the_videos_outlive_their_stack() -> None:
 def test_the_same_code_and_model_are_the_same_archives(tmp_path: Path) -> None:
     for name in packages.MODEL_FILES:
         (tmp_path / name).write_bytes(b"content of " + name.encode())
+    (tmp_path / "openvino.xml").write_text("<net/>")
     model, functions = packages.pack_model(tmp_path), packages.pack_functions()
     for path in tmp_path.iterdir():
         os.utime(path, (1, 1))
 
     assert (packages.pack_model(tmp_path), packages.pack_functions()) == (model, functions)
     with tarfile.open(fileobj=io.BytesIO(model)) as archive:
-        assert archive.getnames() == ["config.json", "weights.npz"]
+        assert archive.getnames() == ["config.json", "openvino.xml", "weights.npz"]
     with zipfile.ZipFile(io.BytesIO(functions)) as archive:
         assert archive.namelist() == ["lambda_handler.py", "notify_handler.py"]
 
