@@ -24,8 +24,9 @@ class Road:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=data)
 
     def job(self, key: str, **fields: Any) -> Any:
-        body = {"input": {"s3_bucket": self.bucket, "s3_source_filename": key, "is_live": True, **fields}}
-        return self.client.post("/invocations", json=body)
+        """Ask for a video, of which each frame is looked at unless `fields` say otherwise."""
+        known = {"s3_bucket": self.bucket, "s3_source_filename": key, "is_live": True, "frame_interval": 1}
+        return self.client.post("/invocations", json={"input": known | fields})
 
     def etags(self) -> dict[str, str]:
         """What is there beside the records."""
