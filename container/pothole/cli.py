@@ -20,11 +20,12 @@ from rich.table import Column, Table
 
 from pothole import __version__
 from pothole import job as jobs
-from pothole.detector import KerasDetector, load_detector
+from pothole.detector import Detector, load_detector
 from pothole.draw import draw
 from pothole.errors import PotholeError, RequestError
 from pothole.matterport.command import add_command as add_import
 from pothole.picture import encode_picture, read_picture
+from pothole.runtimes.command import add_command as add_export
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
 from pothole.training import collect as collecting
@@ -52,7 +53,7 @@ def progress_bar(title: str) -> Iterator[Any]:
         yield update
 
 
-def load_model(folder: Path | None) -> KerasDetector:
+def load_model(folder: Path | None) -> Detector:
     """Load a model folder, the shipped one by default, without TensorFlow's chatter.
 
     Its libraries write to the terminal before they read `TF_CPP_MIN_LOG_LEVEL` (tensorflow#100442); errors of
@@ -62,7 +63,8 @@ def load_model(folder: Path | None) -> KerasDetector:
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
-        return load_detector(folder or Settings.from_env().model_dir)
+        settings = Settings.from_env()
+        return load_detector(folder or settings.model_dir, settings.runtime)
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
@@ -207,9 +209,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--frame-interval",
         type=positive,
-        default=1,
         metavar="N",
-        help="detect on every N-th frame (default: 1)",
+        help="detect on every N-th frame (default: as the road moves)",
     )
     command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
     command.set_defaults(run=mark)
@@ -251,6 +252,7 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=collect)
 
     add_import(commands)
+    add_export(commands)
     return result
 
 

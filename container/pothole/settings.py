@@ -6,8 +6,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from pothole.errors import RequestError
+
+Runtime = Literal["auto", "openvino", "tensorflow"]
 
 SHIPPED_MODEL = Path(__file__).parent / "weights"
 
@@ -23,6 +26,7 @@ class Settings:
         threads: `MODEL_SERVER_THREADS`, pictures at a time in the one process that holds the model.
         request_timeout_s: `MODEL_SERVER_TIMEOUT`, seconds that one invocation may take.
         stop_timeout_s: `MODEL_SERVER_STOP_TIMEOUT`, seconds from SIGTERM to the end; SageMaker kills at 30.
+        runtime: `POTHOLE_RUNTIME`, what runs the network: auto, openvino or tensorflow; see `load_detector`.
         max_jobs: `MAX_JOBS`, videos worked on at a time.
         max_queued_jobs: `MAX_QUEUED_JOBS`, videos that wait for their turn.
         lease_s: `LEASE_SECONDS`, after which a worker that shows no sign of life has lost its job.
@@ -47,6 +51,7 @@ class Settings:
     threads: int = 8
     request_timeout_s: int = 3600
     stop_timeout_s: int = 25
+    runtime: Runtime = "auto"
     max_jobs: int = 1
     max_queued_jobs: int = 8
     lease_s: int = 60
@@ -97,6 +102,9 @@ class Settings:
         log_level = env.get("LOG_LEVEL", cls.log_level).upper()
         if log_level not in logging.getLevelNamesMapping():
             raise RequestError(f"LOG_LEVEL is {log_level!r}, expected DEBUG, INFO, WARNING or ERROR.")
+        runtime = env.get("POTHOLE_RUNTIME", cls.runtime)
+        if runtime not in get_args(Runtime):
+            raise RequestError(f"POTHOLE_RUNTIME is {runtime!r}, expected {', '.join(get_args(Runtime))}.")
         given = Path(env.get("SM_MODEL_DIR", "/opt/ml/model"))
         return cls(
             host=env.get("MODEL_SERVER_HOST", cls.host),
@@ -105,6 +113,7 @@ class Settings:
             threads=number("MODEL_SERVER_THREADS", cls.threads),
             request_timeout_s=number("MODEL_SERVER_TIMEOUT", cls.request_timeout_s),
             stop_timeout_s=number("MODEL_SERVER_STOP_TIMEOUT", cls.stop_timeout_s),
+            runtime=cast(Runtime, runtime),
             max_jobs=number("MAX_JOBS", cls.max_jobs),
             max_queued_jobs=number("MAX_QUEUED_JOBS", cls.max_queued_jobs),
             lease_s=number("LEASE_SECONDS", cls.lease_s),

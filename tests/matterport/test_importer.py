@@ -293,7 +293,7 @@ def test_the_command_makes_a_folder_and_an_archive_that_load(monkeypatch, capsys
         tar.extractall(tmp_path / "c", filter="data")
     detector = load_detector(tmp_path / "c")
     assert (detector.name, detector.min_confidence) == ("Street", 0.25)
-    assert detector.network.config.image_size == (128, 128)
+    assert detector.input_size((720, 1280)) == (720, 1280)  # it scales in Matterport's own way
     assert len(detector.predict([image])[0])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b", "c", "config.json"]
 
@@ -326,7 +326,7 @@ def test_two_threads_are_answered_over_a_socket_as_one_is(folder, settings):
     from dataclasses import replace
 
     app = create_app(replace(settings, model_dir=folder), load_detector)
-    app.extensions["detector"].result()
+    app.extensions["worker"].result()
     rng = np.random.default_rng(2)
     bodies = [encode_picture(rng.integers(0, 255, (60 + i, 90, 3), np.uint8), "image/png") for i in range(3)]
     server = make_server("127.0.0.1", 0, app, threaded=True)

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pothole.detector import KerasDetector
+from pothole.detector import MaskRCNNDetector
 from pothole.matterport.importer import import_weights
 from pothole.matterport.operation import read_operation
 from pothole.model.letterbox import fit, limits
 from pothole.model.mask_rcnn import MaskRCNN
 from pothole.model.postprocess import detect
 from pothole.model.rpn import propose
+from pothole.runtimes.keras import KerasNetwork
 
 FOLDER = Path(os.environ.get("POTHOLE_MATTERPORT_REFERENCE", "/nonexistent"))
 FILES = sorted(FOLDER.glob("*_reference.npz"))
@@ -126,7 +127,7 @@ def test_the_heads_on_their_proposals(network, reference, pyramid, window):
 
 
 def test_the_detections_of_the_picture(network, reference):
-    (found,) = KerasDetector(network).predict([reference["image"]])
+    (found,) = MaskRCNNDetector(KerasNetwork(network)).predict([reference["image"]])
     boxes = in_their_order(reference["final_rois"])
     shape = reference["final_masks_shape"]
     masks = np.unpackbits(reference["final_masks_packed"])[: np.prod(shape)].reshape(shape).astype(bool)

@@ -8,7 +8,8 @@ from pothole.detections import Detections
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.fpn import FPN
 from pothole.model.heads import BoxHead, MaskHead
-from pothole.model.postprocess import detect, paste_masks
+from pothole.model.paste import paste_masks
+from pothole.model.postprocess import detect
 from pothole.model.rpn import RPNHead, propose
 
 CONFIG = MaskRCNNConfig(image_size=(100, 100), pre_nms=4, proposals=3, detections=3)

@@ -12,21 +12,23 @@ import pytest
 
 from datasets import write_dataset
 from networks import SMALL
-from pothole.detector import KerasDetector
+from pothole.detector import MaskRCNNDetector
 from pothole.model.mask_rcnn import MaskRCNN
+from pothole.runtimes.keras import KerasNetwork
 
 TESTS = Path(__file__).parents[1]
 ON_JAX = """
 import json, sys
 from pathlib import Path
 import keras, numpy as np
-from pothole.detector import KerasDetector
+from pothole.detector import MaskRCNNDetector
+from pothole.runtimes.keras import KerasNetwork
 from pothole.model.mask_rcnn import MaskRCNN
 from pothole.training.train import main
 
 assert keras.backend.backend() == "jax"
 model, image, data, trained = map(Path, sys.argv[1:])
-found = KerasDetector(MaskRCNN.load_folder(model)).predict([np.load(image)], 0.0)[0]
+found = MaskRCNNDetector(KerasNetwork(MaskRCNN.load_folder(model))).predict([np.load(image)], 0.0)[0]
 print(json.dumps({"boxes": found.boxes.tolist(), "scores": found.scores.tolist()}))
 flags = f"--root {trained} --train {data} --validation {data} --pretrained {model} --model-dir {trained}"
 flags += " --window 64x96 --epochs 1 --steps-per-epoch 2 --batch-size 2"
@@ -41,7 +43,7 @@ def test_jax_finds_what_tensorflow_finds_and_trains_what_tensorflow_loads(tmp_pa
     image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
     np.save(tmp_path / "image.npy", image)
     data = write_dataset(tmp_path / "data")
-    ours = KerasDetector(MaskRCNN.load_folder(tmp_path / "model")).predict([image], 0.0)[0]
+    ours = MaskRCNNDetector(KerasNetwork(MaskRCNN.load_folder(tmp_path / "model"))).predict([image], 0.0)[0]
 
     arguments = [tmp_path / "model", tmp_path / "image.npy", data, tmp_path / "trained"]
     run = subprocess.run(
@@ -55,4 +57,4 @@ def test_jax_finds_what_tensorflow_finds_and_trains_what_tensorflow_loads(tmp_pa
     theirs = json.loads(run.stdout.splitlines()[0])
     assert len(ours) and np.allclose(theirs["scores"], ours.scores, atol=1e-4)
     assert np.allclose(theirs["boxes"], ours.boxes, atol=0.05)
-    assert KerasDetector(MaskRCNN.load_folder(tmp_path / "trained")).predict([image])
+    assert MaskRCNNDetector(KerasNetwork(MaskRCNN.load_folder(tmp_path / "trained"))).predict([image])

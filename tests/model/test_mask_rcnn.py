@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from networks import SMALL
-from pothole.detector import KerasDetector, load_detector
+from pothole.detector import MaskRCNNDetector, load_detector
 from pothole.errors import ModelError
 from pothole.model.backbone import mobilenet_v2
 from pothole.model.config import MaskRCNNConfig
 from pothole.model.mask_rcnn import MaskRCNN
+from pothole.runtimes.keras import KerasNetwork
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_a_picture_three_times_as_large_gets_boxes_three_times_as_large(folder, 
 
 
 def test_only_what_reaches_the_confidence_is_returned(network, images):
-    detector = KerasDetector(network)
+    detector = MaskRCNNDetector(KerasNetwork(network))
     every = detector.predict(list(images), min_confidence=0.0)
     middle = float(np.median(every[0].scores))
     assert (detector.predict(list(images), min_confidence=middle)[0].scores >= middle).all()
@@ -126,16 +127,17 @@ def test_once_loaded_no_picture_waits_for_a_compilation(tmp_path, images):
     every = replace(SMALL, proposals=30, detections=20, rpn_nms_iou=1.0, detection_nms_iou=1.0)
     MaskRCNN(every).save_folder(tmp_path)
     detector = load_detector(tmp_path)
-    before = [f.experimental_get_tracing_count() for f in (detector._find, detector._masks)]
+    compiled = detector._network._find, detector._network._masks
+    before = [f.experimental_get_tracing_count() for f in compiled]
     scores = np.sort(detector.predict([images[0]], min_confidence=0.0)[0].scores)
     assert len(scores) > 8  # so that several counts of masks are asked for
     for lowest in scores:
         detector.predict([images[0]], min_confidence=float(lowest))
-    assert [f.experimental_get_tracing_count() for f in (detector._find, detector._masks)] == before
+    assert [f.experimental_get_tracing_count() for f in compiled] == before
 
 
 def test_threads_share_one_session(network, images):
-    detector = KerasDetector(network)
+    detector = MaskRCNNDetector(KerasNetwork(network))
     wanted = detector.predict(list(images), min_confidence=0.0)
     answers = []
 

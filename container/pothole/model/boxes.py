@@ -114,6 +114,8 @@ def _nms_keep_one_by_one(boxes: Tensor, iou_threshold: float, most: int) -> Tens
         index = tf.image.non_max_suppression(one, in_order, most, iou_threshold)
         return tf.scatter_nd(index[:, None], tf.ones_like(index, tf.bool), [count])
 
+    if boxes.shape[0] == 1:  # as when it is exported, where OpenVINO cannot convert the loop
+        return keep_of(boxes[0])[None]
     return tf.map_fn(keep_of, boxes, fn_output_signature=tf.TensorSpec([count], tf.bool))
 
 

@@ -19,6 +19,9 @@ CHOICES = {
     "mask_border": ("repeat", "zero"),
 }
 
+WEIGHTS = "weights.npz"
+"""The weights' file in a model folder, beside `config.json`."""
+
 
 @dataclass(frozen=True)
 class MaskRCNNConfig:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 
 class FPN(keras.layers.Layer):  # type: ignore[misc]
@@ -20,7 +20,6 @@ class FPN(keras.layers.Layer):  # type: ignore[misc]
         self.convolution = layers.SeparableConv2D if separable else layers.Conv2D
         self.lateral: list[Any] = []
         self.smooth: list[Any] = []
-        self.upsample = layers.UpSampling2D(2, interpolation="nearest")
         self.subsample = layers.MaxPooling2D(1, strides=2)
 
     def build(self, input_shape: Sequence[tuple[int, ...]]) -> None:
@@ -37,6 +36,8 @@ class FPN(keras.layers.Layer):  # type: ignore[misc]
         """Turn the backbone's stages, finest first, into one level more of equal width."""
         tops = [lateral(stage) for lateral, stage in zip(self.lateral, stages, strict=True)]
         for level in range(len(tops) - 2, -1, -1):
-            tops[level] = tops[level] + self.upsample(tops[level + 1])
+            # Not UpSampling2D, which copies the map twice in TensorFlow.
+            size = tops[level].shape[1:3]
+            tops[level] = tops[level] + ops.image.resize(tops[level + 1], size, interpolation="nearest")
         levels = [smooth(top) for smooth, top in zip(self.smooth, tops, strict=True)]
         return [*levels, self.subsample(levels[-1])]

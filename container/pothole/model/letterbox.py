@@ -32,6 +32,21 @@ def letterbox(size: tuple[int, int], image_size: tuple[int, int]) -> tuple[float
     return scale, (min(fitted[0], image_size[0]), min(fitted[1], image_size[1]))
 
 
+def input_size(size: tuple[int, int], config: MaskRCNNConfig) -> tuple[int, int]:
+    """Return the size to which a picture may be scaled down, in whatever way, before it is fitted.
+
+    Matterport's network asks for its own way of scaling, so its pictures stay as they are.
+
+    Args:
+        size: Picture `(height, width)`.
+        config: `letterbox`, `image_size`.
+    """
+    if config.letterbox == "centre":
+        return size
+    _, (height, width) = letterbox(size, config.image_size)
+    return min(height, size[0]), min(width, size[1])
+
+
 def fit(image: Image, config: MaskRCNNConfig) -> tuple[Image, Window]:
     """Return the network's input `(height, width, 3)` uint8 RGB for a picture, and the picture's window."""
     return _fit_centre(image, config) if config.letterbox == "centre" else _fit_corner(image, config)

@@ -15,7 +15,7 @@ from pothole.errors import ModelError
 from pothole.model.anchors import anchors
 from pothole.model.backbone import BACKBONES
 from pothole.model.box_units import whole_input
-from pothole.model.config import MaskRCNNConfig
+from pothole.model.config import WEIGHTS, MaskRCNNConfig
 from pothole.model.fpn import FPN
 from pothole.model.heads import BoxHead, MaskHead
 from pothole.model.postprocess import detect, refine
@@ -23,7 +23,6 @@ from pothole.model.roi_align import roi_align
 from pothole.model.rpn import RPNHead, propose
 
 Tensor = Any
-WEIGHTS = "weights.npz"
 
 
 class MaskRCNN(keras.Model):  # type: ignore[misc]

@@ -3,6 +3,7 @@
 import logging
 import os
 from concurrent.futures import Future
+from functools import partial
 
 from gunicorn.arbiter import Arbiter
 
@@ -22,5 +23,6 @@ def end_without_model(loading: Future[Worker]) -> None:
         os._exit(Arbiter.WORKER_BOOT_ERROR)
 
 
-app = create_app(Settings.from_env(), load_detector)
+_settings = Settings.from_env()
+app = create_app(_settings, partial(load_detector, runtime=_settings.runtime))
 app.extensions["worker"].add_done_callback(end_without_model)

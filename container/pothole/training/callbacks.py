@@ -12,8 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from pothole.detector import KerasDetector
+from pothole.detector import MaskRCNNDetector
 from pothole.errors import PotholeError
+from pothole.runtimes.keras import KerasNetwork
 from pothole.training.checkpoint import Checkpoint, Progress
 from pothole.training.evaluate import evaluate
 from pothole.training.learner import Learner
@@ -130,7 +131,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
         with averaged_weights(self.model) as network:
             # A new one each time: on JAX, what is compiled has the weights in it.
-            figures = evaluate(KerasDetector(network), validation, check)
+            figures = evaluate(MaskRCNNDetector(KerasNetwork(network)), validation, check)
             best = max(
                 (h["validation"]["mask_ap"] for h in self.progress.history if "validation" in h), default=-1
             )

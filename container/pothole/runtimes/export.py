@@ -1,0 +1,128 @@
+"""`pothole export`: the network as an OpenVINO model, in whole numbers where it is calibrated.
+
+Quantised after training (Jacob et al., 2018, arXiv:1712.05877) by NNCF: convolutions and dense layers compute
+in int8, all arithmetic on boxes stays in float32.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+import tensorflow as tf
+from keras import ops
+from openvino import opset13
+
+from pothole.errors import ModelError
+from pothole.model.letterbox import fit, limits
+from pothole.model.mask_rcnn import MaskRCNN
+from pothole.picture import read_picture
+from pothole.runtimes.openvino import EXPORTED, OUTPUTS, SOURCE
+from pothole.runtimes.source import source_digest
+
+MANY = 4096  # anchors; sorts of fewer take no time
+QUANTISED = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul"}
+
+
+def export(folder: Path, pictures: Sequence[Path] = (), max_pixels: int = 0) -> Path:
+    """Write the export of a model folder into it.
+
+    Args:
+        folder: A model folder; an export that is there is replaced.
+        pictures: To calibrate with, some hundred of the kind to be marked; without any, float32.
+        max_pixels: Largest accepted `width * height` of a picture.
+
+    Returns:
+        The file.
+
+    Raises:
+        ModelError: The folder is incomplete, or NNCF, which calibrates, is not installed.
+        InvalidMedia: A picture cannot be read.
+    """
+    network = MaskRCNN.load_folder(folder)
+    model = _converted(network)
+    if pictures:
+        model = _quantised(model, network, pictures, max_pixels)
+    model.set_rt_info(source_digest(folder), SOURCE)
+    target = folder / EXPORTED
+    # Half as large as float32, and what the weights were saved in.
+    ov.save_model(model, target, compress_to_fp16=True)
+    return target
+
+
+def _converted(network: MaskRCNN) -> ov.Model:
+    config = network.config
+
+    def find(images: Any, within: Any, lowest: Any) -> Any:
+        pyramid = network.pyramid(images)
+        boxes, scores, classes = network.detect(pyramid, within)
+        needed = ops.sum(ops.cast(scores >= lowest, "int32"), axis=1)
+        count = ops.maximum(ops.max(needed), 1)  # a loop over no box at all is not supported
+        boxes, classes = boxes[:, :count], classes[:, :count]
+        # Not the masks: OpenVINO 2026.4 may crash in a sigmoid over a number of boxes that changes.
+        return boxes, scores[:, :count], classes, network.mask_logits(pyramid, boxes)
+
+    graph = tf.function(find).get_concrete_function(
+        tf.TensorSpec((1, *config.image_size, 3), tf.uint8, "images"),
+        tf.TensorSpec((1, 4), tf.float32, "limits"),
+        tf.TensorSpec((), tf.float32, "lowest"),
+    )
+    model = ov.convert_model(graph)
+    for output in model.outputs[len(OUTPUTS) :]:  # the loops' own
+        model.remove_result(output.get_node())
+    for parameter, name in zip(model.inputs, ("images", "limits", "lowest"), strict=True):
+        parameter.get_tensor().set_names({name})
+    for output, name in zip(model.outputs, OUTPUTS, strict=True):
+        output.get_tensor().set_names({name})
+    _sort_fast(model)
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def _sort_fast(model: ov.Model) -> None:
+    """Let equal scores come in any order: to keep theirs, OpenVINO sorts for 100 ms, not for 0.6."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "TopK" and node.get_input_shape(0)[-1] >= MANY:
+            asked = node.get_attributes()
+            fast = opset13.topk(
+                node.input_value(0),
+                node.input_value(1),
+                asked["axis"],
+                asked["mode"],
+                asked["sort"],
+                asked["index_element_type"],
+                stable=False,
+            )
+            for before, after in zip(node.outputs(), fast.outputs(), strict=True):
+                before.replace(after)
+
+
+def _quantised(model: ov.Model, network: MaskRCNN, pictures: Sequence[Path], max_pixels: int) -> ov.Model:
+    try:
+        import nncf  # noqa: PLC0415  # an optional dependency
+    except ImportError as exc:
+        raise ModelError("NNCF, which calibrates, is not installed.", "Run `pip install nncf`.") from exc
+
+    def inputs(path: Path) -> dict[str, Any]:
+        with path.open("rb") as file:
+            canvas, window = fit(read_picture(file, str(path), max_pixels), network.config)
+        return {
+            "images": canvas[None],
+            "limits": limits(window, network.config)[None],
+            # All masks that there is room for, since the mask head is to be calibrated, too.
+            "lowest": 0.0,
+        }
+
+    to_inputs: Callable[[Path], dict[str, Any]] = inputs
+    return nncf.quantize(
+        model,
+        nncf.Dataset(list(pictures), to_inputs),
+        subset_size=len(pictures),
+        preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=_exact(model), validate=False),
+    )
+
+
+def _exact(model: ov.Model) -> list[str]:
+    """Return what may carry coordinates of boxes: rounded to 256 steps, they would be pixels off."""
+    return [n.get_friendly_name() for n in model.get_ops() if n.get_type_name() not in QUANTISED]
