@@ -25,7 +25,7 @@ import numpy as np
 from matching import VideoFigures, compare, pool
 from pothole.cli import console, load_model, positive, progress_bar, share
 from pothole.detections import Detections
-from pothole.detector import Detector, Image
+from pothole.detector import Detector, Image, Size
 from pothole.job import Job, run_job
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
@@ -87,20 +87,30 @@ class RememberingDetector:
         self.min_confidence = detector.min_confidence
         self._detector = detector
         self._memory = memory
-        self._found: dict[tuple[bytes, float], Detections] = (
+        self._found: dict[tuple[bytes, float, Size], Detections] = (
             pickle.loads(memory.read_bytes()) if memory.is_file() else {}
         )
         self._new = False
 
-    def predict(self, images: Sequence[Image], min_confidence: float | None = None) -> list[Detections]:
+    def input_size(self, size: Size) -> Size:
+        """See `Detector.input_size`."""
+        return self._detector.input_size(size)
+
+    def predict(
+        self,
+        images: Sequence[Image],
+        min_confidence: float | None = None,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Detections]:
         """See `Detector.predict`."""
         lowest = self.min_confidence if min_confidence is None else min_confidence
-        return [self._predict(image, lowest) for image in images]
+        sizes = sizes or [(image.shape[0], image.shape[1]) for image in images]
+        return [self._predict(image, lowest, size) for image, size in zip(images, sizes, strict=True)]
 
-    def _predict(self, image: Image, lowest: float) -> Detections:
-        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest(), lowest
+    def _predict(self, image: Image, lowest: float, size: Size) -> Detections:
+        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest(), lowest, size
         if key not in self._found:
-            [self._found[key]] = self._detector.predict([image], lowest)
+            [self._found[key]] = self._detector.predict([image], lowest, [size])
             self._new = True
         return self._found[key]
 

@@ -10,6 +10,8 @@ from av.codec.context import Flags
 from av.video.reformatter import Interpolation
 
 from pothole.detector import Image
+from pothole.video import Frame
+from pothole.video.frame import MATRIX_BT601
 
 AUDIO_RATE = 48_000
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -24,6 +26,16 @@ def numbered_image(number: int, size: tuple[int, int]) -> Image:
 
 def number_of(image: Image) -> int:
     return round((float(image.mean()) - 20) / LEVELS_PER_NUMBER)
+
+
+def frame_of(image: Image, index: int = 0, rate: Fraction | int = 30, matrix: int = MATRIX_BT601) -> Frame:
+    """A frame as the reader gives it, of `(height, width, 3)` uint8 RGB or `(height, width)` grey."""
+    rgb = image if image.ndim == 3 else np.stack([image] * 3, axis=2)
+    picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
+        format="yuv420p", interpolation=EXACT, dst_colorspace=matrix, dst_color_range=1
+    )
+    picture.colorspace = matrix
+    return Frame(index, index, index / Fraction(rate), picture)
 
 
 def make_clip(

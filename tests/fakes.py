@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from pothole.detections import Detections
-from pothole.detector import Image
+from pothole.detector import Image, Size
 
 MAGENTA = (255, 0, 255)
 
@@ -17,7 +17,15 @@ class MagentaDetector:
     name = "magenta"
     min_confidence = 0.5
 
-    def predict(self, images: Sequence[Image], min_confidence: float | None = None) -> list[Detections]:
+    def input_size(self, size: Size) -> Size:
+        return size
+
+    def predict(
+        self,
+        images: Sequence[Image],
+        min_confidence: float | None = None,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Detections]:
         found = [self._detect(image) for image in images]
         return [d[d.scores >= (min_confidence or self.min_confidence)] for d in found]
 
@@ -49,7 +57,15 @@ class Oracle:
         self.score_of_false = score_of_false
         self.shift = shift
 
-    def predict(self, images: Sequence[Image], min_confidence: float | None = None) -> list[Detections]:
+    def input_size(self, size: Size) -> Size:
+        return size
+
+    def predict(
+        self,
+        images: Sequence[Image],
+        min_confidence: float | None = None,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Detections]:
         return [self._detect(image) for image in images]
 
     def _detect(self, image: Image) -> Detections:

@@ -1,17 +1,27 @@
 """A flat road seen from a car that drives ahead, with potholes whose place in each picture is known."""
 
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from clips import frame_of
 from pothole.detections import Detections
-from pothole.detector import Image
 from pothole.video import Frame
 
 CAMERA_HEIGHT = 1.3
 PIXELS_PER_METRE = 60
+
+
+@cache
+def texture() -> NDArray[np.uint8]:
+    """20 m of road in grey, as seen from above."""
+    rng = np.random.default_rng(3)
+    coarse = cv2.resize(rng.normal(0, 14, (60, 60)), (1200, 1200), interpolation=cv2.INTER_CUBIC)
+    fine = cv2.GaussianBlur(rng.normal(0, 60, (1200, 1200)), (0, 0), 1.5)
+    return np.clip(120 + coarse + fine, 0, 255).astype(np.uint8)
 
 
 @dataclass
@@ -29,13 +39,6 @@ class MovingRoad:
     rate: int = 30
     speed: float = 10.0
     size: tuple[int, int] = (360, 640)
-    texture: Image = field(init=False)
-
-    def __post_init__(self) -> None:
-        rng = np.random.default_rng(3)
-        coarse = cv2.resize(rng.normal(0, 14, (60, 60)), (1200, 1200), interpolation=cv2.INTER_CUBIC)
-        fine = cv2.GaussianBlur(rng.normal(0, 60, (1200, 1200)), (0, 0), 1.5)
-        self.texture = np.clip(120 + coarse + fine, 0, 255).astype(np.uint8)
 
     def picture(self, index: int) -> tuple[Frame, Detections]:
         """Picture `index`, and its potholes with their numbers, from 1, as track ids."""
@@ -45,7 +48,7 @@ class MovingRoad:
         z = np.broadcast_to(focal * CAMERA_HEIGHT / rows, self.size)
         x = (np.arange(width, dtype=np.float32) - width / 2) * z / focal
         where = [(v * PIXELS_PER_METRE % 1199).astype(np.float32) for v in (x, z + driven)]
-        grey = cv2.remap(self.texture, where[0], where[1], cv2.INTER_LINEAR)
+        grey = cv2.remap(texture(), where[0], where[1], cv2.INTER_LINEAR)
         grey[: int(horizon)] = 200
 
         boxes, masks, ids = [], [], []
@@ -65,7 +68,7 @@ class MovingRoad:
             boxes.append((left, top, left + w, top + h))
             masks.append(mask[top : top + h, left : left + w].astype(bool))
             ids.append(number)
-        return Frame(index, index, Fraction(index, self.rate), np.stack([grey] * 3, 2)), Detections(
+        return frame_of(grey, index, self.rate), Detections(
             image_size=self.size,
             boxes=np.array(boxes, np.float32).reshape(-1, 4),
             scores=np.full(len(boxes), 0.9, np.float32),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from fakes import MagentaDetector
 from pothole.detections import Detections
@@ -13,9 +14,9 @@ from pothole.settings import Settings
 class SlowDetector(MagentaDetector):
     """Takes 3 s for each picture."""
 
-    def predict(self, images: Sequence[Image], min_confidence: float | None = None) -> list[Detections]:
+    def predict(self, images: Sequence[Image], *args: Any, **kwargs: Any) -> list[Detections]:
         time.sleep(3 * len(images))
-        return super().predict(images, min_confidence)
+        return super().predict(images, *args, **kwargs)
 
 
 app = create_app(Settings.from_env(), lambda model_dir: SlowDetector())

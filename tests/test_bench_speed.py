@@ -131,7 +131,7 @@ def test_command_measures_in_turn_and_goes_on_without_a_peer_that_fails(tmp_path
     assert rows["job"]["ratio"]["median"] == pytest.approx(speeds[0] / speeds[1])
     assert rows["job"]["peak_mb"]["median"] > 100
     assert "no wheel" in measured["skipped"]["supervision"] and "ultralytics" in measured["skipped"]
-    assert set(measured["stages"]) == {"decode", "detect", "track", "draw", "encode"}
+    assert set(measured["stages"]) == {"decode", "flow", "detect", "track", "draw", "encode"}
     [server] = measured["server"]
     assert server["clients"]["median"] == 2 and server["start_s"]["median"] > 0
     assert server["p99_ms"]["median"] >= server["p50_ms"]["median"] > 0

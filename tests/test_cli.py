@@ -22,7 +22,7 @@ from pothole.video import Video
 def magenta(monkeypatch):
     """Every model folder holds the magenta detector."""
     asked = []
-    monkeypatch.setattr(cli, "load_detector", lambda folder: asked.append(folder) or MagentaDetector())
+    monkeypatch.setattr(cli, "load_detector", lambda folder, _: asked.append(folder) or MagentaDetector())
     return asked
 
 

@@ -2,9 +2,12 @@ import cv2
 import numpy as np
 import pytest
 
+from clips import frame_of
 from pothole.detections import Detections
 from pothole.detector import Image
-from pothole.draw import PALETTE, TEXT_COLOR, draw
+from pothole.draw import PALETTE, TEXT_COLOR, draw, marked
+from pothole.video import Frame
+from pothole.video.frame import MATRIX_BT601, MATRIX_BT709
 
 GREY = 110
 
@@ -150,3 +153,83 @@ def test_no_potholes_no_change():
     image = road()
     draw(image, Detections.empty(image.shape[:2]))
     assert (image == GREY).all()
+
+
+def smooth_road(height: int, width: int) -> Image:
+    """In colours that change slowly, of which half the chroma loses nothing."""
+    y, x = np.mgrid[:height, :width]
+    shades = [90 + 40 * np.sin(x / 90), 110 + 30 * np.cos(y / 70), 100 + 30 * np.sin((x + y) / 110)]
+    return np.stack(shades, axis=2).astype(np.uint8)
+
+
+def copied(frame: Frame) -> list[np.ndarray]:
+    return [plane.copy() for plane in frame.planes]
+
+
+@pytest.mark.parametrize("matrix", [MATRIX_BT601, MATRIX_BT709])
+@pytest.mark.parametrize("size", [(360, 640), (361, 643), (720, 1280)])
+def test_frame_is_marked_as_its_picture_is(size, matrix):
+    height, width = size
+    boxes = [
+        (300, 200, 420, 261),
+        (0, 0, 51, 40),
+        (101, 151, 160, 191),
+        (width - 60, height - 35, width, height),
+    ]
+    frame = frame_of(smooth_road(*size), matrix=matrix)
+    picture = frame.rgb()
+    detections = ellipses(picture, boxes, [1, 2, 3, 14])
+    draw(picture, detections)
+    expected = frame_of(picture, matrix=matrix).planes
+    luma, *chroma = (
+        np.abs(a.astype(int) - b) for a, b in zip(marked(frame, detections).planes, expected, strict=True)
+    )
+    assert luma.max() <= 3
+    for off, before, after in zip(chroma, frame.planes[1:], expected[1:], strict=True):
+        touched = np.abs(before.astype(int) - after) > 2
+        assert off[touched].mean() < 8  # a line has no half
+        assert np.quantile(off[touched], 0.6) <= 3
+        assert off[108:122, 170:190].max() <= 2
+
+
+def test_marking_leaves_the_frame_as_it_was():
+    """The decoder still looks at its picture, to tell the next one from it."""
+    frame = frame_of(smooth_road(360, 640), 7)
+    before = copied(frame)
+    result = marked(frame, ellipses(frame.rgb(), [(300, 200, 420, 260)], [1]))
+    assert all((a == b).all() for a, b in zip(before, frame.planes, strict=True))
+    assert (result.index, result.pts, result.time, result.size) == (7, 7, frame.time, frame.size)
+    assert any((a != b).any() for a, b in zip(before, result.planes, strict=True))
+
+
+def test_frame_is_changed_nowhere_but_at_its_marks():
+    frame = frame_of(smooth_road(360, 640))
+    result = marked(frame, ellipses(frame.rgb(), [(300, 200, 420, 260)], [1]))
+    for before, after, step in zip(frame.planes, result.planes, (1, 2, 2), strict=True):
+        y, x = np.nonzero(before != after)
+        assert y.min() * step >= 170
+        assert y.max() * step < 264
+        assert x.min() * step >= 296
+        assert x.max() * step < 424
+
+
+def test_frame_without_potholes_is_handed_on():
+    frame = frame_of(smooth_road(36, 64))
+    assert marked(frame, Detections.empty(frame.size)) is frame
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (3, 2), (5, 5), (16, 16), (17, 401), (401, 17)])
+def test_tiny_frames_and_potholes_at_every_place_of_them_are_no_trouble(size):
+    height, width = size
+    frame = frame_of(np.zeros(size, np.uint8))
+    for left in range(min(width, 4)):
+        for top in range(min(height, 4)):
+            box = (left, top, min(left + 3, width), min(top + 2, height))
+            assert marked(frame, ellipses(frame.rgb(), [box], [1])).rgb().any()
+    outside = Detections(
+        image_size=size,
+        boxes=np.array([[width + 5, 0, width + 9, height]], np.float32),
+        scores=np.array([0.6], np.float32),
+        masks=(np.ones((height, 0), bool),),
+    )
+    assert marked(frame, outside).size == size

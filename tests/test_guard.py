@@ -4,13 +4,16 @@ import errno
 import threading
 from collections import namedtuple
 from dataclasses import replace
+from fractions import Fraction
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from bucket_roads import Road
+from clips import make_clip
 from fakes import MagentaDetector
+from pictures import SIZE, road
 from pothole.detections import Detections
 from pothole.errors import DiskFull, Interrupted, TooLarge
 from pothole.guard import Guard
@@ -46,6 +49,18 @@ def test_more_frames_than_were_declared_are_noticed(settings: Settings) -> None:
     guard(Progress(10, None, 0))
     with pytest.raises(TooLarge, match="more than 10 frames"):
         guard(Progress(11, None, 0))
+
+
+def test_a_video_that_is_too_long_is_refused_and_a_sample_of_it_is_not(
+    s3_road: Road, settings: Settings
+) -> None:
+    slow = make_clip(s3_road.folder / "slow.mp4", 4, rate=Fraction(1, 10), size=SIZE, picture=road)
+    s3_road.put("slow.mp4", slow.read_bytes())
+    s3_road.client = client_with(replace(settings, max_video_seconds=30))  # type: ignore[assignment]
+    response = s3_road.job("slow.mp4")
+    assert response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    assert "40 s long, above the limit of 30" in response.json["error"]["message"]
+    assert s3_road.job("slow.mp4", is_live=False).status_code == HTTPStatus.OK
 
 
 def test_a_job_that_does_not_fit_on_the_disk_is_a_507_before_it_is_begun(

@@ -42,10 +42,12 @@ class CountingDetector(MagentaDetector):
         self.pictures = 0
         self.asked: list[float | None] = []
 
-    def predict(self, images: Sequence[Image], min_confidence: float | None = None) -> list[Detections]:
+    def predict(
+        self, images: Sequence[Image], min_confidence: float | None = None, *sizes: Any
+    ) -> list[Detections]:
         self.pictures += len(images)
         self.asked.append(min_confidence)
-        return super().predict(images, min_confidence)
+        return super().predict(images, min_confidence, *sizes)
 
 
 Mark = Callable[..., JobResult]
@@ -79,7 +81,7 @@ def test_a_video_goes_in_and_the_marked_video_and_its_data_come_out(tmp_path: Pa
     with Video.open(marked) as video:
         frames = list(video.frames())
     assert len(frames) == 10
-    inside = frames[5].image[20 + 5 + 8, 76]
+    inside = frames[5].rgb()[20 + 5 + 8, 76]
     assert np.abs(inside.astype(int) - MAGENTA).max() > 30, "the pothole is not tinted"
     report = json.loads(data.read_text())
     assert report["source"] == str(source)
@@ -110,7 +112,7 @@ def test_frame_interval_detects_on_every_nth_frame_and_marks_all(tmp_path: Path,
     make_clip(tmp_path / "clip.mp4", 10, size=SIZE, picture=road)
     detector = CountingDetector()
     result = mark("clip.mp4", detector, frame_interval=4)
-    assert detector.pictures == 3  # frames 0, 4 and 8
+    assert detector.pictures == 4  # frames 0, 4 and 8, and the last
     assert result.frames_with_potholes == 10
 
 
@@ -136,13 +138,19 @@ def test_outputs_go_to_another_bucket_and_below_a_prefix(tmp_path: Path, mark: M
 
 
 def test_progress_is_told_frame_by_frame_while_the_job_runs(tmp_path: Path, mark: Mark) -> None:
-    make_clip(tmp_path / "clip.mp4", 5, size=SIZE, picture=road)
+    make_clip(tmp_path / "clip.mp4", 200, size=SIZE, picture=road)
     detector = CountingDetector()
     told: list[tuple[Progress, int]] = []
-    mark("clip.mp4", detector, on_progress=lambda p: told.append((p, detector.pictures)))
-    assert [p.frames for p, _ in told] == [1, 2, 3, 4, 5]
-    assert [pictures for _, pictures in told] == [1, 2, 3, 4, 5], "frames are gathered in place of streamed"
-    assert told[-1][0] == Progress(5, 5, 1)
+
+    def tell(progress: Progress) -> None:
+        told.append((progress, detector.pictures))
+
+    mark("clip.mp4", detector, is_live=True, frame_interval=1, on_progress=tell)
+    assert [p.frames for p, _ in told] == list(range(1, 201))
+    assert all(p.total == 200 for p, _ in told)
+    ahead = max(pictures - progress.frames for progress, pictures in told)
+    assert ahead < 100, "frames are gathered in place of streamed"
+    assert told[-1][0] == Progress(200, 200, 1)
 
 
 def test_a_job_that_is_ended_on_the_way_leaves_nothing(
@@ -313,10 +321,10 @@ def test_fault_two_videos_of_one_name_collided(tmp_path: Path, settings: Setting
     class Copying(LocalStorage):
         """Downloads as S3 does, so that the copies of one name could meet."""
 
-        def fetch(self, key: str, folder: Path, max_bytes: int) -> Path:
+        def fetch(self, key: str, folder: Path, max_bytes: int, version: str | None = None) -> Path:
             folder.mkdir()
             path = folder / key.rpartition("/")[2]
-            path.write_bytes(super().fetch(key, folder, max_bytes).read_bytes())
+            path.write_bytes(super().fetch(key, folder, max_bytes, version).read_bytes())
             return path
 
     def run(key: str) -> int:

@@ -3,6 +3,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -133,7 +134,7 @@ def test_report_that_was_not_finished_is_removed(tmp_path):
 
 def test_what_json_cannot_say_is_an_error_and_leaves_no_report(tmp_path):
     path = tmp_path / "clip_output.json"
-    frame = Frame(0, 0, Fraction(0), np.zeros((48, 64, 3), np.uint8))
+    frame = Frame(0, 0, Fraction(0), av.VideoFrame(64, 48, "yuv420p"))
     broken = replace(pothole(1), scores=np.array([np.nan], np.float32))
     with pytest.raises(ValueError, match="JSON"), open_report(path) as report:
         report.add(frame, broken)

@@ -55,9 +55,9 @@ def _best_frames(frames: list[dict[str, Any]]) -> set[int]:
 
 
 def _tile(frame: Frame) -> Image:
-    scale = TILE_SIDE / max(frame.image.shape[:2])
+    scale = TILE_SIDE / max(frame.size)
     tile = np.asarray(
-        cv2.resize(frame.image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+        cv2.resize(frame.rgb(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
     )
     minutes, seconds = divmod(float(frame.time), 60)
     caption = label(f"{int(minutes)}:{seconds:04.1f}", CAPTION_HEIGHT, CAPTION_COLOR)

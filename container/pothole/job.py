@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from pothole.detector import Detector
-from pothole.draw import draw
+from pothole.draw import mark_all
 from pothole.errors import RequestError, SourceIsOutput
+from pothole.limits import check_length
+from pothole.pipeline import ahead
 from pothole.report import ReportWriter
 from pothole.request import parse_input
 from pothole.settings import Settings
 from pothole.storage import Storage
 from pothole.tracker import Tracker
 from pothole.video import Video, VideoWriter
+from pothole.watch import KeyFrames, watch
 
+WAITING = 16  # frames between two stages, ...
+WAITING_BYTES = 2**25  # ... if they are not larger than this
+HELD_BYTES = 2**27  # of frames between two key frames, and of those that wait to know what counts
 SAMPLE = Fraction(1, 100)  # seconds marked of a video that is not live
 
 
@@ -32,19 +38,22 @@ class Job:
         source_bucket: Bucket, or folder, of the video.
         source_key: Key of the video.
         is_live: Mark the whole video; otherwise the frames of its first 0.01 s, at least one.
-        frame_interval: Detect on every n-th frame and follow the potholes on those between.
+        frame_interval: Detect on every n-th frame; None chooses the frames by how the road moves. Potholes
+            are followed through the others.
         min_confidence: Lowest score of a pothole, 0..1; the model's own when None.
         output_bucket: Where the outputs go; the source's bucket when None.
         output_prefix: Folder put before the outputs' keys.
+        source_version: Version of the video that is meant, see `Stat`; the one that is there when None.
     """
 
     source_bucket: str
     source_key: str
     is_live: bool = False
-    frame_interval: int = 1
+    frame_interval: int | None = None
     min_confidence: float | None = None
     output_bucket: str | None = None
     output_prefix: str | None = None
+    source_version: str | None = None
 
     def __post_init__(self) -> None:
         if not _split(self.source_key)[1]:
@@ -142,11 +151,12 @@ def run_job(
     open_store: Callable[[str], Storage],
     settings: Settings,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    before_publishing: Callable[[], None] = lambda: None,
 ) -> JobResult:
     """Mark the potholes of one video.
 
-    Frames stream through, so memory does not grow with the video. Nothing is published before all is done,
-    and the marked video last: where it is, everything is.
+    Frames stream through, each stage in a thread of its own, so memory does not grow with the video. Nothing
+    is published before all is done, and the marked video last: where it is, everything is.
 
     Args:
         job: What to do.
@@ -154,6 +164,7 @@ def run_job(
         open_store: Opens a bucket.
         settings: Limits, and the folder for temporary files.
         on_progress: Called after each frame; what it raises ends the job.
+        before_publishing: Called when all is done; what it raises keeps the outputs from being published.
 
     Raises:
         PotholeError: See `Storage`, `Video` and `VideoWriter`.
@@ -161,28 +172,34 @@ def run_job(
     started = time.monotonic()
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
     with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as folder:
-        marked, data = Path(folder, "marked.mp4"), Path(folder, "potholes.json")
-        source = inputs.fetch(job.source_key, Path(folder, "source"), settings.max_video_bytes)
+        output, data = Path(folder, "marked.mp4"), Path(folder, "potholes.json")
+        source = inputs.fetch(
+            job.source_key, Path(folder, "source"), settings.max_video_bytes, job.source_version
+        )
         with (
             Video.open(source, settings.max_image_pixels) as video,
-            VideoWriter(marked, video.info, source, job.until) as writer,
+            VideoWriter(output, video.info, source, job.until) as writer,
             _report(data, job, detector, inputs, outputs) as report,
         ):
+            depth = min(video.info.frames_in(WAITING_BYTES), WAITING)
+            held = video.info.frames_in(HELD_BYTES)
+            keys, tracker = KeyFrames(job.frame_interval, held), Tracker(held)
+            if job.is_live:
+                check_length(video.info, settings)
             total = video.info.frame_count if job.is_live else None
-            tracker = Tracker()
-            for frame in video.frames(job.until):
-                if frame.index % job.frame_interval == 0:
-                    [found] = detector.predict([frame.image], job.min_confidence)
-                    potholes = tracker.update(found, frame)
-                else:
-                    potholes = tracker.propagate(frame)
-                draw(frame.image, potholes)
-                writer.write(frame)
-                report.add(frame, potholes)
-                on_progress(Progress(frame.index + 1, total, tracker.count))
+            with (
+                ahead(video.frames(job.until), depth) as frames,
+                ahead(watch(frames, detector, keys, job.min_confidence), depth) as sightings,
+                ahead(mark_all(tracker.follow(sightings)), depth) as marked,
+            ):
+                for frame, potholes in marked:
+                    writer.write(frame)
+                    report.add(frame, potholes)
+                    on_progress(Progress(frame.index + 1, total, tracker.count))
             summary = report.finish(tracker.tracks(), video)
+        before_publishing()
         data_at = outputs.publish(data, job.output_key(".json"), "application/json")
-        marked_at = outputs.publish(marked, job.output_key(".mp4"), "video/mp4")
+        marked_at = outputs.publish(output, job.output_key(".mp4"), "video/mp4")
     return JobResult(
         outputs=(marked_at, data_at),
         frames=summary.frames,

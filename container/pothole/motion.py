@@ -1,6 +1,8 @@
-"""How areas of a picture move from one frame to the next, by dense optical flow."""
+"""How areas of a picture move from one frame to the next, by optical flow."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import cv2
@@ -8,19 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.detections import Mask
-from pothole.detector import Image
 
 Box = NDArray[np.float32]
 Grey = NDArray[np.uint8]
-Flow = NDArray[np.float32]  # (height, width, 2), x before y
 
-# Pixels of the long side, about, at which flow is computed: 3 ms a frame. Half of it would take 1 ms
-# and leave the masks behind twice as fast.
-FLOW_SIDE = 640
-MIN_FLOW_SIDE = 128  # DIS flow ends the process with a segmentation fault on flat and tiny pictures
-# Flow pixels around a box that move with it: a small box alone gives too few to go by.
+VIEW_SIDE = 320  # pixels of the long side, about, at which motion is looked for
+WINDOW = (13, 13)  # smaller ones lose the large motion of 10 frames a second
+LEVELS = 4
+ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
+# Pixels around a box that move with it: a small box alone gives too few to go by.
 SURROUNDINGS = 6
-SAMPLES = 16
+SAMPLES = 8
 PATCH = 24  # side in pixels of what is compared for likeness
 LARGEST_GROWTH = 0.5  # per frame; more is an error of the flow
 
@@ -40,6 +40,14 @@ class Motion:
     shift: tuple[float, float] = (0.0, 0.0)
     likeness: float = 1.0
 
+    @classmethod
+    def between(cls, before: Box, after: Box) -> "Motion":
+        """Return the motion that takes one box `(4,)` xyxy to another."""
+        sizes = np.maximum(before[2:] - before[:2], 1e-3)
+        scale_x, scale_y = ((after[2:] - after[:2]) / sizes).tolist()
+        shift_x, shift_y = (after[:2] - before[:2] * (scale_x, scale_y)).tolist()
+        return cls((scale_x, scale_y), (shift_x, shift_y))
+
     def then(self, later: Self) -> "Motion":
         """Return this motion followed by another."""
         return Motion(
@@ -50,6 +58,11 @@ class Motion:
             ),
             min(self.likeness, later.likeness),
         )
+
+    def inverse(self) -> "Motion":
+        """Return the motion back."""
+        (scale_x, scale_y), (shift_x, shift_y) = self.scale, self.shift
+        return Motion((1 / scale_x, 1 / scale_y), (-shift_x / scale_x, -shift_y / scale_y), self.likeness)
 
     def enlarged(self, factor: float) -> "Motion":
         """Return the motion in a picture that many times larger."""
@@ -81,71 +94,126 @@ class Motion:
         return moved > 127
 
 
+@dataclass(frozen=True)
+class View:
+    """A frame as motion is looked for in it.
+
+    Attributes:
+        grey: Luma, shrunk.
+        factor: Pixels of the frame to one of `grey`.
+    """
+
+    grey: Grey
+    factor: int
+
+    @classmethod
+    def of(cls, luma: Grey) -> "View":
+        """Make one of a frame's luma `(height, width)` uint8."""
+        factor = 1
+        while max(luma.shape) >= 1.5 * VIEW_SIDE:  # by halves, which is the fastest way
+            luma = np.asarray(cv2.resize(luma, _half(luma), interpolation=cv2.INTER_AREA), np.uint8)
+            factor *= 2
+        return cls(luma, factor)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How the picture moved from one frame to the next.
+
+    Attributes:
+        before: The frame before.
+        after: This frame.
+    """
+
+    before: View
+    after: View
+
+    def forth(self, boxes: Sequence[Box]) -> list[Motion]:
+        """Return the motion of boxes `(4,)` xyxy of the frame before to this one."""
+        return _motions(self.before, self.after, boxes)
+
+    def back(self, boxes: Sequence[Box]) -> list[Motion]:
+        """Return the motion of boxes `(4,)` xyxy of this frame to the frame before."""
+        return _motions(self.after, self.before, boxes)
+
+    @cached_property
+    def travel(self) -> float:
+        """How far the road moved, in parts of the picture's height."""
+        height, width = self.before.grey.shape
+        moved, found = _flow(self.before, self.after, _grid(0, height // 2, width, height))
+        return float(np.median(np.linalg.norm(moved[found], axis=-1)) / height) if found.any() else 0.0
+
+
 class MotionEstimator:
     """Follows a video frame by frame."""
 
     def __init__(self) -> None:
-        self._dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._last: Grey | None = None
-        self._flow: Flow | None = None
+        self._last: View | None = None
 
-    def advance(self, image: Image, boxes: list[Box]) -> list[Motion]:
+    def advance(self, luma: Grey) -> Step | None:
         """Go on to the next frame.
 
         Args:
-            image: `(height, width, 3)` uint8 RGB; all of one size.
-            boxes: `(4,)` xyxy each, in the frame before.
+            luma: `(height, width)` uint8; all of one size.
 
         Returns:
-            The motion of each box from the frame before to this one.
+            The motion since the frame before; None for the first one.
         """
-        # A whole number: INTER_AREA is several times slower otherwise.
-        factor = max(1, round(max(image.shape[:2]) / FLOW_SIDE))
-        current = _shrink(image, factor)
-        last, self._last = self._last, current
-        if last is None or not boxes:
-            self._flow = None
-            return [Motion() for _ in boxes]
-        # The camera keeps its course: a start from the last flow finds the large motion of 5 frames a second.
-        flow = self._dis.calc(last, current, self._flow)  # type: ignore[arg-type]  # the stub forgets None
-        self._flow = np.asarray(flow, np.float32)
-        motions = []
-        for box in boxes:
-            motion = _motion(self._flow, box / factor)
-            likeness = _likeness(last, current, box / factor, motion)
-            motions.append(replace(motion.enlarged(factor), likeness=likeness))
-        return motions
+        last, self._last = self._last, View.of(luma)
+        return Step(last, self._last) if last else None
 
 
-def _shrink(image: Image, factor: int) -> Grey:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    width, height = (max(1, side // factor) for side in (image.shape[1], image.shape[0]))
-    small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
-    right, bottom = (max(0, MIN_FLOW_SIDE - side) for side in (width, height))
-    return np.asarray(cv2.copyMakeBorder(small, 0, bottom, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+def _half(luma: Grey) -> tuple[int, int]:
+    return max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2)
 
 
-def _motion(flow: Flow, box: Box) -> Motion:
-    """Read off the flow how a box moves."""
-    height, width = flow.shape[:2]
-    low, high = box[:2] - SURROUNDINGS, box[2:] + SURROUNDINGS
-    left, top = np.clip(low, 0, (width - 2, height - 2)).astype(int).tolist()
-    right, bottom = np.clip(high, (left + 2, top + 2), (width, height)).astype(int).tolist()
-    area = flow[
-        top : bottom : max(1, (bottom - top) // SAMPLES), left : right : max(1, (right - left) // SAMPLES)
-    ]
-    scale_x, shift_x = _line(area[..., 0].T, left, right)
-    scale_y, shift_y = _line(area[..., 1], top, bottom)
-    return Motion((scale_x, scale_y), (shift_x, shift_y))
+def _grid(left: float, top: float, right: float, bottom: float) -> NDArray[np.float32]:
+    """Return points `(SAMPLES, SAMPLES, 2)` spread over an area."""
+    spread = (np.arange(SAMPLES, dtype=np.float32) + 0.5) / SAMPLES
+    x, y = np.meshgrid(left + spread * (right - left), top + spread * (bottom - top))
+    return np.stack([x, y], axis=-1).astype(np.float32)
 
 
-def _line(moved: NDArray[np.float32], low: int, high: int) -> tuple[float, float]:
+def _flow(
+    before: View, after: View, points: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return how points `(…, 2)` move, by the method of Lucas and Kanade (1981) in pyramids.
+
+    And which of them `(…)` were found again: a plain area has nothing to go by.
+    """
+    start = np.ascontiguousarray(points.reshape(-1, 1, 2))
+    end, found, _ = cv2.calcOpticalFlowPyrLK(
+        before.grey, after.grey, start, start.copy(), winSize=WINDOW, maxLevel=LEVELS, criteria=ENOUGH
+    )
+    return np.asarray((end - start).reshape(points.shape), np.float32), found.reshape(points.shape[:-1]) > 0
+
+
+def _motions(before: View, after: View, boxes: Sequence[Box]) -> list[Motion]:
+    """Read off the pictures how boxes move; all at once, since most of it is to prepare the pictures."""
+    if not boxes:
+        return []
+    height, width = before.grey.shape
+    small = np.stack(boxes) / before.factor
+    low = np.clip(small[:, :2] - SURROUNDINGS, 0, (width - 2, height - 2))
+    high = np.clip(small[:, 2:] + SURROUNDINGS, low + 2, (width, height))
+    grids = np.stack([_grid(*area) for area in np.concatenate([low, high], axis=1)])
+    motions = []
+    for box, start, end, moved in zip(small, low, high, _flow(before, after, grids)[0], strict=True):
+        scale_x, shift_x = _line(moved[..., 0].T, start[0], end[0])
+        scale_y, shift_y = _line(moved[..., 1], start[1], end[1])
+        motion = Motion((scale_x, scale_y), (shift_x, shift_y))
+        likeness = _likeness(before.grey, after.grey, box, motion)
+        motions.append(replace(motion.enlarged(before.factor), likeness=likeness))
+    return motions
+
+
+def _line(moved: NDArray[np.float32], low: float, high: float) -> tuple[float, float]:
     """Fit `x' = scale * x + shift` by medians, of the whole and of the halves, which outliers do not move.
 
     Args:
         moved: `x' - x`, x grows along the first axis.
-        low: x of the first row.
-        high: x after the last row.
+        low: x of the area's edge.
+        high: x of the other one.
     """
     half = len(moved) // 2
     growth = 2 * (np.median(moved[half:]) - np.median(moved[:half])) / (high - low)

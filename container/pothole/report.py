@@ -39,7 +39,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pothole.detections import Detections
-from pothole.tracker import Track
+from pothole.tracks import Track
 from pothole.video import Frame, Video
 
 SCHEMA = 1

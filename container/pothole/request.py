@@ -19,7 +19,7 @@ class Input(BaseModel):
     s3_bucket: Name
     s3_source_filename: Name
     is_live: bool = False
-    frame_interval: Annotated[int, Field(ge=1)] = 1
+    frame_interval: Annotated[int, Field(ge=1)] | None = None
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     output_bucket: Name | None = None
     output_prefix: Name | None = None

@@ -1,4 +1,4 @@
-"""Which detection is which pothole: ids that last through a video, and potholes followed between detections.
+"""Which detection is which pothole: ids that last through a video, and where each is between key frames.
 
 Tracking by detection as in SORT (Bewley et al., 2016), with optical flow in place of its motion model, as it
 is the camera that moves. Boxes are matched by their buffered IoU as in C-BIoU (Yang et al., 2023).
@@ -13,15 +13,18 @@ What counts as a pothole of the road:
 A pothole that is missed for up to a second keeps its id.
 """
 
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.detections import Detections, Mask, pixel_boxes
-from pothole.motion import Box, Motion, MotionEstimator
+from pothole.between import Place, fill
+from pothole.detections import Detections
+from pothole.motion import Box, Step
+from pothole.tracks import Pothole, Track, as_detections
 from pothole.video import Frame
 
 # Detections above misses that make a pothole. Fewer when there are few: one is in sight for a second or two.
@@ -30,168 +33,140 @@ CONFIRM_HITS_SLOW = 2
 SLOW_S = Fraction(1, 16)  # from this time between detections on
 DRAWN_S = Fraction(2, 5)  # that a pothole is shown on after it was last detected
 KEPT_S = Fraction(1)  # that it is remembered
+HELD_S = Fraction(1, 2)  # that a frame waits to know whether what it shows counts
 # Potholes are flat far away, and small: their boxes are matched with a margin, in parts of their size and of
 # the picture's height.
 BUFFER = 0.3
 BUFFER_PIXELS = 0.005
 MIN_IOU = 0.1
-MIN_LIKENESS = 0.4  # below it a pothole is shown only where it is detected: nothing floats on after a cut
 MIN_VISIBLE = 0.2  # part of a box within the picture
 SAME_POTHOLE = 0.6  # part of the smaller of two boxes that lies in the other
 
 
 @dataclass(frozen=True)
-class Track:
-    """One pothole of a video.
+class Sighting:
+    """A frame on its way from the detector to the tracker.
 
     Attributes:
-        id: From 1, unique within the job, in the order of confirmation.
-        first_frame: Index of the frame in which it was first detected.
-        last_frame: Index of the frame in which it was last detected.
-        first_time: Seconds since the first frame.
-        last_time: Seconds since the first frame.
-        hits: Number of detections.
-        max_score: Highest score.
-        best_frame: Index of the frame with it.
-        best_box: `(4,)` xyxy in that frame, in pixels.
+        frame: The frame.
+        step: How the picture moved since the frame before; None for the first one.
+        found: What the detector found in it; None where it did not look.
     """
 
-    id: int
-    first_frame: int
-    last_frame: int
-    first_time: Fraction
-    last_time: Fraction
-    hits: int
-    max_score: float
-    best_frame: int
-    best_box: tuple[float, float, float, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the record of a report."""
-        return {
-            "id": self.id,
-            "first_frame": self.first_frame,
-            "last_frame": self.last_frame,
-            "first_time_s": round(float(self.first_time), 6),
-            "last_time_s": round(float(self.last_time), 6),
-            "hits": self.hits,
-            "max_score": round(self.max_score, 4),
-            "best_frame": self.best_frame,
-            "best_box": [round(v, 1) for v in self.best_box],
-        }
-
-
-@dataclass(frozen=True)
-class _Pothole:
-    """Where a pothole is now, and what is known of it. Its track has the id 0 until it is confirmed.
-
-    Attributes:
-        track: Its record so far.
-        score: Of the last detection.
-        box: `(4,)` xyxy in the current frame; may reach out of the picture.
-        mask: Of the last detection.
-        origin: Top left pixel of `mask`, in the frame of the last detection.
-        motion: From the last detection to the current frame.
-        misses: Number of times that the detector ran and did not find it.
-    """
-
-    track: Track
-    score: float
-    box: Box
-    mask: Mask
-    origin: tuple[int, int]
-    motion: Motion
-    misses: int
-
-    @classmethod
-    def of(cls, detections: Detections, i: int, frame: Frame, known: "_Pothole | None") -> "_Pothole":
-        """Take detection i for a new pothole, or for a known one."""
-        score, box = float(detections.scores[i]), detections.boxes[i]
-        corners = tuple(box.tolist())
-        if known is None:
-            track = Track(0, frame.index, frame.index, frame.time, frame.time, 0, score, frame.index, corners)
-        else:
-            track = known.track
-        track = replace(track, last_frame=frame.index, last_time=frame.time, hits=track.hits + 1)
-        if score > track.max_score:
-            track = replace(track, max_score=score, best_frame=frame.index, best_box=corners)
-        left, top, _, _ = detections.mask_boxes[i].tolist()
-        misses = 0 if known is None else known.misses
-        return cls(track, score, box, detections.masks[i], (left, top), Motion(), misses)
-
-    def move(self, motion: Motion) -> "_Pothole":
-        return replace(self, box=motion.move_box(self.box), motion=self.motion.then(motion))
-
-    def miss(self) -> "_Pothole":
-        return replace(self, misses=self.misses + 1)
-
-    def confirm(self, track_id: int) -> "_Pothole":
-        return replace(self, track=replace(self.track, id=track_id))
+    frame: Frame
+    step: Step | None
+    found: Detections | None
 
 
 class Tracker:
     """Gives detections the ids of potholes; one per job. Takes every frame of a video, in order."""
 
-    def __init__(self) -> None:
-        self._motion = MotionEstimator()
-        self._potholes: list[_Pothole] = []
+    def __init__(self, most_held: int = 64) -> None:
+        """Start with nothing known.
+
+        Args:
+            most_held: Frames that may wait until their potholes are known to count.
+        """
+        self._most_held = most_held
+        self._potholes: list[Pothole] = []
+        self._shown: list[Pothole] = []
         self._gone: list[Track] = []
-        self._confirmed = 0
+        self._held: deque[tuple[Frame, list[Pothole]]] = deque()
+        self._ids: dict[int, int] = {}  # of the confirmed potholes, by key
+        self._keys = 0
         self._updates = 0
         self._updated: Fraction | None = None
 
-    def update(self, detections: Detections, frame: Frame) -> Detections:
-        """Take a frame on which the detector ran.
+    def follow(self, sightings: Iterable[Sighting]) -> Iterator[tuple[Frame, Detections]]:
+        """Follow the potholes through the frames.
 
-        Returns:
-            The detections with the ids of their potholes, 0 where that is not confirmed, and after them the
-            potholes that the detector misses for a moment, where the picture's motion takes them.
+        Frames wait until the detector has looked at a later one, so that each lies between two, and for up to
+        `HELD_S` until it is known whether what they show counts. So a pothole is marked from its first
+        detection on, and what flashes up once is not.
+
+        Args:
+            sightings: Frames in order; the detector has to have looked at the last.
+
+        Yields:
+            Each frame, and the potholes in it that count, with their ids.
         """
-        self._advance(frame)
+        waiting: list[Sighting] = []
+        for sighting in sightings:
+            waiting.append(sighting)
+            if sighting.found is not None:
+                self._look(waiting, sighting.found)
+                waiting = []
+                yield from self._released(sighting.frame.time - HELD_S)
+        yield from self._released(None)
+
+    def _released(self, until: Fraction | None) -> Iterator[tuple[Frame, Detections]]:
+        """Let go of the frames up to a time, of what is too many, and of those whose potholes are decided."""
+        undecided = {p.key for p in self._potholes if not p.track.id}
+        while self._held:
+            frame, potholes = self._held[0]
+            waits = until is not None and frame.time > until and len(self._held) <= self._most_held
+            if waits and any(p.key in undecided for p in potholes):
+                return
+            self._held.popleft()
+            counted = [p.confirm(self._ids[p.key]) for p in potholes if p.key in self._ids]
+            yield frame, as_detections(counted, frame.size)
+
+    def _look(self, sightings: list[Sighting], found: Detections) -> None:
+        """Take the frames after the last that was looked at, up to the next such."""
+        before = self._shown
+        places = [self._advance(sighting) for sighting in sightings]
+        frame = sightings[-1].frame
+        self._update(found, frame)
+        self._shown = [p for p in self._potholes if self._is_shown(p, frame)]
+        steps = [sighting.step for sighting in sightings]
+        between = fill(before, places, self._shown, steps, frame.size)
+        frames = [sighting.frame for sighting in sightings]
+        self._held.extend(zip(frames, [*between, self._shown], strict=True))
+
+    def _update(self, detections: Detections, frame: Frame) -> None:
         needed = self._needed_hits(frame)
         missed = dict(enumerate(self._potholes))
         found = []
         for i, k in enumerate(_match(self._potholes, detections)):
             known = None if k is None else missed.pop(k)
-            found.append(_Pothole.of(detections, i, frame, known))
+            self._keys += known is None
+            found.append(Pothole.of(known.key if known else self._keys, detections, i, frame, known))
         self._potholes = [*found, *(p.miss() for p in missed.values())]
         for i, pothole in enumerate(found):
             confirmed = [p for p in self._potholes if p.track.id]
             sure = pothole.track.hits - pothole.misses >= needed
             if sure and not pothole.track.id and not _overlaps(pothole, confirmed):
-                self._confirmed += 1
-                self._potholes[i] = pothole.confirm(self._confirmed)
-        return self._shown(frame)
-
-    def propagate(self, frame: Frame) -> Detections:
-        """Take a frame on which the detector did not run.
-
-        Returns:
-            The potholes of the last `update`, where the picture's motion takes them.
-        """
-        self._advance(frame)
-        return self._shown(frame)
+                self._ids[pothole.key] = len(self._ids) + 1
+                self._potholes[i] = pothole.confirm(self._ids[pothole.key])
 
     @property
     def count(self) -> int:
         """Number of confirmed potholes so far; cheap enough for every frame, which `tracks` is not."""
-        return self._confirmed
+        return len(self._ids)
 
     def tracks(self) -> list[Track]:
         """Return the confirmed potholes of the job so far, by id."""
         tracks = [*self._gone, *(p.track for p in self._potholes)]
         return sorted((t for t in tracks if t.id), key=lambda t: t.id)
 
-    def _advance(self, frame: Frame) -> None:
-        motions = self._motion.advance(frame.image, [p.box for p in self._potholes])
-        size = frame.image.shape[0], frame.image.shape[1]
+    def _advance(self, sighting: Sighting) -> dict[int, Place]:
+        """Move the potholes on by a frame; return those that are still in it."""
+        frame, step = sighting.frame, sighting.step
         potholes, self._potholes = self._potholes, []
-        for pothole, motion in zip(potholes, motions, strict=True):
+        if step is None:
+            return {}
+        places = {}
+        for pothole, motion in zip(potholes, step.forth([p.box for p in potholes]), strict=True):
             moved = pothole.move(motion)
-            if frame.time - moved.track.last_time <= KEPT_S and _visible(moved.box, size) >= MIN_VISIBLE:
+            if (
+                frame.time - moved.track.last_time <= KEPT_S
+                and _visible(moved.box, frame.size) >= MIN_VISIBLE
+            ):
                 self._potholes.append(moved)
+                places[moved.key] = Place(moved, motion)
             elif moved.track.id:
                 self._gone.append(moved.track)
+        return places
 
     def _needed_hits(self, frame: Frame) -> int:
         """As SORT does, count at once what is there when the video starts: it may have one frame only."""
@@ -199,31 +174,17 @@ class Tracker:
         self._updates, self._updated = self._updates + 1, frame.time
         return min(self._updates, CONFIRM_HITS_SLOW if slow else CONFIRM_HITS)
 
-    def _shown(self, frame: Frame) -> Detections:
-        size = frame.image.shape[0], frame.image.shape[1]
-        shown = [p for p in self._potholes if self._is_shown(p, frame)]
-        boxes = np.array([p.box for p in shown], np.float32).reshape(-1, 4)
-        boxes = np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
-        areas = pixel_boxes(boxes, size).tolist()
-        return Detections(
-            image_size=size,
-            boxes=boxes,
-            scores=np.array([p.score for p in shown], np.float32),
-            masks=tuple(p.motion.move_mask(p.mask, p.origin, a) for p, a in zip(shown, areas, strict=True)),
-            track_ids=np.array([p.track.id for p in shown], np.int32),
-        )
-
-    def _is_shown(self, pothole: _Pothole, frame: Frame) -> bool:
-        if pothole.motion.likeness < MIN_LIKENESS:
+    def _is_shown(self, pothole: Pothole, frame: Frame) -> bool:
+        if not pothole.is_followed:
             return False
         if pothole.track.last_time == self._updated:
             return True
-        seen = [p for p in self._potholes if p.track.last_time == self._updated]
+        seen = [p for p in self._potholes if p.track.id and p.track.last_time == self._updated]
         recent = frame.time - pothole.track.last_time <= DRAWN_S
-        return pothole.track.id > 0 and recent and not _overlaps(pothole, seen)
+        return recent and not _overlaps(pothole, seen)
 
 
-def _overlaps(pothole: _Pothole, others: list[_Pothole]) -> bool:
+def _overlaps(pothole: Pothole, others: list[Pothole]) -> bool:
     """Say whether it is one of the others again: the detector sometimes finds a whole and a part of it."""
     if not others:
         return False
@@ -232,7 +193,7 @@ def _overlaps(pothole: _Pothole, others: list[_Pothole]) -> bool:
     return bool((_shared_areas(pothole.box[None], boxes) > SAME_POTHOLE * smaller).any())
 
 
-def _match(potholes: list[_Pothole], detections: Detections) -> list[int | None]:
+def _match(potholes: list[Pothole], detections: Detections) -> list[int | None]:
     """Return for each detection the index of its pothole: the pair that overlaps most first, each once."""
     matches: list[int | None] = [None] * len(detections)
     if not potholes or not len(detections):

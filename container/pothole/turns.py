@@ -3,7 +3,7 @@
 import threading
 from typing import Any
 
-from pothole.detector import Detector
+from pothole.detector import Detector, Size
 from pothole.metrics import Metrics
 
 
@@ -38,6 +38,10 @@ class DetectorInTurns:
         self.name, self.min_confidence = detector.name, detector.min_confidence
         self._detector, self._metrics = detector, metrics
         self._turns = Turns()
+
+    def input_size(self, size: Size) -> Size:
+        """See `Detector.input_size`."""
+        return self._detector.input_size(size)
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """See `Detector.predict`."""

@@ -6,13 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pothole import __version__
 from pothole.detector import Detector
-from pothole.errors import AccessDenied, Interrupted, PotholeError, SourceIsOutput
+from pothole.errors import AccessDenied, Interrupted, PotholeError, SourceChanged, SourceIsOutput
 from pothole.guard import Guard, room
 from pothole.job import Job, JobResult, run_job
 from pothole.metrics import Metrics
@@ -101,8 +101,22 @@ class Worker:
         guard.check()
         lease.note(state="running")
         source = self.open_store(job.source_bucket).stat(job.source_key)
+        job = replace(job, source_version=lease.record.source_version)
+
+        def check_once_more() -> None:
+            lease.renew()
+            self._check_source(job)
+
         with room(self.settings, COPIES * source.size):
-            return run_job(job, self.detector, self.open_store, self.settings, guard)
+            return run_job(job, self.detector, self.open_store, self.settings, guard, check_once_more)
+
+    def _check_source(self, job: Job) -> None:
+        """Raise `SourceChanged` when the outputs would be those of a source that is no longer there."""
+        store = self.open_store(job.source_bucket)
+        if store.stat(job.source_key).version != job.source_version:
+            raise SourceChanged(
+                f"{store.address(job.source_key)} was replaced meanwhile.", hint="Send the request again."
+            )
 
     def _written(self, job: Job, result: JobResult) -> tuple[Output, ...]:
         store = self._outputs(job)

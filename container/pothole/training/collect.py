@@ -20,9 +20,10 @@ from pothole.detections import Detections
 from pothole.detector import Detector
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.job import is_output
+from pothole.motion import MotionEstimator
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
-from pothole.tracker import Tracker
+from pothole.tracker import Sighting, Tracker
 from pothole.training.labels import LabelWriter, new_folder
 from pothole.video import Frame, Video
 
@@ -199,11 +200,10 @@ def _look_at_all(
     done = 0
     for number, path in enumerate(videos):
         with Video.open(path, settings.max_image_pixels) as video:
-            look = _Look(number, detector)
-            for frame in video.frames():
-                look.at(frame, detects=frame.index % frame_interval == 0)
-                done += 1
-                on_progress(done, total)
+            look = _Look(number, detector, frame_interval)
+            for frame in look.through(video.frames()):
+                on_progress(done + frame.index + 1, total)
+            done += frame.index + 1
         candidates += look.candidates()
     return candidates
 
@@ -211,24 +211,38 @@ def _look_at_all(
 class _Look:
     """Looks at the frames of one video, in order. Keeps numbers alone, so memory hardly grows with it."""
 
-    def __init__(self, video: int, detector: Detector) -> None:
+    def __init__(self, video: int, detector: Detector, interval: int) -> None:
         self._video = video
         self._detector = detector
+        self._interval = interval
         self._tracker = Tracker()
         self._seen: list[Candidate] = []
+        self._sure: dict[int, Detections] = {}
         self._lost: dict[int, dict[int, float]] = {}
 
-    def at(self, frame: Frame, detects: bool) -> None:
-        if not detects:
-            self._tracker.propagate(frame)
-            return
-        found = _find(self._detector, frame)
-        sure = found[found.scores >= self._detector.min_confidence]
-        shown = self._tracker.update(sure, frame)
-        lost = shown[np.arange(len(sure), len(shown))]
-        self._lost[frame.index] = dict(zip(lost.track_ids.tolist(), lost.scores.tolist(), strict=True))
-        uncertainty = max((self._uncertainty(float(s)) for s in found.scores), default=0.0)
-        self._seen.append(Candidate(self._video, frame.index, frame.time, uncertainty, SCORE))
+    def through(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Look at every n-th frame; yield all up to the last that was looked at."""
+        for frame, shown in self._tracker.follow(self._sightings(frames)):
+            sure = self._sure.pop(frame.index, None)
+            if sure is not None:
+                lost = shown[~(shown.boxes[:, None] == sure.boxes).all(axis=2).any(axis=1)]
+                scores = zip(lost.track_ids.tolist(), lost.scores.tolist(), strict=True)
+                self._lost[frame.index] = dict(scores)
+            yield frame
+
+    def _sightings(self, frames: Iterable[Frame]) -> Iterator[Sighting]:
+        motion = MotionEstimator()
+        for frame in frames:
+            step = motion.advance(frame.planes[0])
+            if frame.index % self._interval:
+                yield Sighting(frame, step, None)
+                continue
+            found = _find(self._detector, frame)
+            sure = found[found.scores >= self._detector.min_confidence]
+            uncertainty = max((self._uncertainty(float(s)) for s in found.scores), default=0.0)
+            self._seen.append(Candidate(self._video, frame.index, frame.time, uncertainty, SCORE))
+            self._sure[frame.index] = sure
+            yield Sighting(frame, step, sure)
 
     def candidates(self) -> list[Candidate]:
         """Return the frames looked at; only at the end it is known which potholes came again."""
@@ -247,7 +261,7 @@ class _Look:
 
 
 def _find(detector: Detector, frame: Frame) -> Detections:
-    [found] = detector.predict([frame.image], DOUBTFUL * detector.min_confidence)
+    [found] = detector.predict([frame.rgb()], DOUBTFUL * detector.min_confidence)
     return found
 
 
@@ -267,6 +281,6 @@ def _write(
             if frame.index in wanted:
                 why = wanted[frame.index]
                 about = {"source": name, "reason": why.reason, "uncertainty": round(why.uncertainty, 3)}
-                writer.add(f"{name}_{frame.index:06d}.jpg", frame.image, _find(detector, frame), about)
+                writer.add(f"{name}_{frame.index:06d}.jpg", frame.rgb(), _find(detector, frame), about)
             if frame.index >= max(wanted):
                 return

@@ -2,10 +2,11 @@
 
 Time stays rational: a frame has its `pts` in the video's `time_base`, and both go into the output unchanged,
 but that the output starts at 0.
-Pictures are upright RGB, `(height, width, 3)` uint8; the output stores them upright.
+Pictures are upright, 4:2:0 in 8 bits; the output stores them so.
 """
 
-from pothole.video.info import Frame, VideoInfo
+from pothole.video.frame import Frame
+from pothole.video.info import VideoInfo
 from pothole.video.reader import Video
 from pothole.video.writer import VideoWriter
 

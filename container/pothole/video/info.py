@@ -1,27 +1,14 @@
-"""What a video is: `VideoInfo`, its `Frame`, and how its pictures are stored."""
+"""What a video says about itself."""
 
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
 
 import av
-import cv2
-import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import SideDataContainer
-from av.video.reformatter import Interpolation
 
-from pothole.detector import Image
 from pothole.video.audio import audio_streams
-
-# The defaults of reformat() darken by 1 level of 255 each time.
-UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-# YUV matrices: code points of ITU-T H.273, as FFmpeg numbers them.
-MATRIX_BT709 = 1
-MATRIX_BT601 = 6
-KNOWN_MATRICES = {MATRIX_BT709, 4, 5, MATRIX_BT601, 7, 9}
+from pothole.video.frame import LUMA_WEIGHTS, MATRIX_BT601, MATRIX_BT709, Orientation
 
 DEFAULT_RATE = Fraction(25)
 
@@ -64,6 +51,10 @@ class VideoInfo:
     color_primaries: int
     color_transfer: int
 
+    def frames_in(self, memory: int) -> int:
+        """Return how many frames fit into so many bytes; at least 2."""
+        return max(2, memory * 2 // (3 * self.width * self.height))
+
     @classmethod
     def of(cls, container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> "VideoInfo":
         """Describe an open video by its headers and its first decoded frame."""
@@ -73,7 +64,7 @@ class VideoInfo:
         if orientation.transposed:
             width, height, aspect = height, width, 1 / aspect
         matrix = first.colorspace
-        if matrix not in KNOWN_MATRICES:
+        if matrix not in LUMA_WEIGHTS:
             matrix = MATRIX_BT709 if first.width > 1024 or first.height > 576 else MATRIX_BT601
         assert stream.time_base is not None
         return cls(
@@ -93,53 +84,6 @@ class VideoInfo:
             color_primaries=first.color_primaries,
             color_transfer=first.color_trc,
         )
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture of a video.
-
-    Attributes:
-        index: Counted from 0.
-        pts: Time stamp in the video's `time_base`, greater than the one before.
-        time: Seconds since the first frame.
-        image: `(height, width, 3)` uint8 RGB, upright, writable.
-    """
-
-    index: int
-    pts: int
-    time: Fraction
-    image: Image
-
-
-@dataclass(frozen=True)
-class Orientation:
-    """How stored pictures become upright: first transposed, then flipped. Covers all eight orientations."""
-
-    transposed: bool = False
-    mirrored: bool = False
-    upside_down: bool = False
-    rotation: int = 0
-
-    @classmethod
-    def of(cls, frame: av.VideoFrame) -> "Orientation":
-        """Read the display matrix, which takes stored (x, y) to (a x + c y, b x + d y); to right angles."""
-        matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
-        if matrix is None:
-            return cls()
-        a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
-        transposed = abs(b) > abs(a)
-        x, y = (c, b) if transposed else (a, d)
-        return cls(transposed, x < 0, y < 0, round(frame.rotation / 90) * 90 % 360)
-
-    def apply(self, image: Image) -> Image:
-        """Turn a stored picture upright."""
-        if self.transposed:
-            image = np.asarray(cv2.transpose(image), np.uint8)
-        if self.mirrored or self.upside_down:
-            axis = -1 if self.mirrored and self.upside_down else int(self.mirrored)
-            image = np.asarray(cv2.flip(image, axis), np.uint8)
-        return image
 
 
 def _duration(container: InputContainer, stream: av.VideoStream) -> float | None:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Self
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 
-from pothole.detector import Image
 from pothole.errors import InvalidMedia, TooLarge
-from pothole.video.info import UNBIASED, Frame, Orientation, VideoInfo
+from pothole.video.frame import PIXEL_FORMAT, UNBIASED, Frame, Orientation
+from pothole.video.info import VideoInfo
 
 # A playlist or a concatenation script named .mp4 would make FFmpeg open other files and addresses.
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
@@ -48,7 +47,7 @@ class Video:
         self._first = first
         self._orientation = Orientation.of(first)
         self.info = VideoInfo.of(container, self._stream, first)
-        self._to_rgb = VideoReformatter()
+        self._to_420 = VideoReformatter()
 
     @classmethod
     def open(cls, path: Path, max_pixels: int | None = None) -> Self:
@@ -105,7 +104,7 @@ class Video:
             time = (pts - start) * time_base
             if index and until is not None and time >= until:
                 return
-            yield Frame(index, pts, time, self._upright_rgb(decoded))
+            yield Frame(index, pts, time, self._upright(decoded))
         self.missing_frames = self._count_missing(index + 1, (pts + step - start) * time_base)
 
     def _from_first(self) -> Iterator[av.VideoFrame]:
@@ -136,13 +135,21 @@ class Video:
                 "Scale the video down.",
             )
 
-    def _upright_rgb(self, frame: av.VideoFrame) -> Image:
+    def _upright(self, frame: av.VideoFrame) -> av.VideoFrame:
         frame.colorspace = self.info.color_matrix
-        # The size is given because a stream may change it on the way, and the output cannot.
-        rgb = self._to_rgb.reformat(
-            frame, self._first.width, self._first.height, "rgb24", interpolation=UNBIASED
-        )
-        return self._orientation.apply(np.asarray(rgb.to_ndarray(), np.uint8))
+        size = self._first.width, self._first.height
+        # A stream may change its size on the way, and the output cannot.
+        as_needed = frame.format.name == PIXEL_FORMAT and (frame.width, frame.height) == size
+        if not as_needed or frame.color_range == ColorRange.JPEG:
+            frame = self._to_420.reformat(
+                frame,
+                *size,
+                PIXEL_FORMAT,
+                dst_colorspace=self.info.color_matrix,
+                interpolation=UNBIASED,
+                dst_color_range=ColorRange.MPEG,
+            )
+        return self._orientation.apply(frame)
 
     def _count_missing(self, decoded: int, end: Fraction) -> int:
         if self.info.frame_count is not None:

@@ -7,18 +7,20 @@ from types import TracebackType
 from typing import Final, Self
 
 import av
-import cv2
-import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange
 
 from pothole.errors import SourceIsOutput
 from pothole.video.audio import AudioCopier
-from pothole.video.info import UNBIASED, Frame, VideoInfo
+from pothole.video.frame import PIXEL_FORMAT, Frame, empty_like, planes
+from pothole.video.info import VideoInfo
 from pothole.video.reader import open_container
 
 ENCODER: Final = "libx264"
-PRESET = "veryfast"
+PRESET = "ultrafast"
 CRF = 20
+# What the preset forgoes and is worth its time: together a third off the file, and no blocks on a plain road.
+PARAMETERS = "cabac=1:8x8dct=1:deblock=0,0:subme=1"
 
 
 class VideoWriter:
@@ -44,7 +46,6 @@ class VideoWriter:
             raise SourceIsOutput(f"{path.name} would overwrite its own source.", "Name another output.")
         self._path = path
         self._info = info
-        self._to_yuv = VideoReformatter()
         self._audio: AudioCopier | None = None
         with ExitStack() as files:
             output = av.open(path.absolute(), "w", format="mp4", options={"movflags": "+faststart"})
@@ -57,11 +58,11 @@ class VideoWriter:
 
     def _add_stream(self) -> av.VideoStream:
         info = self._info
-        options = {"preset": PRESET, "crf": str(CRF)}
+        options = {"preset": PRESET, "crf": str(CRF), "x264-params": PARAMETERS}
         stream = self._output.add_stream(ENCODER, rate=info.rate, options=options, time_base=info.time_base)
         context = stream.codec_context
         context.width, context.height = info.width + info.width % 2, info.height + info.height % 2
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = PIXEL_FORMAT
         context.sample_aspect_ratio = info.sample_aspect_ratio
         context.color_range = ColorRange.MPEG
         context.colorspace = info.color_matrix
@@ -74,22 +75,10 @@ class VideoWriter:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame, and the audio up to it."""
-        height, width = frame.image.shape[:2]
-        image = frame.image
-        if height % 2 or width % 2:
-            edge = cv2.BORDER_REPLICATE
-            image = np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, edge), np.uint8)
-        rgb = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), "rgb24")
-        rgb.colorspace = self._info.color_matrix
-        yuv = self._to_yuv.reformat(
-            rgb,
-            format="yuv420p",
-            interpolation=UNBIASED,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-        )
-        yuv.pts, yuv.time_base = frame.pts - self._info.start, self._info.time_base
-        self._output.mux(self._stream.encode(yuv))
+        picture = _even(frame.picture)
+        picture.pts, picture.time_base = frame.pts - self._info.start, self._info.time_base
+        picture.pict_type = PictureType.NONE  # the source's would be taken for a wish
+        self._output.mux(self._stream.encode(picture))
         if self._audio:
             self._audio.copy_until(frame.time)
 
@@ -105,3 +94,16 @@ class VideoWriter:
                         self._audio.finish()
             if error is None:
                 undo.pop_all()
+
+
+def _even(picture: av.VideoFrame) -> av.VideoFrame:
+    """Repeat the last row and column of an odd size, which 4:2:0 cannot have in H.264."""
+    height, width = picture.height, picture.width
+    if height % 2 == width % 2 == 0:
+        return picture
+    even = empty_like(picture, (height + height % 2, width + width % 2))
+    for target, source in zip(planes(even), planes(picture), strict=True):
+        target[: source.shape[0], : source.shape[1]] = source
+        target[source.shape[0] :, : source.shape[1]] = source[-1:]
+        target[:, source.shape[1] :] = target[:, source.shape[1] - 1 : source.shape[1]]
+    return even

@@ -1,0 +1,75 @@
+"""A worker and its lease: what is published, and what is not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clips import make_clip
+from fakes import MagentaDetector
+from pictures import SIZE, road
+from pothole.detections import Detections
+from pothole.detector import Image
+from pothole.errors import SourceIsOutput
+from pothole.job import Job
+from pothole.record import Lease, LeaseLost, Record
+from pothole.settings import Settings
+from pothole.storage import open_folder
+from pothole.work import Worker, model_digest
+
+
+def claimed(worker: Worker, job: Job) -> Lease:
+    lease = worker.claim(job)
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def test_a_worker_that_has_lost_its_lease_publishes_nothing(tmp_path: Path, settings: Settings) -> None:
+    make_clip(tmp_path / "clip.mp4", 4, size=SIZE, picture=road)
+    job = Job(str(tmp_path), "clip.mp4", is_live=True)
+    records = tmp_path / ".pothole"
+
+    class Overtaken(MagentaDetector):
+        """Meanwhile another worker writes the record."""
+
+        def predict(self, images: Sequence[Image], *args: Any, **kwargs: Any) -> list[Detections]:
+            [record] = records.glob("*/record.json")
+            record.write_text(record.read_text().replace("queued", "running") + " ")
+            return super().predict(images, *args, **kwargs)
+
+    worker = Worker(Overtaken(), "model", open_folder, settings)
+    with pytest.raises(LeaseLost):
+        worker.run(job, claimed(worker, job))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".pothole", "clip.mp4", "temporary"]
+    assert not list(settings.temp_dir.iterdir())
+
+
+def test_a_folder_is_worked_on_as_a_bucket_is(tmp_path: Path, settings: Settings) -> None:
+    make_clip(tmp_path / "clip.mp4", 4, size=SIZE, picture=road)
+    job = Job(str(tmp_path), "clip.mp4", is_live=True)
+    worker = Worker(MagentaDetector(), "model", open_folder, settings)
+    record = worker.run(job, claimed(worker, job))
+    assert (record.state, record.frames) == ("done", 4)
+    assert Path(record.outputs[0].address).is_file()
+    assert (
+        worker.claim(job)
+        == worker.look(job)
+        == Record.model_validate_json(Path(worker.record_address(job, record)).read_text())
+    )
+
+
+def test_what_is_our_own_is_no_source(tmp_path: Path, settings: Settings) -> None:
+    worker = Worker(MagentaDetector(), "model", open_folder, settings)
+    with pytest.raises(SourceIsOutput, match="of this system's own"):
+        worker.claim(Job(str(tmp_path), "roads/.pothole/id/000.mp4"))
+
+
+def test_every_file_of_a_model_counts(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    first = model_digest(tmp_path)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "weights").write_bytes(b"x")
+    second = model_digest(tmp_path)
+    (tmp_path / "more" / "weights").write_bytes(b"y")
+    assert len({first, second, model_digest(tmp_path)}) == 3
