@@ -6,9 +6,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+import cv2
+
 T = TypeVar("T")
 
 POLL_S = 0.1
+
+# The stages share the cores among themselves: OpenCV's own threads would mostly wait for one another.
+cv2.setNumThreads(1)
 
 
 class _End:
