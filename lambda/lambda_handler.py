@@ -53,6 +53,7 @@ PATIENCE_S = 70.0
 RESERVE_S = 1.5
 # The codes by which SageMaker says that the container had not answered yet: its own, and a proxy's.
 STILL_WORKING = (0, 504)
+BUSY = 429  # its queue is full: another time it may take the video
 # The most that SageMaker takes: for working on a video, and for keeping it in the queue.
 INVOCATION_TIMEOUT_S = 3600
 QUEUED_AT_MOST_S = 6 * 3600
@@ -232,7 +233,8 @@ def _judge(exc: Any) -> Result:
     reason = exc.response.get("OriginalMessage") or str(exc)
     if code in STILL_WORKING:
         return {"status": "accepted", "reason": reason}
-    return {"status": "refused" if 400 <= code < 500 else "failed", "code": code, "reason": reason}
+    refused = 400 <= code < 500 and code != BUSY
+    return {"status": "refused" if refused else "failed", "code": code, "reason": reason}
 
 
 def _report(line: Result) -> None:

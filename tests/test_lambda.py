@@ -231,7 +231,8 @@ def test_a_refusal_of_the_container_is_not_tried_again(
         (400, "ValidationError", {}),  # no such endpoint
         (403, "AccessDeniedException", {}),
         (503, "ServiceUnavailable", {}),
-        (424, "ModelError", {"OriginalStatusCode": 503}),  # the container is busy or loading
+        (424, "ModelError", {"OriginalStatusCode": 503}),  # the container is loading
+        (424, "ModelError", {"OriginalStatusCode": 429}),  # its queue is full
     ],
 )
 def test_what_may_work_later_is_raised_after_all_were_tried(
