@@ -96,7 +96,10 @@ def _between(
         return back
     share = np.where(cut_before == cut_after, nearness, cut_before).astype(np.float32)
     mask_of_forth = nearness - cut_after.sum() + cut_before.sum() <= 0.5
-    return (forth if mask_of_forth else back).fit((1 - share) * forth.box + share * back.box)
+    near = forth if mask_of_forth else back
+    box = (1 - share) * forth.box + share * back.box
+    # Sides taken from here and there may cross where the two sides disagree altogether.
+    return near.fit(box) if (box[2:] > box[:2]).all() else near
 
 
 def _is_out(box: Box, size: tuple[int, int]) -> bool:

@@ -41,8 +41,11 @@ class OpenVINONetwork:
                 "run `pothole export` on the folder, or delete it."
             )
         # Half of the cores: the others decode and encode, and threads that wait for one another cost a fifth.
-        threads = {"INFERENCE_NUM_THREADS": max(1, len(os.sched_getaffinity(0)) // 2)}
-        self._request = core.compile_model(model, "CPU", OPTIONS | threads).create_infer_request()
+        # All of them for a dense network such as Matterport's, for which a video's other stages wait anyway.
+        share = 2 if self.config.separable else 1
+        threads = max(1, (os.cpu_count() or 1) // share)
+        options = OPTIONS | {"INFERENCE_NUM_THREADS": threads}
+        self._request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def find(self, batch: Batch, limits: Limits, lowest: float) -> Answers:
         """See `Network.find`; the pictures go one after the other, since a CPU gains nothing from more."""
