@@ -64,7 +64,8 @@ def main() -> int:
     )
     parser.add_argument("video", type=Path, nargs="?", help="a road video (default: a rendered road)")
     given: Path | None = parser.parse_args().video
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # SIGINT, too: a shell lets what it starts in the background ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         if given is not None:
@@ -75,9 +76,6 @@ def main() -> int:
     except (Failed, deploy.Failed, PotholeError) as exc:
         console.print(f"[red]{exc}", highlight=False)
         return 1
-    except KeyboardInterrupt:
-        console.print("Stopped.")
-        return 130
     return 0
 
 
