@@ -176,6 +176,14 @@ def test_colours_and_brightness_stay(tmp_path, color, pix_fmt):
         assert (first.colorspace, first.color_range) == (info.color_matrix, LIMITED)
 
 
+def test_key_frames_are_the_encoders_choice_and_not_the_sources(tmp_path):
+    """Else a source of key frames alone, as cameras write, would make an output several times as large."""
+    source = make_clip(tmp_path / "clip.avi", 12, codec="mjpeg", pix_fmt="yuvj420p")
+    with av.open(transcode(source)) as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    assert keys == [True] + [False] * 11
+
+
 @pytest.mark.parametrize(("width", "matrix"), [(640, BT601), (1280, BT709)])
 def test_untagged_pictures_are_read_with_the_matrix_that_players_assume(tmp_path, width, matrix):
     """BT.601 for standard definition, BT.709 for high definition, whatever the coder left out."""

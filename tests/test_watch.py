@@ -79,6 +79,11 @@ def test_every_nth_frame_is_looked_at_whatever_happens_where_so_asked(interval, 
         assert looked_at(drive(12, rate=5, speed=speed), KeyFrames(interval)) == list(expected)
 
 
+@pytest.mark.parametrize("interval", [100_000, None])
+def test_no_more_frames_wait_than_fit_into_memory(interval):
+    assert looked_at(drive(8), KeyFrames(interval, most=3)) == [0, 3, 6, 7]
+
+
 @pytest.mark.parametrize("frames", [1, 2, 7])
 def test_last_frame_is_always_looked_at_and_once(frames):
     detector = Witness()

@@ -5,7 +5,7 @@
       "source": "s3://bucket/road/clip.mp4",
       "output": "s3://bucket/road/clip_output.mp4",
       "model": {"name": "mask-rcnn", "min_confidence": 0.5},
-      "settings": {"frame_interval": 1},
+      "settings": {"frame_interval": null},
       "frames": [
         {"index": 0, "time_s": 0.0, "potholes": [
           {"label": "pothole", "score": 0.98, "box": [410.2, 300.0, 480.5, 331.1], "area": 1512,
@@ -24,8 +24,8 @@
 - `settings` are the caller's.
 - `frames` has every frame of the output. Times are seconds since the first frame, as a player shows them.
 - `box` is xyxy, `polygons` are x, y, x, y …, in pixels of the upright picture; `area` is the mask's.
-- `track_id` is null as long as a pothole is not confirmed. `tracks` has one record per confirmed pothole; its
-  frames, `hits` and `best_box` are those in which the detector saw it.
+- `track_id` is that of a record of `tracks`: what is marked is what counts. `tracks` has one record per
+  confirmed pothole; its frames, `hits` and `best_box` are those in which the detector saw it.
 - `fps`, `duration_s` and `frames_declared` are the source's; the latter two are null when it does not say.
   `missing_frames` and `warning` tell what of a damaged source could not be read.
 - `detections` counts the entries of all `potholes` lists.
