@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ from av.codec.context import Flags
 from av.video.reformatter import Interpolation
 
 from pothole.detector import Image
-from pothole.video import Frame
+from pothole.video import Frame, SegmentWriter, Video, VideoWriter
 from pothole.video.frame import MATRIX_BT601
 
 AUDIO_RATE = 48_000
@@ -125,6 +126,20 @@ def _beep(
     frame = av.AudioFrame.from_ndarray(np.stack([samples, samples]).astype(np.float32), "fltp", "stereo")
     frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, first, Fraction(1, AUDIO_RATE)
     container.mux(track.encode(frame))
+
+
+def transcode(source: Path, output: Path, until: Fraction | None = None, segment: int | None = None) -> Path:
+    """Code a video anew, in segments of so many frames, one for all of it when None."""
+    with Video.open(source) as video, VideoWriter(output, video.info, source, until) as writer:
+        frames = video.frames(until)
+        while batch := list(islice(frames, segment)):
+            piece = output.with_name(f"{batch[0].index}.nut")
+            with SegmentWriter(piece, video.info) as coded:
+                for frame in batch:
+                    coded.write(frame)
+            writer.append(piece)
+            piece.unlink()
+    return output
 
 
 def audio_packets(path: Path) -> list[bytes]:

@@ -1,7 +1,6 @@
 """Limits that a job meets on its way."""
 
 import errno
-import threading
 from collections import namedtuple
 from dataclasses import replace
 from fractions import Fraction
@@ -16,7 +15,7 @@ from fakes import MagentaDetector
 from pictures import SIZE, road
 from pothole.detections import Detections
 from pothole.errors import DiskFull, Interrupted, TooLarge
-from pothole.guard import Guard
+from pothole.guard import Guard, Stopping
 from pothole.job import Progress
 from pothole.metrics import Metrics
 from pothole.record import Lease, Record, claim
@@ -45,7 +44,7 @@ def test_a_video_of_too_many_frames_is_refused_at_its_first_and_leaves_nothing(
 
 
 def test_more_frames_than_were_declared_are_noticed(settings: Settings) -> None:
-    guard = Guard(replace(settings, max_video_frames=10), Metrics(), threading.Event())
+    guard = Guard(replace(settings, max_video_frames=10), Metrics(), Stopping())
     guard(Progress(10, None, 0))
     with pytest.raises(TooLarge, match="more than 10 frames"):
         guard(Progress(11, None, 0))
@@ -100,7 +99,7 @@ def test_a_disk_that_fills_up_on_the_way_ends_the_job(
     clock = [0.0]
     monkeypatch.setattr("pothole.guard.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("pothole.guard.shutil.disk_usage", lambda _: Usage(2**40, 0, 2**40))
-    guard = Guard(settings, Metrics(), threading.Event())
+    guard = Guard(settings, Metrics(), Stopping())
     clock[0] += 60
     guard(Progress(1, None, 0))
     monkeypatch.setattr("pothole.guard.shutil.disk_usage", lambda _: Usage(2**40, 2**40, 1000))
@@ -110,10 +109,10 @@ def test_a_disk_that_fills_up_on_the_way_ends_the_job(
 
 
 def test_a_process_that_is_about_to_end_ends_the_job(settings: Settings) -> None:
-    stopping = threading.Event()
+    stopping = Stopping()
     guard = Guard(settings, Metrics(), stopping)
     guard(Progress(1, None, 0))
-    stopping.set()
+    stopping.now.set()
     with pytest.raises(Interrupted, match="stopped in the middle"):
         guard(Progress(2, None, 0))
 
@@ -125,11 +124,11 @@ def test_the_record_learns_of_the_progress_and_of_the_time_that_is_left(
     assert isinstance(lease, Lease)
     clock = [100.0]
     monkeypatch.setattr("pothole.guard.time.monotonic", lambda: clock[0])
-    guard = Guard(settings, Metrics(), threading.Event(), lease)
+    guard = Guard(settings, Metrics(), Stopping(), lease)
     guard(Progress(50, 150, 0))  # goes on where another worker was interrupted
     clock[0] += 10
     guard(Progress(70, 150, 2))
     record = lease.end("interrupted")
     assert (record.frames, record.total, record.potholes) == (70, 150, 2)
-    guard = Guard(settings, Metrics(), threading.Event())
+    guard = Guard(settings, Metrics(), Stopping())
     assert lease.record.state == "interrupted"

@@ -9,7 +9,7 @@ import pytest
 
 from clips import make_clip
 from pothole.detections import Detections
-from pothole.report import ReportWriter, Summary
+from pothole.report import ReportPart, ReportWriter, Summary
 from pothole.tracker import Track
 from pothole.video import Frame, Video
 
@@ -27,6 +27,12 @@ def pothole(track_id: int) -> Detections:
     )
 
 
+def part_of(frame: Frame, detections: Detections) -> ReportPart:
+    part = ReportPart()
+    part.add(frame, detections)
+    return part
+
+
 def open_report(path: Path) -> ReportWriter:
     return ReportWriter(
         path,
@@ -42,9 +48,14 @@ def written(path: Path, frames: int = 4, cut_to: float = 1.0) -> tuple[dict, Sum
     clip = make_clip(path.with_name("clip.mp4"), frames, rate=Fraction(30000, 1001), faststart=True)
     clip.write_bytes(clip.read_bytes()[: int(clip.stat().st_size * cut_to)])
     with Video.open(clip) as video, open_report(path) as report:
+        part = ReportPart()
         for frame in video.frames():
             found = pothole(frame.index and 1) if frame.index < 3 else Detections.empty((48, 64))
-            report.add(frame, found)
+            part.add(frame, found)
+            if frame.index == 1:
+                report.append(part)
+                part = ReportPart()
+        report.append(part)
         summary = report.finish([TRACK], video)
     return json.loads(path.read_text(encoding="utf-8")), summary
 
@@ -108,7 +119,7 @@ def test_report_without_potholes_is_valid_too(tmp_path, frames):
     path = tmp_path / "clip_output.json"
     with Video.open(clip) as video, open_report(path) as report:
         for frame in list(video.frames())[:frames]:
-            report.add(frame, Detections.empty((48, 64)))
+            report.append(part_of(frame, Detections.empty((48, 64))))
         report.finish([], video)
     data = json.loads(path.read_text())
     assert (len(data["frames"]), data["tracks"]) == (frames, [])
@@ -119,7 +130,7 @@ def test_failed_work_leaves_no_report(tmp_path, finished):
     path = tmp_path / "clip_output.json"
     clip = make_clip(tmp_path / "clip.mp4", 1)
     with pytest.raises(RuntimeError), Video.open(clip) as video, open_report(path) as report:
-        report.add(next(video.frames()), pothole(1))
+        report.append(part_of(next(video.frames()), pothole(1)))
         if finished:
             report.finish([], video)
         raise RuntimeError
@@ -137,7 +148,7 @@ def test_what_json_cannot_say_is_an_error_and_leaves_no_report(tmp_path):
     frame = Frame(0, 0, Fraction(0), av.VideoFrame(64, 48, "yuv420p"))
     broken = replace(pothole(1), scores=np.array([np.nan], np.float32))
     with pytest.raises(ValueError, match="JSON"), open_report(path) as report:
-        report.add(frame, broken)
+        report.append(part_of(frame, broken))
     assert not path.exists()
 
 
@@ -148,6 +159,6 @@ def test_frames_are_on_disk_while_the_video_is_worked_on(tmp_path):
     with Video.open(clip) as video, open_report(path) as report:
         (frame,) = video.frames()
         for index in range(2000):
-            report.add(replace(frame, index=index), pothole(1))
+            report.append(part_of(replace(frame, index=index), pothole(1)))
         assert path.stat().st_size > 200_000
         report.finish([TRACK], video)

@@ -28,7 +28,7 @@ def sightings(pairs: Iterable[Pair]) -> Iterator[Sighting]:
 def follow(pairs: Iterable[Pair]) -> tuple[list[Detections], Tracker]:
     """What is marked in each frame, and the tracker after the last."""
     tracker = Tracker()
-    return [marks for _, marks in tracker.follow(sightings(pairs))], tracker
+    return [followed.potholes for followed in tracker.follow(sightings(pairs))], tracker
 
 
 def ids(marked: Iterable[Detections]) -> list[list[int]]:
@@ -146,7 +146,7 @@ def test_every_frame_comes_out_once_and_in_order(most_held, interval):
         29,
         lambda i, truth: None if i % interval else noisy(truth, rng, 0.5)[0],
     )
-    out = [frame for frame, _ in Tracker(most_held).follow(sightings(pairs))]
+    out = [followed.frame for followed in Tracker(most_held).follow(sightings(pairs))]
     assert [id(frame) for frame in out] == [id(frame) for frame, _ in pairs]
 
 
@@ -166,7 +166,8 @@ def test_frames_wait_no_longer_than_they_may(most_held, behind):
             taken += 1
             yield pair
 
-    waited = [taken - frame.index for frame, _ in Tracker(most_held).follow(sightings(counted()))]
+    following = Tracker(most_held).follow(sightings(counted()))
+    waited = [taken - followed.frame.index for followed in following]
     assert max(waited) <= behind
     assert max(waited) > behind / 2
 

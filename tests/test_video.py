@@ -7,21 +7,19 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
+import clips
 from clips import audio_packets, make_clip, number_of, numbered_image
 from pothole.detector import Image
 from pothole.errors import InvalidMedia, SourceIsOutput, TooLarge
-from pothole.video import Frame, Video, VideoInfo, VideoWriter
+from pothole.video import Frame, SegmentWriter, Video, VideoInfo, VideoWriter
 from pothole.video.frame import rgb_to_yuv
+from pothole.video.segment import check_segment, open_segment
 
 NTSC = Fraction(30000, 1001)
 
 
-def transcode(source: Path, until: Fraction | None = None) -> Path:
-    output = source.with_name(f"{source.stem}_output.mp4")
-    with Video.open(source) as video, VideoWriter(output, video.info, source, until) as writer:
-        for frame in video.frames(until):
-            writer.write(frame)
-    return output
+def transcode(source: Path, until: Fraction | None = None, segment: int | None = None) -> Path:
+    return clips.transcode(source, source.with_name(f"{source.stem}_output.mp4"), until, segment)
 
 
 def read(path: Path) -> tuple[VideoInfo, list[Frame]]:
@@ -273,11 +271,20 @@ def test_failed_work_leaves_no_file(tmp_path):
     source = make_clip(tmp_path / "clip.mp4", audio="aac")
     before = source.read_bytes()
     with pytest.raises(RuntimeError), Video.open(source) as video:  # noqa: SIM117
-        with VideoWriter(tmp_path / "out.mp4", video.info, source) as writer:
+        with SegmentWriter(tmp_path / "out.nut", video.info) as segment:
             for frame in video.frames():
-                writer.write(frame)
+                segment.write(frame)
                 if frame.index == 5:
                     raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
+    with pytest.raises(RuntimeError), Video.open(source) as video:  # noqa: SIM117
+        with VideoWriter(tmp_path / "out.mp4", video.info, source) as writer:
+            with SegmentWriter(tmp_path / "out.nut", video.info) as segment:
+                for frame in video.frames():
+                    segment.write(frame)
+            writer.append(tmp_path / "out.nut")
+            (tmp_path / "out.nut").unlink()
+            raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
     assert source.read_bytes() == before
 
@@ -452,3 +459,60 @@ def test_video_without_declared_length_has_none(tmp_path):
     info, _ = read(make_clip(tmp_path / "clip.ts"))
     assert info.frame_count is None
     assert not info.has_audio
+
+
+@pytest.mark.parametrize("name", ["even.mp4", "phone.mkv"])
+def test_a_video_of_many_segments_is_that_of_one(tmp_path, name):
+    """Its frames, their times and the audio; only that each segment starts with a key frame."""
+    pts = (
+        {"pts": [7 * i * i for i in range(30)], "time_base": Fraction(1, 1000)} if name == "phone.mkv" else {}
+    )
+    source = make_clip(tmp_path / name, 30, rate=NTSC, audio="aac", audio_delay=Fraction(1, 5), **pts)
+    seen = []
+    for segment in (None, 7, 1):
+        output = transcode(source, segment=segment)
+        with av.open(output) as container:
+            packets = [p for p in container.demux(video=0) if p.size]
+        keys = {i for i, packet in enumerate(packets) if packet.is_keyframe}
+        assert keys == set(range(0, 30, segment or 30))
+        seen.append((numbers(output), shown_times(output), audio_packets(output), read(output)[0]))
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][:2] == (list(range(30)), shown_times(source))
+
+
+def test_a_segment_opens_nothing_but_itself(tmp_path):
+    for name, content in (
+        ("video.nut", make_clip(tmp_path / "clip.mp4").read_bytes()),
+        ("list.nut", b"ffconcat version 1.0\nfile clip.mp4\n"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(av.FFmpegError):
+            open_segment(path)
+
+
+def test_a_segment_that_was_coded_in_another_way_is_noticed(tmp_path):
+    source = make_clip(tmp_path / "clip.mp4")
+    other = make_clip(tmp_path / "other.mp4", size=(96, 64))
+    with Video.open(source) as video, SegmentWriter(tmp_path / "0.nut", video.info) as segment:
+        for frame in video.frames():
+            segment.write(frame)
+    with Video.open(source) as video:
+        check_segment(tmp_path / "0.nut", video.info)
+    with Video.open(other) as video, pytest.raises(ValueError, match=r"0\.nut is coded in another way"):
+        check_segment(tmp_path / "0.nut", video.info)
+
+
+def test_frames_are_the_same_from_any_of_them_on(tmp_path):
+    source = make_clip(
+        tmp_path / "clip.mkv", 20, pts=[3 * i * i for i in range(20)], time_base=Fraction(1, 1000)
+    )
+    skipped = []
+    with Video.open(source) as video:
+        rest = list(video.frames(first=13, on_skipped=lambda: skipped.append(1)))
+        assert video.missing_frames == 0
+    assert len(skipped) == 13
+    assert [(f.index, f.pts, f.time) for f in rest] == [
+        (f.index, f.pts, f.time) for f in read(source)[1][13:]
+    ]
+    assert [number_of(frame.rgb()) for frame in rest] == list(range(13, 20))

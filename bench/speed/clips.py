@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 
 from pothole.detector import Image
-from pothole.video import Video, VideoWriter
+from pothole.video import SegmentWriter, Video, VideoWriter
 from roads.output import write_video
 from roads.world import Road
 
@@ -117,6 +117,9 @@ def shortened(clip: Clip, frames: int, folder: Path) -> Path:
     path = folder / f"{clip.path.stem}-{frames}-frames.mp4"
     if not path.is_file():
         with _made(path) as new, Video.open(clip.path) as video, VideoWriter(new, video.info) as writer:
-            for frame in islice(video.frames(), frames):
-                writer.write(frame)
+            with SegmentWriter(folder / f"{path.stem}.nut", video.info) as segment:
+                for frame in islice(video.frames(), frames):
+                    segment.write(frame)
+            writer.append(folder / f"{path.stem}.nut")
+            (folder / f"{path.stem}.nut").unlink()
     return path

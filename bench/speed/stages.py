@@ -12,7 +12,7 @@ from pothole.detections import Detections
 from pothole.detector import Detector, Image, Size
 from pothole.draw import marked
 from pothole.tracker import Tracker
-from pothole.video import Video, VideoWriter
+from pothole.video import SegmentWriter, Video, VideoWriter
 from pothole.watch import KeyFrames, watch
 
 
@@ -72,10 +72,12 @@ def stages(clip: Path, count: str) -> dict[str, Any]:
         clock = time.process_time()
         followed = list(Tracker(len(frames)).follow(sightings))
         done("track")
-        drawn = [marked(frame, potholes) for frame, potholes in followed]
+        drawn = [marked(f.frame, f.potholes) for f in followed]
         done("draw")
         with VideoWriter(Path(folder, "out.mp4"), video.info, clip) as writer:
-            for frame in drawn:
-                writer.write(frame)
+            with SegmentWriter(Path(folder, "out.nut"), video.info) as segment:
+                for frame in drawn:
+                    segment.write(frame)
+            writer.append(Path(folder, "out.nut"))
         done("encode")
     return {"frames": len(frames), "stages": costs}

@@ -17,7 +17,7 @@ from pothole.cli import load_model
 from pothole.job import Job, run_job
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
-from pothole.video import Video, VideoWriter
+from pothole.video import SegmentWriter, Video, VideoWriter
 from speed.clips import pictures
 from speed.clock import clocked
 from speed.original import original_model
@@ -47,9 +47,11 @@ def transcode(clip: Path) -> Answer:
         Video.open(clip) as video,
         VideoWriter(Path(folder, "out.mp4"), video.info, clip) as writer,
     ):
-        for frame in video.frames():
-            writer.write(frame)
-            frames += 1
+        with SegmentWriter(Path(folder, "out.nut"), video.info) as segment:
+            for frame in video.frames():
+                segment.write(frame)
+                frames += 1
+        writer.append(Path(folder, "out.nut"))
     return answer | {"frames": frames}
 
 

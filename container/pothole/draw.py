@@ -5,7 +5,7 @@ and chroma, which need not become RGB for it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -14,6 +14,7 @@ from PIL import ImageFont
 
 from pothole.detections import Detections, Mask
 from pothole.detector import Image
+from pothole.tracker import Followed
 from pothole.video.frame import Frame, Plane, rgb_to_yuv
 
 Color = tuple[int, int, int]
@@ -83,10 +84,10 @@ def marked(frame: Frame, detections: Detections) -> Frame:
     return copy
 
 
-def mark_all(frames: Iterable[tuple[Frame, Detections]]) -> Iterator[tuple[Frame, Detections]]:
+def mark_all(frames: Iterable[Followed]) -> Iterator[Followed]:
     """Mark frame after frame; see `marked`."""
-    for frame, potholes in frames:
-        yield marked(frame, potholes), potholes
+    for followed in frames:
+        yield replace(followed, frame=marked(followed.frame, followed.potholes))
 
 
 def _draw(canvas: _Canvas, detections: Detections) -> None:

@@ -9,6 +9,7 @@
     ├── TooLarge (ValueError)         413  above a stated limit
     ├── UnsupportedMedia (ValueError) 415  a content type that is not read here
     ├── InvalidMedia (ValueError)     422  the bytes are not a picture or video that can be read
+    ├── GivenUp (RuntimeError)        422  workers died of the video, again and again
     ├── Busy (RuntimeError)           429  as much is in work and waiting as is taken
     ├── ModelError (RuntimeError)     500  the model folder cannot be loaded
     ├── StorageUnavailable (OSError)  502  the storage failed, retries included
@@ -101,6 +102,13 @@ class InvalidMedia(PotholeError, ValueError):
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "invalid_media"
+
+
+class GivenUp(PotholeError, RuntimeError):
+    """Workers died of the video, again and again, so it is left alone until it is asked for anew."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    code = "given_up"
 
 
 class Busy(PotholeError, RuntimeError):

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 from pothole.errors import DiskFull, Interrupted, PotholeError, TooLarge
 from pothole.job import Progress
@@ -21,6 +21,19 @@ WAY_OUT = "Mount a larger disk there, or wait for other jobs to end."
 _logger = logging.getLogger("pothole.jobs")
 
 
+@dataclass(frozen=True)
+class Stopping:
+    """How the end of the process is told to its jobs.
+
+    Attributes:
+        soon: Once set, nothing more is taken, and jobs end at their next checkpoint.
+        now: Once set, jobs end at their next frame.
+    """
+
+    soon: threading.Event = field(default_factory=threading.Event)
+    now: threading.Event = field(default_factory=threading.Event)
+
+
 class Guard:
     """Called with the progress of a job after each frame; what it raises ends the job.
 
@@ -32,7 +45,7 @@ class Guard:
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, stopping: threading.Event, lease: Lease | None = None
+        self, settings: Settings, metrics: Metrics, stopping: Stopping, lease: Lease | None = None
     ) -> None:
         self._settings, self._metrics, self._stopping, self._lease = settings, metrics, stopping, lease
         self._started = self._logged = self._looked = time.monotonic()
@@ -49,7 +62,7 @@ class Guard:
         """
         self.check()
         now = time.monotonic()
-        self._metrics.frames.inc()
+        self._metrics.frames.inc(progress.frames > progress.resumed_at)
         self._first = self._first or progress
         if max(progress.frames, progress.total or 0) > self._settings.max_video_frames:
             raise TooLarge(
@@ -65,9 +78,9 @@ class Guard:
             self._logged = now
             _logger.info("marking", extra=asdict(progress) | {"seconds": round(now - self._started, 1)})
 
-    def check(self) -> None:
-        """Raise `Interrupted` when the process is about to end."""
-        if self._stopping.is_set():
+    def check(self, at_checkpoint: bool = False) -> None:
+        """Raise `Interrupted` when the process is about to end, at a checkpoint as soon as that is known."""
+        if self._stopping.now.is_set() or (at_checkpoint and self._stopping.soon.is_set()):
             raise Interrupted(
                 "The server stopped in the middle of this job.",
                 hint="Send the request again: nothing is lost.",

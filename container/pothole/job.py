@@ -18,6 +18,7 @@ from pothole.limits import check_length
 from pothole.pipeline import ahead
 from pothole.report import ReportWriter
 from pothole.request import parse_input
+from pothole.segments import Checkpoints, NoCheckpoints, encode
 from pothole.settings import Settings
 from pothole.storage import Storage
 from pothole.tracker import Tracker
@@ -104,11 +105,13 @@ class Progress:
         frames: Frames done.
         total: Frames to do, None when the file does not say.
         potholes: Potholes found so far.
+        resumed_at: Frames of these that an earlier attempt has done.
     """
 
     frames: int
     total: int | None
     potholes: int
+    resumed_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,11 +155,13 @@ def run_job(
     settings: Settings,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     before_publishing: Callable[[], None] = lambda: None,
+    checkpoints: Checkpoints | None = None,
 ) -> JobResult:
     """Mark the potholes of one video.
 
-    Frames stream through, each stage in a thread of its own, so memory does not grow with the video. Nothing
-    is published before all is done, and the marked video last: where it is, everything is.
+    Frames stream through, each stage in a thread of its own, so memory does not grow with the video, and come
+    out in segments, each a checkpoint. Nothing is published before all is done, and the marked video last:
+    where it is, everything is.
 
     Args:
         job: What to do.
@@ -165,37 +170,43 @@ def run_job(
         settings: Limits, and the folder for temporary files.
         on_progress: Called after each frame; what it raises ends the job.
         before_publishing: Called when all is done; what it raises keeps the outputs from being published.
+        checkpoints: Where segments are kept; nowhere when None.
 
     Raises:
-        PotholeError: See `Storage`, `Video` and `VideoWriter`.
+        PotholeError: See `Storage`, `Video`, `VideoWriter` and `Checkpoints`.
     """
     started = time.monotonic()
+    checkpoints = checkpoints or NoCheckpoints()
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
-    with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as folder:
-        output, data = Path(folder, "marked.mp4"), Path(folder, "potholes.json")
-        source = inputs.fetch(
-            job.source_key, Path(folder, "source"), settings.max_video_bytes, job.source_version
-        )
+    with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as name:
+        folder = Path(name)
+        output, data = folder / "marked.mp4", folder / "potholes.json"
+        source = inputs.fetch(job.source_key, folder / "source", settings.max_video_bytes, job.source_version)
         with (
             Video.open(source, settings.max_image_pixels) as video,
             VideoWriter(output, video.info, source, job.until) as writer,
             _report(data, job, detector, inputs, outputs) as report,
         ):
-            depth = min(video.info.frames_in(WAITING_BYTES), WAITING)
-            held = video.info.frames_in(HELD_BYTES)
-            keys, tracker = KeyFrames(job.frame_interval, held), Tracker(held)
             if job.is_live:
                 check_length(video.info, settings)
+            depth = min(video.info.frames_in(WAITING_BYTES), WAITING)
+            held = video.info.frames_in(HELD_BYTES)
+            done = checkpoints.resume(video.info, folder)
+            keys, tracker = KeyFrames(job.frame_interval, held), Tracker(held, settings.segment_s, done)
             total = video.info.frame_count if job.is_live else None
+
+            def tell(frames: int) -> None:
+                on_progress(Progress(frames, total, tracker.count, done.released))
+
             with (
-                ahead(video.frames(job.until), depth) as frames,
-                ahead(watch(frames, detector, keys, job.min_confidence), depth) as sightings,
+                ahead(video.frames(job.until, done.first, lambda: tell(done.released)), depth) as frames,
+                ahead(watch(frames, detector, keys, job.min_confidence, done.looked), depth) as sightings,
                 ahead(mark_all(tracker.follow(sightings)), depth) as marked,
+                ahead(encode(marked, video.info, folder, tell), 1) as segments,
             ):
-                for frame, potholes in marked:
-                    writer.write(frame)
-                    report.add(frame, potholes)
-                    on_progress(Progress(frame.index + 1, total, tracker.count))
+                for segment in checkpoints.keep(segments):
+                    writer.append(segment.video)
+                    report.append(segment.report)
             summary = report.finish(tracker.tracks(), video)
         before_publishing()
         data_at = outputs.publish(data, job.output_key(".json"), "application/json")

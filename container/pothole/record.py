@@ -58,6 +58,9 @@ class Record(BaseModel):
         frames: Frames done.
         total: Frames to do, None when the file does not say.
         potholes: Found so far.
+        resumed_at: Frames of these that an earlier worker has done.
+        segments: Number of those that are stored, from which the job can go on.
+        crashes: Workers that died with it since the last of them was stored.
         eta_s: Seconds to the end as it looks now, None when that is not known.
         outputs: The video first.
         result: What `JobResult.to_json` says, of a job that is done.
@@ -77,6 +80,9 @@ class Record(BaseModel):
     frames: int = 0
     total: int | None = None
     potholes: int = 0
+    resumed_at: int = 0
+    segments: int = 0
+    crashes: int = 0
     eta_s: float | None = None
     outputs: tuple[Output, ...] = ()
     result: dict[str, Any] | None = None
@@ -95,6 +101,20 @@ class Record(BaseModel):
             heartbeat=datetime.now(UTC),
         )
 
+    def after(self, earlier: "Record") -> Self:
+        """Return the record of the next attempt, which goes on from what an earlier one has stored.
+
+        A worker that was still running has died: one that was told to stop says so.
+        """
+        crashes = {"running": earlier.crashes + 1, "interrupted": earlier.crashes}
+        return self.model_copy(
+            update={
+                "attempt": earlier.attempt + 1,
+                "segments": 0 if earlier.state == "done" else earlier.segments,
+                "crashes": crashes.get(earlier.state, 0),
+            }
+        )
+
 
 class Lease:
     """The right to work on a job, renewed in the background until `end`. Made by `claim`.
@@ -108,7 +128,7 @@ class Lease:
     ) -> None:
         self.record = record
         self._store, self._key, self._version, self._on_event = store, key, version, on_event
-        self._writing = threading.Lock()
+        self._noting, self._writing = threading.Lock(), threading.Lock()
         self._ended, self._lost = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._stay_alive, name=f"lease-{record.id}", daemon=True)
         self._thread.start()
@@ -119,7 +139,8 @@ class Lease:
         Raises:
             LeaseLost: Another worker has it.
         """
-        self.record = self.record.model_copy(update=changes)
+        with self._noting:
+            self.record = self.record.model_copy(update=changes)
         if self._lost.is_set():
             raise LeaseLost("Another worker has taken this job over.")
 
@@ -165,6 +186,11 @@ class Lease:
                 _logger.warning("no sign of life", extra={"job": self.record.id, "reason": str(exc)})
 
 
+def segments_folder(record_key: str) -> str:
+    """Return the folder of a job's segments, beside its record."""
+    return record_key.rpartition("/")[0] + "/segments"
+
+
 def record_key(output_key: str, job_id: str) -> str:
     """Return the key of a job's record, in a folder beside its outputs that is the job's own."""
     folder, slash, _ = output_key.rpartition("/")
@@ -185,21 +211,20 @@ def claim(
     Returns:
         The lease, or the record of who has or had it.
     """
-    replaces, attempt = None, 1
+    replaces, mine = None, record
     while True:
-        mine = record.model_copy(update={"attempt": attempt})
         if version := store.write(key, _coded(mine), replaces):
-            on_event("claimed" if attempt == 1 else "taken_over")
+            on_event("claimed" if mine.attempt == 1 else "taken_over")
             return Lease(store, key, mine, version, on_event)
         try:
             data, stat = store.read(key)
         except SourceNotFound:  # deleted meanwhile
-            replaces, attempt = None, 1
+            replaces, mine = None, record
             continue
         there = _decoded(data)
         if there and is_taken(store, there, stat.age_s):
             return there
-        replaces, attempt = stat.version, there.attempt + 1 if there else 1
+        replaces, mine = stat.version, record.after(there) if there else record
 
 
 def look(store: Storage, key: str) -> Record | None:

@@ -33,7 +33,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -62,8 +62,34 @@ class Summary:
     frames_with_potholes: int
 
 
+@dataclass
+class ReportPart:
+    """What a report says of some frames, one after the other.
+
+    Attributes:
+        records: JSON, one of each frame.
+        detections: Marks drawn, over all of them.
+        frames_with_potholes: Frames with one mark or more.
+    """
+
+    records: list[str] = field(default_factory=list)
+    detections: int = 0
+    frames_with_potholes: int = 0
+
+    def add(self, frame: Frame, detections: Detections) -> None:
+        """Take one frame's potholes."""
+        record = {
+            "index": frame.index,
+            "time_s": round(float(frame.time), 6),
+            "potholes": detections.to_json(),
+        }
+        self.records.append(_json(record))
+        self.detections += len(detections)
+        self.frames_with_potholes += bool(len(detections))
+
+
 class ReportWriter:
-    """Writes the data frame by frame, so that memory does not grow with the video. A context manager.
+    """Writes the data part by part, so that memory does not grow with the video. A context manager.
 
     When the body fails, or ends without `finish`, the file is removed.
 
@@ -102,17 +128,13 @@ class ReportWriter:
     def __enter__(self) -> Self:
         return self
 
-    def add(self, frame: Frame, detections: Detections) -> None:
-        """Write one frame's potholes."""
-        record = {
-            "index": frame.index,
-            "time_s": round(float(frame.time), 6),
-            "potholes": detections.to_json(),
-        }
-        self._file.write((",\n" if self._frames else "\n") + _json(record))
-        self._frames += 1
-        self._detections += len(detections)
-        self._frames_with_potholes += bool(len(detections))
+    def append(self, part: ReportPart) -> None:
+        """Write what is said of the next frames."""
+        for record in part.records:
+            self._file.write((",\n" if self._frames else "\n") + record)
+            self._frames += 1
+        self._detections += part.detections
+        self._frames_with_potholes += part.frames_with_potholes
 
     def finish(self, tracks: Sequence[Track], video: Video) -> Summary:
         """Write what is known only after the last frame.

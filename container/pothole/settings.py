@@ -30,6 +30,8 @@ class Settings:
         max_jobs: `MAX_JOBS`, videos worked on at a time.
         max_queued_jobs: `MAX_QUEUED_JOBS`, videos that wait for their turn.
         lease_s: `LEASE_SECONDS`, after which a worker that shows no sign of life has lost its job.
+        segment_s: `SEGMENT_SECONDS`, of video, after which what is done is stored, to go on from there.
+        max_crashes: `MAX_CRASHES`, workers that may die of a video before it is given up.
         output_buckets: `OUTPUT_BUCKETS`, buckets beside the source's own that a request may name for outputs,
             with commas between them.
         max_image_bytes: `MAX_IMAGE_BYTES`, largest image body.
@@ -55,6 +57,8 @@ class Settings:
     max_jobs: int = 1
     max_queued_jobs: int = 8
     lease_s: int = 60
+    segment_s: int = 20
+    max_crashes: int = 5
     output_buckets: tuple[str, ...] = ()
     max_image_bytes: int = 32 * 2**20
     max_video_bytes: int = 8 * 2**30
@@ -117,6 +121,8 @@ class Settings:
             max_jobs=number("MAX_JOBS", cls.max_jobs),
             max_queued_jobs=number("MAX_QUEUED_JOBS", cls.max_queued_jobs),
             lease_s=number("LEASE_SECONDS", cls.lease_s),
+            segment_s=number("SEGMENT_SECONDS", cls.segment_s),
+            max_crashes=number("MAX_CRASHES", cls.max_crashes),
             output_buckets=tuple(env.get("OUTPUT_BUCKETS", "").replace(",", " ").split()),
             max_image_bytes=number("MAX_IMAGE_BYTES", cls.max_image_bytes),
             max_video_bytes=number("MAX_VIDEO_BYTES", cls.max_video_bytes),

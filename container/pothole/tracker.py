@@ -14,8 +14,8 @@ A pothole that is missed for up to a second keeps its id.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pothole.between import Place, fill
 from pothole.detections import Detections
 from pothole.motion import Box, Step
+from pothole.tracker_state import TrackerState
 from pothole.tracks import Pothole, Track, as_detections
 from pothole.video import Frame
 
@@ -41,6 +42,7 @@ BUFFER_PIXELS = 0.005
 MIN_IOU = 0.1
 MIN_VISIBLE = 0.2  # part of a box within the picture
 SAME_POTHOLE = 0.6  # part of the smaller of two boxes that lies in the other
+MOST_FRAMES = 5000  # from one checkpoint to the next, however fast they follow one another
 
 
 @dataclass(frozen=True)
@@ -58,26 +60,50 @@ class Sighting:
     found: Detections | None
 
 
+@dataclass(frozen=True)
+class Followed:
+    """A frame on its way from the tracker to the output.
+
+    Attributes:
+        frame: The frame.
+        potholes: Those in it that count, with their ids.
+        state: Of the tracker after this frame, at a checkpoint: all later frames follow from it.
+    """
+
+    frame: Frame
+    potholes: Detections
+    state: TrackerState | None = None
+
+
 class Tracker:
     """Gives detections the ids of potholes; one per job. Takes every frame of a video, in order."""
 
-    def __init__(self, most_held: int = 64) -> None:
-        """Start with nothing known.
+    def __init__(
+        self, most_held: int = 64, segment_s: int | None = None, state: TrackerState | None = None
+    ) -> None:
+        """Start with nothing known, or go on from a checkpoint.
 
         Args:
             most_held: Frames that may wait until their potholes are known to count.
+            segment_s: Seconds of video from one checkpoint to the next; None for none.
+            state: Of a checkpoint.
         """
+        state = state or TrackerState()
         self._most_held = most_held
-        self._potholes: list[Pothole] = []
-        self._shown: list[Pothole] = []
-        self._gone: list[Track] = []
-        self._held: deque[tuple[Frame, list[Pothole]]] = deque()
-        self._ids: dict[int, int] = {}  # of the confirmed potholes, by key
-        self._keys = 0
-        self._updates = 0
-        self._updated: Fraction | None = None
+        self._segment_s = segment_s
+        self._segment_start: tuple[int, Fraction] | None = None  # index and time of its first frame
+        self._known = state
+        self._looked = state.looked
+        self._potholes = list(state.potholes)
+        self._shown = list(state.shown)
+        self._gone = list(state.gone)
+        self._held: deque[tuple[Frame, Sequence[Pothole]]] = deque()
+        self._ids = dict(state.ids)  # of the confirmed potholes, by key
+        self._keys = state.keys
+        self._updates = state.updates
+        self._updated = state.updated
 
-    def follow(self, sightings: Iterable[Sighting]) -> Iterator[tuple[Frame, Detections]]:
+    def follow(self, sightings: Iterable[Sighting]) -> Iterator[Followed]:
         """Follow the potholes through the frames.
 
         Frames wait until the detector has looked at a later one, so that each lies between two, and for up to
@@ -85,21 +111,33 @@ class Tracker:
         detection on, and what flashes up once is not.
 
         Args:
-            sightings: Frames in order; the detector has to have looked at the last.
+            sightings: Frames in order; the detector has to have looked at the last. From a checkpoint on,
+                those that its state holds come first, to take their places again.
 
         Yields:
             Each frame, and the potholes in it that count, with their ids.
         """
         waiting: list[Sighting] = []
         for sighting in sightings:
+            if sighting.frame.index <= self._known.looked:
+                self._hold_again(sighting.frame)
+                continue
             waiting.append(sighting)
             if sighting.found is not None:
                 self._look(waiting, sighting.found)
                 waiting = []
-                yield from self._released(sighting.frame.time - HELD_S)
+                released = list(self._released(sighting.frame.time - HELD_S))
+                if released:
+                    released[-1] = replace(released[-1], state=self._checkpoint(released[-1].frame))
+                yield from released
         yield from self._released(None)
 
-    def _released(self, until: Fraction | None) -> Iterator[tuple[Frame, Detections]]:
+    def _hold_again(self, frame: Frame) -> None:
+        place = frame.index - self._known.released
+        if place >= 0:
+            self._held.append((frame, self._known.held[place]))
+
+    def _released(self, until: Fraction | None) -> Iterator[Followed]:
         """Let go of the frames up to a time, of what is too many, and of those whose potholes are decided."""
         undecided = {p.key for p in self._potholes if not p.track.id}
         while self._held:
@@ -108,8 +146,33 @@ class Tracker:
             if waits and any(p.key in undecided for p in potholes):
                 return
             self._held.popleft()
+            self._segment_start = self._segment_start or (frame.index, frame.time)
             counted = [p.confirm(self._ids[p.key]) for p in potholes if p.key in self._ids]
-            yield frame, as_detections(counted, frame.size)
+            yield Followed(frame, as_detections(counted, frame.size))
+
+    def _checkpoint(self, last: Frame) -> TrackerState | None:
+        """Return the state after the last frame released when it is time for a checkpoint.
+
+        Where they are depends on the video alone, so that a job that is taken up has them in the same places.
+        """
+        assert self._segment_start is not None
+        index, time = self._segment_start
+        if self._segment_s is None or (
+            last.time - time < self._segment_s and last.index - index < MOST_FRAMES
+        ):
+            return None
+        self._segment_start = None
+        return TrackerState(
+            looked=self._looked,
+            held=tuple(tuple(potholes) for _, potholes in self._held),
+            potholes=tuple(self._potholes),
+            shown=tuple(self._shown),
+            gone=tuple(self._gone),
+            ids=dict(self._ids),
+            keys=self._keys,
+            updates=self._updates,
+            updated=self._updated,
+        )
 
     def _look(self, sightings: list[Sighting], found: Detections) -> None:
         """Take the frames after the last that was looked at, up to the next such."""
@@ -118,6 +181,7 @@ class Tracker:
         frame = sightings[-1].frame
         self._update(found, frame)
         self._shown = [p for p in self._potholes if self._is_shown(p, frame)]
+        self._looked = frame.index
         steps = [sighting.step for sighting in sightings]
         between = fill(before, places, self._shown, steps, frame.size)
         frames = [sighting.frame for sighting in sightings]

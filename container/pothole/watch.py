@@ -38,8 +38,12 @@ class KeyFrames:
             self._travel += step.travel
         key = self._last is None or self._is_due(frame, self._last)
         if key:
-            self._last, self._travel = frame, 0.0
+            self.start_from(frame)
         return key
+
+    def start_from(self, key: Frame) -> None:
+        """Go on from a key frame that was looked at before."""
+        self._last, self._travel = key, 0.0
 
     def _is_due(self, frame: Frame, last: Frame) -> bool:
         if frame.index - last.index >= min(self.interval or self.most, self.most):
@@ -49,7 +53,11 @@ class KeyFrames:
 
 
 def watch(
-    frames: Iterable[Frame], detector: Detector, keys: KeyFrames, min_confidence: float | None = None
+    frames: Iterable[Frame],
+    detector: Detector,
+    keys: KeyFrames,
+    min_confidence: float | None = None,
+    looked: int = -1,
 ) -> Iterator[Sighting]:
     """Look at the frames, the key frames and the last one with the detector.
 
@@ -58,6 +66,7 @@ def watch(
         detector: Finds the potholes.
         keys: Chooses the key frames.
         min_confidence: Lowest score that counts; the model's own when None.
+        looked: Index of a key frame up to which all was done before: it is gone on from there.
     """
 
     def find(frame: Frame) -> Detections:
@@ -71,6 +80,10 @@ def watch(
         if held:
             yield held
         step = motion.advance(frame.planes[0])
+        if frame.index <= looked:
+            keys.start_from(frame)
+            yield Sighting(frame, None, None)
+            continue
         held = Sighting(frame, step, find(frame) if keys.is_key(frame, step) else None)
     if held:
         # Not by its truth: that of no potholes is false.

@@ -3,25 +3,39 @@
 import hashlib
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pothole import __version__
+from pothole.checkpoints import StoredCheckpoints
 from pothole.detector import Detector
-from pothole.errors import AccessDenied, Interrupted, PotholeError, SourceChanged, SourceIsOutput
-from pothole.guard import Guard, room
+from pothole.errors import (
+    AccessDenied,
+    DiskFull,
+    GivenUp,
+    Interrupted,
+    PotholeError,
+    SourceChanged,
+    SourceIsOutput,
+    StorageUnavailable,
+)
+from pothole.guard import Guard, Stopping, room
 from pothole.job import Job, JobResult, run_job
 from pothole.metrics import Metrics
-from pothole.record import FOLDER, Lease, Output, Record, State, claim, look, record_key
+from pothole.record import FOLDER, Lease, Output, Record, State, claim, look, record_key, segments_folder
 from pothole.settings import Settings
 from pothole.storage import Storage
 from pothole.storage.seam import check_size
 
-COPIES = 2  # of a source that have to fit on the disk: itself, and the marked video, which is about as large
+# Of a source that have to fit on the disk: itself, and the marked video, which is about as large. Of its
+# segments there are three at most, but for those of an earlier attempt, which make room as that video grows.
+COPIES = 2
+# After these a job goes on from its last checkpoint: they say nothing against the video.
+RESUMABLE = (Interrupted, StorageUnavailable, DiskFull, AccessDenied)
 _logger = logging.getLogger("pothole.jobs")
 
 
@@ -35,7 +49,7 @@ class Worker:
         open_store: Opens a bucket.
         settings: Limits.
         metrics: What is counted.
-        stopping: Once set, jobs end at their next frame, interrupted.
+        stopping: Once set, jobs end, interrupted.
     """
 
     detector: Detector
@@ -43,7 +57,7 @@ class Worker:
     open_store: Callable[[str], Storage]
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
-    stopping: threading.Event = field(default_factory=threading.Event)
+    stopping: Stopping = field(default_factory=Stopping)
 
     def claim(self, job: Job) -> Lease | Record:
         """Take a job to work on it, or return the record of who works on it or has done it.
@@ -52,7 +66,10 @@ class Worker:
             PotholeError: The job may not be done, or the storage failed.
         """
         outputs, key, record = self._known(job)
-        return claim(outputs, key, record, lambda event: self.metrics.lease_events.labels(event).inc())
+        claimed = claim(outputs, key, record, lambda event: self.metrics.lease_events.labels(event).inc())
+        if isinstance(claimed, Record) and claimed.state == "done":
+            self._clean(job, claimed)  # which its worker may not have come to
+        return claimed
 
     def look(self, job: Job) -> Record | None:
         """Return the record of a job that somebody works on or that is done; None of any other.
@@ -84,12 +101,13 @@ class Worker:
             result = self._mark(job, lease)
             record = lease.end("done", outputs=self._written(job, result), result=result.to_json())
             outcome = "done"
+            self._clean(job, record)
         except Interrupted as exc:
             outcome = "interrupted"
-            self._give_up(lease, outcome, exc)
+            self._give_up(job, lease, outcome, exc)
             raise
         except Exception as exc:
-            self._give_up(lease, outcome, exc)
+            self._give_up(job, lease, outcome, exc)
             raise
         finally:
             self.metrics.jobs.labels(outcome).inc()
@@ -99,7 +117,14 @@ class Worker:
     def _mark(self, job: Job, lease: Lease) -> JobResult:
         guard = Guard(self.settings, self.metrics, self.stopping, lease)
         guard.check()
+        if lease.record.crashes >= self.settings.max_crashes:
+            raise GivenUp(
+                f"{lease.record.source} was given up: {lease.record.crashes} workers died of it.",
+                hint="See the server's log; more memory, or the video scaled down, may help. "
+                "Then send the request again.",
+            )
         lease.note(state="running")
+        lease.renew()  # at once: should the video kill the worker, that is counted
         source = self.open_store(job.source_bucket).stat(job.source_key)
         job = replace(job, source_version=lease.record.source_version)
 
@@ -107,8 +132,17 @@ class Worker:
             lease.renew()
             self._check_source(job)
 
+        checkpoints = StoredCheckpoints(
+            self._outputs(job),
+            self._segments(job, lease.record),
+            lease,
+            self.settings.max_video_bytes,
+            partial(guard.check, at_checkpoint=True),
+        )
         with room(self.settings, COPIES * source.size):
-            return run_job(job, self.detector, self.open_store, self.settings, guard, check_once_more)
+            return run_job(
+                job, self.detector, self.open_store, self.settings, guard, check_once_more, checkpoints
+            )
 
     def _check_source(self, job: Job) -> None:
         """Raise `SourceChanged` when the outputs would be those of a source that is no longer there."""
@@ -125,13 +159,30 @@ class Worker:
             Output(key=key, address=address, version=store.stat(key).version) for address, key in keys.items()
         )
 
-    def _give_up(self, lease: Lease, state: State, reason: Exception) -> None:
+    def _give_up(self, job: Job, lease: Lease, state: State, reason: Exception) -> None:
         """Say so in the record, if that can be; without it the lease runs out."""
         error = reason if isinstance(reason, PotholeError) else PotholeError("The server failed.")
+        stored = lease.record
+        keeps = isinstance(reason, RESUMABLE)
         try:
-            lease.end(state, error=error.to_json()["error"])
+            lease.end(state, error=error.to_json()["error"], segments=stored.segments if keeps else 0)
         except PotholeError as exc:
-            _logger.warning("the record stays", extra={"job": lease.record.id, "reason": str(exc)})
+            _logger.warning("the record stays", extra={"job": stored.id, "reason": str(exc)})
+            return
+        if not keeps:
+            self._clean(job, stored)
+
+    def _clean(self, job: Job, record: Record) -> None:
+        """Delete the segments of a job that needs them no more."""
+        if not record.segments:
+            return
+        try:
+            self._outputs(job).delete(self._segments(job, record))
+        except PotholeError as exc:
+            _logger.warning("the segments stay", extra={"job": record.id, "reason": str(exc)})
+
+    def _segments(self, job: Job, record: Record) -> str:
+        return segments_folder(record_key(job.output_key(""), record.id))
 
     def _known(self, job: Job) -> tuple[Storage, str, Record]:
         """Check a job as far as that is possible without its source, and return where its record is."""

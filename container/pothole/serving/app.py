@@ -5,7 +5,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 from flask import Flask, Response, request
@@ -13,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from pothole.detector import Detector
 from pothole.errors import NotReady
+from pothole.guard import Stopping
 from pothole.metrics import Metrics
 from pothole.serving.error_answers import answer_errors_as_json
 from pothole.serving.invocations import Invocations
@@ -43,7 +43,7 @@ def create_app(
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
-    metrics, stopping = Metrics(), Event()
+    metrics, stopping = Metrics(), Stopping()
     log_requests(app)
     answer_errors_as_json(app, metrics)
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pothole.errors import Busy, NotReady
+from pothole.guard import Stopping
 from pothole.metrics import Metrics
 from pothole.settings import Settings
 
@@ -23,11 +24,10 @@ class JobQueue:
         stopping: Set when those in work have to end; see `stop`.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, stopping: threading.Event) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, stopping: Stopping) -> None:
         self._places = threading.BoundedSemaphore(settings.max_jobs + settings.max_queued_jobs)
         self._workers = ThreadPoolExecutor(settings.max_jobs, "job")
         self._metrics, self._stopping = metrics, stopping
-        self._closed = False
 
     def place(self) -> "Place":
         """Take a place, to start work from or to give back.
@@ -36,7 +36,7 @@ class JobQueue:
             Busy: All are taken.
             NotReady: The server is stopping.
         """
-        if self._closed:
+        if self._stopping.soon.is_set():
             raise NotReady("The server is stopping.", hint="Send the request again.")
         if not self._places.acquire(blocking=False):
             raise Busy(
@@ -62,9 +62,9 @@ class JobQueue:
         self._places.release()
 
     def stop(self, patience_s: float) -> None:
-        """Take no more, let those in work go on for some seconds, then interrupt them and those that wait."""
-        self._closed = True
-        timer = threading.Timer(patience_s, self._stopping.set)
+        """Take no more, let those in work get to a checkpoint, and after some seconds interrupt all."""
+        self._stopping.soon.set()
+        timer = threading.Timer(patience_s, self._stopping.now.set)
         timer.daemon = True
         timer.start()
 

@@ -222,7 +222,8 @@ class _Look:
 
     def through(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Look at every n-th frame; yield all up to the last that was looked at."""
-        for frame, shown in self._tracker.follow(self._sightings(frames)):
+        for followed in self._tracker.follow(self._sightings(frames)):
+            frame, shown = followed.frame, followed.potholes
             sure = self._sure.pop(frame.index, None)
             if sure is not None:
                 lost = shown[~(shown.boxes[:, None] == sure.boxes).all(axis=2).any(axis=1)]

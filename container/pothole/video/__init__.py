@@ -1,4 +1,4 @@
-"""Road videos in and out, with PyAV: `Video` reads, `VideoWriter` writes.
+"""Road videos in and out, with PyAV: `Video` reads, `SegmentWriter` codes, `VideoWriter` joins what is coded.
 
 Time stays rational: a frame has its `pts` in the video's `time_base`, and both go into the output unchanged,
 but that the output starts at 0.
@@ -8,6 +8,7 @@ Pictures are upright, 4:2:0 in 8 bits; the output stores them so.
 from pothole.video.frame import Frame
 from pothole.video.info import VideoInfo
 from pothole.video.reader import Video
+from pothole.video.segment import SegmentWriter
 from pothole.video.writer import VideoWriter
 
-__all__ = ["Frame", "Video", "VideoInfo", "VideoWriter"]
+__all__ = ["Frame", "SegmentWriter", "Video", "VideoInfo", "VideoWriter"]

@@ -1,6 +1,6 @@
 """`Video`: frames of a file, one after the other."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -87,11 +87,19 @@ class Video:
             return f"{self._damaged} frames are damaged: what could be decoded of them was used."
         return None
 
-    def frames(self, until: Fraction | None = None) -> Iterator[Frame]:
+    def frames(
+        self,
+        until: Fraction | None = None,
+        first: int = 0,
+        on_skipped: Callable[[], None] = lambda: None,
+    ) -> Iterator[Frame]:
         """Decode the frames, once.
 
         Args:
             until: Only frames with a time below this many seconds, but at least one.
+            first: Index of the first frame to yield. Those before are decoded all the same: it is fast beside
+                all other work, and counts alike in every file, which to jump to a time does not.
+            on_skipped: Called after each of them; what it raises goes on.
 
         Raises:
             TooLarge: See `open`.
@@ -104,7 +112,10 @@ class Video:
             time = (pts - start) * time_base
             if index and until is not None and time >= until:
                 return
-            yield Frame(index, pts, time, self._upright(decoded))
+            if index < first:
+                on_skipped()
+            else:
+                yield Frame(index, pts, time, self._upright(decoded))
         self.missing_frames = self._count_missing(index + 1, (pts + step - start) * time_base)
 
     def _from_first(self) -> Iterator[av.VideoFrame]:
