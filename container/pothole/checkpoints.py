@@ -4,8 +4,8 @@
     .pothole/<job id>/segments/0000.nut     the pictures of the first, see `SegmentWriter`
     .pothole/<job id>/segments/0000.json    what the report says of them, and the tracker's state after them
 
-A segment counts from when the record says so. That is written last, and by the job's worker alone: should one that
-has lost the job still write files, they are none of the chain in which each names the one before.
+A segment counts once the record says so. That is written last, and by the job's worker alone. What one that
+has lost the job may still write is none of the chain, in which each segment names the one before.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from pothole.video import VideoInfo
 from pothole.video.segment import SUFFIX, check_segment
 
 DATA_SUFFIX = ".json"
-MOST_DATA_BYTES = 2**27
+MOST_DATA_BYTES = 2**26
 # What a segment looks like that is not there, or not as it was stored. A storage that fails is none of these.
 UNFIT = (SourceNotFound, SourceChanged, AccessDenied, ValueError, av.FFmpegError)
 _logger = logging.getLogger("pothole.jobs")

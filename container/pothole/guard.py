@@ -26,7 +26,7 @@ class Stopping:
     """How the end of the process is told to its jobs.
 
     Attributes:
-        soon: Once set, nothing more is taken, and jobs end at their next checkpoint.
+        soon: Once set, nothing more is taken or begun, and jobs end at their next checkpoint.
         now: Once set, jobs end at their next frame.
     """
 
@@ -78,9 +78,13 @@ class Guard:
             self._logged = now
             _logger.info("marking", extra=asdict(progress) | {"seconds": round(now - self._started, 1)})
 
-    def check(self, at_checkpoint: bool = False) -> None:
-        """Raise `Interrupted` when the process is about to end, at a checkpoint as soon as that is known."""
-        if self._stopping.now.is_set() or (at_checkpoint and self._stopping.soon.is_set()):
+    def check(self, at_rest: bool = False) -> None:
+        """Raise `Interrupted` when the job has to end.
+
+        Args:
+            at_rest: Nothing is lost here: it has not begun, or just stored what it did.
+        """
+        if self._stopping.now.is_set() or (at_rest and self._stopping.soon.is_set()):
             raise Interrupted(
                 "The server stopped in the middle of this job.",
                 hint="Send the request again: nothing is lost.",

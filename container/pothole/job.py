@@ -191,16 +191,16 @@ def run_job(
                 check_length(video.info, settings)
             depth = min(video.info.frames_in(WAITING_BYTES), WAITING)
             held = video.info.frames_in(HELD_BYTES)
-            done = checkpoints.resume(video.info, folder)
-            keys, tracker = KeyFrames(job.frame_interval, held), Tracker(held, settings.segment_s, done)
+            start = checkpoints.resume(video.info, folder)
+            keys, tracker = KeyFrames(job.frame_interval, held), Tracker(held, settings.segment_s, start)
             total = video.info.frame_count if job.is_live else None
 
             def tell(frames: int) -> None:
-                on_progress(Progress(frames, total, tracker.count, done.released))
+                on_progress(Progress(frames, total, tracker.count, start.released))
 
             with (
-                ahead(video.frames(job.until, done.first, lambda: tell(done.released)), depth) as frames,
-                ahead(watch(frames, detector, keys, job.min_confidence, done.looked), depth) as sightings,
+                ahead(video.frames(job.until, start.first, lambda: tell(start.released)), depth) as frames,
+                ahead(watch(frames, detector, keys, job.min_confidence, start.looked), depth) as sightings,
                 ahead(mark_all(tracker.follow(sightings)), depth) as marked,
                 ahead(encode(marked, video.info, folder, tell), 1) as segments,
             ):

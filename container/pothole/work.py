@@ -116,7 +116,7 @@ class Worker:
 
     def _mark(self, job: Job, lease: Lease) -> JobResult:
         guard = Guard(self.settings, self.metrics, self.stopping, lease)
-        guard.check()
+        guard.check(at_rest=True)
         if lease.record.crashes >= self.settings.max_crashes:
             raise GivenUp(
                 f"{lease.record.source} was given up: {lease.record.crashes} workers died of it.",
@@ -137,7 +137,7 @@ class Worker:
             self._segments(job, lease.record),
             lease,
             self.settings.max_video_bytes,
-            partial(guard.check, at_checkpoint=True),
+            partial(guard.check, at_rest=True),
         )
         with room(self.settings, COPIES * source.size):
             return run_job(

@@ -124,7 +124,7 @@ class Invocations:
 def _mark(job: Job, worker: Worker) -> JobResult:
     """Mark a video that nobody else can ask for, so that it needs no record."""
     guard = Guard(worker.settings, worker.metrics, worker.stopping)
-    guard.check()
+    guard.check(at_rest=True)
     return run_job(job, worker.detector, open_folder, worker.settings, guard)
 
 

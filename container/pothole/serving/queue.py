@@ -62,7 +62,7 @@ class JobQueue:
         self._places.release()
 
     def stop(self, patience_s: float) -> None:
-        """Take no more, let those in work get to a checkpoint, and after some seconds interrupt all."""
+        """Take and begin no more; interrupt those in work at a checkpoint, or after some seconds."""
         self._stopping.soon.set()
         timer = threading.Timer(patience_s, self._stopping.now.set)
         timer.daemon = True
