@@ -18,7 +18,7 @@ from fakes import MAGENTA, MagentaDetector
 from moving_road import MovingRoad
 from pothole.detections import Detections
 from pothole.detector import Image
-from pothole.errors import Interrupted, SourceChanged, StorageUnavailable
+from pothole.errors import GivenUp, Interrupted, SourceChanged, StorageUnavailable
 from pothole.guard import Stopping
 from pothole.job import Job
 from pothole.metrics import Metrics
@@ -354,6 +354,44 @@ def test_what_a_worker_left_that_died_right_after_its_job_goes_with_the_next_req
     assert road.stored()
     assert isinstance(road.worker().claim(road.job), Record)
     assert not road.stored()
+
+
+def test_a_video_of_which_worker_after_worker_dies_is_given_up_and_tried_anew_when_asked_for(
+    road: Road,
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Dying(Wavering):
+        def __init__(self, segments: int) -> None:
+            super().__init__()
+            self._segments = segments
+
+        def predict(self, *args: Any, **kwargs: Any) -> list[Detections]:
+            time.sleep(0.01)
+            if road.record().segments >= self._segments:
+                raise Killed
+            return super().predict(*args, **kwargs)
+
+    class Later(LocalStorage):
+        def read(self, key: str) -> tuple[bytes, Stat]:
+            data, stat = super().read(key)
+            return data, replace(stat, age_s=3600)
+
+    road.settings = replace(road.settings, max_crashes=3)
+    for segments, crashes in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2)):
+        with pytest.raises(Killed):
+            road.work(Later, detector=Dying(segments))
+        assert road.record().crashes == crashes
+    assert road.stored()
+    with pytest.raises(GivenUp, match=f"^{road.folder}/clip.mp4 was given up: 3 workers died of it"):
+        road.work(Later, detector=Dying(1))
+    record = road.record()
+    assert (record.state, record.segments) == ("failed", 0)
+    assert record.error
+    assert record.error["code"] == "given_up"
+    assert not road.stored()
+    assert road.work()[0].state == "done"
 
 
 def test_a_sample_of_a_video_stores_nothing(road: Road) -> None:

@@ -117,6 +117,53 @@ def test_a_job_whose_worker_shows_no_sign_of_life_goes_to_the_next(store: Storag
     second.end("failed")
 
 
+def test_the_next_worker_knows_of_the_segments_and_how_many_died_since_the_last(store: Storage) -> None:
+    later = aged(store, 70)
+    for crashes in range(3):
+        lease = claim(later, KEY, new())
+        assert isinstance(lease, Lease)
+        assert (lease.record.segments, lease.record.crashes) == (0, crashes)
+        lease.note(state="running")
+        lease.renew()
+        lease._ended.set()
+    lease = claim(later, KEY, new())
+    assert isinstance(lease, Lease)
+    lease.note(state="running", segments=4, crashes=0)
+    lease.end("interrupted")
+    lease = taken(store)
+    assert (lease.record.segments, lease.record.crashes, lease.record.attempt) == (4, 0, 5)
+    lease._ended.set()
+    lease = claim(later, KEY, new())
+    assert isinstance(lease, Lease)
+    assert (lease.record.segments, lease.record.crashes) == (4, 0), "to die in the queue is no crash of a job"
+    lease.note(crashes=2)
+    lease.end("failed")
+    lease = taken(store)
+    assert (lease.record.segments, lease.record.crashes) == (4, 0)
+    lease.end("done", outputs=(Output(key="gone", address="a", version="v"),))
+    lease = taken(store)
+    assert (lease.record.segments, lease.record.attempt) == (0, 8)
+    lease.end("failed")
+
+
+def test_notes_of_two_threads_are_all_kept(tmp_path: Path) -> None:
+    """One tells of the progress, the other of the segments."""
+    lease = taken(LocalStorage(tmp_path))
+
+    def count(field: str) -> None:
+        for number in range(1000):
+            lease.note(**{field: number})
+            assert getattr(lease.record, field) == number
+
+    threads = [threading.Thread(target=count, args=[field]) for field in ("frames", "segments")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (lease.record.frames, lease.record.segments) == (999, 999)
+    lease.end("failed")
+
+
 def test_a_clock_that_was_set_back_keeps_no_dead_worker_alive(store: Storage) -> None:
     taken(store)
     assert isinstance(claim(aged(store, -3600), KEY, new()), Lease)

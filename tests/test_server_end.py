@@ -65,6 +65,32 @@ def test_sigterm_interrupts_a_job_that_nobody_waits_for_and_lets_go_of_it(
     assert job(start(), bucket, "long.mp4").json()["job"]["frames"] == 300
 
 
+def test_sigterm_ends_a_job_at_its_next_checkpoint_and_what_was_done_is_not_done_again(
+    start: Start, s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    long = make_clip(tmp_path / "long.mp4", 300, size=SIZE, picture=road, codec="mpeg4").read_bytes()
+    for key in ("waiting.mp4", "long.mp4"):
+        s3.put_object(Bucket=bucket, Key=key, Body=long)
+    server = start(application="patient_wsgi:app", SEGMENT_SECONDS="1")
+    asked = [job(server, bucket, key, wait=False) for key in ("long.mp4", "waiting.mp4")]
+    while "pothole_frames_total 0.0" in requests.get(f"{server.url}/metrics", timeout=5).text:
+        time.sleep(0.05)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(8) == 0, "it waited for more than a checkpoint"
+    keys = [answer.json()["job"]["record"].removeprefix(f"s3://{bucket}/") for answer in asked]
+    records = [json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]) for key in keys]
+    assert [record["state"] for record in records] == ["interrupted"] * 2
+    assert records[0]["segments"] > 0
+    assert (records[1]["segments"], records[1]["frames"]) == (0, 0)
+
+    assert job(start(), bucket, "long.mp4").json()["job"]["frames"] == 300
+    record = json.load(s3.get_object(Bucket=bucket, Key=keys[0])["Body"])
+    assert (record["state"], record["attempt"]) == ("done", 2)
+    assert record["resumed_at"] > 0
+    below = s3.list_objects_v2(Bucket=bucket, Prefix=keys[0].removesuffix("record.json"))["Contents"]
+    assert [item["Key"] for item in below] == [keys[0]]
+
+
 def test_a_job_that_does_not_end_in_time_is_killed_and_leaves_nothing(
     start: Start, s3: "S3Client", bucket: str, clip: bytes
 ) -> None:

@@ -45,3 +45,9 @@ def post_worker_init(worker: Worker) -> None:
         end_requests(number, frame)
 
     signal.signal(signal.SIGTERM, end)
+
+
+def worker_exit(arbiter: Arbiter, worker: Worker) -> None:
+    """Wait for the jobs: once Python itself ends it starts no threads, and an upload needs some."""
+    if app := getattr(worker, "wsgi", None):  # where it was loaded
+        app.extensions["queue"].wait()

@@ -68,6 +68,10 @@ class JobQueue:
         timer.daemon = True
         timer.start()
 
+    def wait(self) -> None:
+        """Wait until nothing is in work any more; see `stop`."""
+        self._workers.shutdown()
+
 
 class Place:
     """A place in the queue, given back at the end of the `with` block unless work was started from it."""
