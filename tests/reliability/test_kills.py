@@ -1,5 +1,6 @@
 """A worker that is killed at random moments; `make chaos` does it 200 times."""
 
+import json
 import logging
 import os
 import random
@@ -13,15 +14,17 @@ import pytest
 import requests
 
 from clips import make_clip
-from jobs import all_records, ask, content, metric
+from jobs import all_records, ask, content, keys, metric
 from pictures import SIZE, road
+from pothole.detector import Image
 from servers import Server, Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 KILLS = int(os.environ.get("KILLS", "1"))
-FRAMES = 20  # of a tenth of a second each
+FRAMES = 80
+SEGMENTS = 6  # that are stored, of a second and a little more; a last one is not
 figures = logging.getLogger("figures")
 
 
@@ -34,6 +37,10 @@ def kill_worker(server: Server) -> None:
     server.wait_until_ready()
 
 
+def nearing(number: int) -> Image:
+    return road(number % 40)
+
+
 def is_done(server: Server, bucket: str, key: str) -> bool:
     """Ask as a queue would: again and again, without waiting."""
     try:
@@ -44,12 +51,19 @@ def is_done(server: Server, bucket: str, key: str) -> bool:
     return answer.status_code == HTTPStatus.OK
 
 
+def at_checkpoint(s3: "S3Client", bucket: str) -> bool:
+    """Say whether a job in work has stored a segment."""
+    return any(record["segments"] for record in all_records(s3, bucket) if record["state"] == "running")
+
+
 @pytest.mark.timeout(7200)
 def test_no_job_is_lost_or_done_twice_however_often_its_worker_is_killed(
     start: Start, s3: "S3Client", bucket: str, tmp_path: Path
 ) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", FRAMES, size=SIZE, picture=road, audio="aac").read_bytes()
-    server = start(application="patient_wsgi:app", LEASE_SECONDS="1")
+    clip = make_clip(tmp_path / "clip.mp4", FRAMES, 10, SIZE, audio="aac", picture=nearing).read_bytes()
+    server = start(
+        application="patient_wsgi:app", LEASE_SECONDS="1", SEGMENT_SECONDS="1", MAX_CRASHES=str(10 + KILLS)
+    )
     s3.put_object(Bucket=bucket, Key="undisturbed/clip.mp4", Body=clip)
     assert ask(server, bucket, "undisturbed/clip.mp4").status_code == HTTPStatus.OK
 
@@ -59,10 +73,15 @@ def test_no_job_is_lost_or_done_twice_however_often_its_worker_is_killed(
         s3.put_object(Bucket=bucket, Key=key, Body=clip)
         jobs += 1
         while not is_done(server, bucket, key):
-            moment = time.monotonic() + dice.uniform(0, 3.5)
-            while time.monotonic() < moment and not is_done(server, bucket, key):
+            moment = time.monotonic() + dice.uniform(0, 4)
+
+            def is_due(moment: float = moment, kills: int = kills) -> bool:
+                # The first is no matter of chance, so that some job goes on where there are few.
+                return time.monotonic() >= moment if kills else at_checkpoint(s3, bucket)
+
+            while not is_due() and not is_done(server, bucket, key):
                 time.sleep(0.1)
-            if time.monotonic() >= moment and kills < KILLS:
+            if is_due() and kills < KILLS:
                 kill_worker(server)
                 kills += 1
     assert metric(server, "pothole_jobs_running") == 0
@@ -72,11 +91,25 @@ def test_no_job_is_lost_or_done_twice_however_often_its_worker_is_killed(
             undisturbed = content(s3, bucket, f"undisturbed/clip_output.{suffix}")
             assert made == undisturbed.replace(b"/undisturbed/", b"/%d/" % number)
     records = all_records(s3, bucket)
-    assert {record["state"] for record in records} == {"done"}
+    assert {(record["state"], record["segments"]) for record in records} == {("done", SEGMENTS)}
     attempts = sum(record["attempt"] - 1 for record in records)
     assert 0 < attempts <= kills
     before = metric(server, "pothole_frames_total")
     assert all(is_done(server, bucket, f"{number}/clip.mp4") for number in range(jobs))
     assert metric(server, "pothole_frames_total") == before, "a job was done twice"
+    assert not [key for key in keys(s3, bucket) if "/segments/" in key]
     assert not list(server.temp_dir.glob("serve-*/job-*")), "killed workers left files"
-    figures.info("%d kills over %d jobs, which were begun %d times; none lost", kills, jobs, attempts + jobs)
+
+    log = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    gone_on = [line["frames"] for line in log if line["message"] == "the job goes on"]
+    assert gone_on, "no segment was of use"
+    assert not [line for line in log if line["message"] == "the job starts over"]
+    figures.info(
+        "%d kills over %d jobs, begun %d times, %d of them at a checkpoint, which saved %d of %d frames",
+        kills,
+        jobs,
+        attempts + jobs,
+        len(gone_on),
+        sum(gone_on),
+        FRAMES * (attempts + jobs),
+    )
