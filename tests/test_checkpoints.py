@@ -384,7 +384,7 @@ def test_a_video_of_which_worker_after_worker_dies_is_given_up_and_tried_anew_wh
             road.work(Later, detector=Dying(segments))
         assert road.record().crashes == crashes
     assert road.stored()
-    with pytest.raises(GivenUp, match=f"^{road.folder}/clip.mp4 was given up: 3 workers died of it"):
+    with pytest.raises(GivenUp, match=f"^{road.folder}/clip.mp4 is given up: 3 workers died of it"):
         road.work(Later, detector=Dying(1))
     record = road.record()
     assert (record.state, record.segments) == ("failed", 0)

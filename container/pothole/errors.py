@@ -44,6 +44,11 @@ class PotholeError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
 
+    def name(self, source: str) -> None:
+        """Put the source that the error is about in front of the message, unless it is named already."""
+        if source not in self.message:
+            self.message = f"{source}: {self.message}"
+
     def to_json(self) -> dict[str, dict[str, str | None]]:
         """Return the body that a client sees."""
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}

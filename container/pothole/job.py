@@ -6,6 +6,7 @@ Read this first: `run_job` is the whole of it, a stage a line.
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -154,7 +155,7 @@ def run_job(
     open_store: Callable[[str], Storage],
     settings: Settings,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    before_publishing: Callable[[], None] = lambda: None,
+    publishing: Callable[[], AbstractContextManager[None]] = nullcontext,
     checkpoints: Checkpoints | None = None,
 ) -> JobResult:
     """Mark the potholes of one video.
@@ -169,7 +170,8 @@ def run_job(
         open_store: Opens a bucket.
         settings: Limits, and the folder for temporary files.
         on_progress: Called after each frame; what it raises ends the job.
-        before_publishing: Called when all is done; what it raises keeps the outputs from being published.
+        publishing: Entered when all is done, and left when the outputs are published; what it raises at first
+            keeps them from being so.
         checkpoints: Where segments are kept; nowhere when None.
 
     Raises:
@@ -208,9 +210,9 @@ def run_job(
                     writer.append(segment.video)
                     report.append(segment.report)
             summary = report.finish(tracker.tracks(), video)
-        before_publishing()
-        data_at = outputs.publish(data, job.output_key(".json"), "application/json")
-        marked_at = outputs.publish(output, job.output_key(".mp4"), "video/mp4")
+        with publishing():
+            data_at = outputs.publish(data, job.output_key(".json"), "application/json")
+            marked_at = outputs.publish(output, job.output_key(".mp4"), "video/mp4")
     return JobResult(
         outputs=(marked_at, data_at),
         frames=summary.frames,

@@ -9,10 +9,13 @@ clocks say. Its age, by the storage's clock, shows whether the worker lives: onc
 next may take the job over, and the first learns so at its next sign of life.
 """
 
+import hashlib
 import logging
 import threading
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
@@ -23,6 +26,7 @@ from pothole.storage import Storage
 
 FOLDER = ".pothole"
 SIGNS_PER_LEASE = 4  # so that one that is late or fails is not the end
+WAIT_S = 0.5
 _logger = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "interrupted", "done", "failed"]
@@ -186,6 +190,14 @@ class Lease:
                 _logger.warning("no sign of life", extra={"job": self.record.id, "reason": str(exc)})
 
 
+def publishing_key(output_key: str) -> str:
+    """Return the key of the record of who publishes outputs there."""
+    folder, slash, name = output_key.rpartition("/")
+    # Of a fixed length, since keys end at 1024 bytes.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    return f"{folder}{slash}{FOLDER}/publishing-{digest}.json"
+
+
 def segments_folder(record_key: str) -> str:
     """Return the folder of a job's segments, beside its record."""
     return record_key.rpartition("/")[0] + "/segments"
@@ -225,6 +237,27 @@ def claim(
         if there and is_taken(store, there, stat.age_s):
             return there
         replaces, mine = stat.version, record.after(there) if there else record
+
+
+@contextmanager
+def alone(store: Storage, key: str, lease_s: int, check: Callable[[], None]) -> Iterator[None]:
+    """Hold a lease of its own at `key`; wait while somebody else does.
+
+    Args:
+        store: Where it is.
+        key: The record's.
+        lease_s: Seconds after which one that is not renewed is nobody's.
+        check: Called while waiting; what it raises goes on.
+    """
+    record = Record.new(id=key, source=store.address(key), source_version="", lease_s=lease_s)
+    while not isinstance(lease := claim(store, key, record), Lease):
+        check()
+        time.sleep(WAIT_S)
+    try:
+        yield
+    finally:
+        with suppress(PotholeError):  # it runs out by itself, or has been taken
+            lease.end("interrupted")
 
 
 def look(store: Storage, key: str) -> Record | None:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,19 @@ from pothole.errors import (
 from pothole.guard import Guard, Stopping, room
 from pothole.job import Job, JobResult, run_job
 from pothole.metrics import Metrics
-from pothole.record import FOLDER, Lease, Output, Record, State, claim, look, record_key, segments_folder
+from pothole.record import (
+    FOLDER,
+    Lease,
+    Output,
+    Record,
+    State,
+    alone,
+    claim,
+    look,
+    publishing_key,
+    record_key,
+    segments_folder,
+)
 from pothole.settings import Settings
 from pothole.storage import Storage
 from pothole.storage.seam import check_size
@@ -99,14 +112,13 @@ class Worker:
         outcome: State = "failed"
         try:
             result = self._mark(job, lease)
-            record = lease.end("done", outputs=self._written(job, result), result=result.to_json())
+            record = lease.end("done", result=result.to_json())
             outcome = "done"
             self._clean(job, record)
-        except Interrupted as exc:
-            outcome = "interrupted"
-            self._give_up(job, lease, outcome, exc)
-            raise
         except Exception as exc:
+            outcome = "interrupted" if isinstance(exc, Interrupted) else "failed"
+            if isinstance(exc, PotholeError):
+                exc.name(lease.record.source)
             self._give_up(job, lease, outcome, exc)
             raise
         finally:
@@ -119,7 +131,7 @@ class Worker:
         guard.check(at_rest=True)
         if lease.record.crashes >= self.settings.max_crashes:
             raise GivenUp(
-                f"{lease.record.source} was given up: {lease.record.crashes} workers died of it.",
+                f"{lease.record.source} is given up: {lease.record.crashes} workers died of it.",
                 hint="See the server's log; more memory, or the video scaled down, may help. "
                 "Then send the request again.",
             )
@@ -127,11 +139,7 @@ class Worker:
         lease.renew()  # at once: should the video kill the worker, that is counted
         source = self.open_store(job.source_bucket).stat(job.source_key)
         job = replace(job, source_version=lease.record.source_version)
-
-        def check_once_more() -> None:
-            lease.renew()
-            self._check_source(job)
-
+        publishing = partial(self._publishing, job, lease, guard)
         checkpoints = StoredCheckpoints(
             self._outputs(job),
             self._segments(job, lease.record),
@@ -140,9 +148,21 @@ class Worker:
             partial(guard.check, at_rest=True),
         )
         with room(self.settings, COPIES * source.size):
-            return run_job(
-                job, self.detector, self.open_store, self.settings, guard, check_once_more, checkpoints
-            )
+            return run_job(job, self.detector, self.open_store, self.settings, guard, publishing, checkpoints)
+
+    @contextmanager
+    def _publishing(self, job: Job, lease: Lease, guard: Guard) -> Iterator[None]:
+        """Keep jobs of other settings from the outputs, or one's video might lie beside another's data."""
+        outputs = self._outputs(job)
+        with alone(outputs, publishing_key(job.output_key("")), self.settings.lease_s, guard.check):
+            lease.renew()
+            self._check_source(job)
+            yield
+            written = [
+                Output(key=key, address=outputs.address(key), version=outputs.stat(key).version)
+                for key in (job.output_key(".mp4"), job.output_key(".json"))
+            ]
+        lease.note(outputs=tuple(written))
 
     def _check_source(self, job: Job) -> None:
         """Raise `SourceChanged` when the outputs would be those of a source that is no longer there."""
@@ -152,20 +172,15 @@ class Worker:
                 f"{store.address(job.source_key)} was replaced meanwhile.", hint="Send the request again."
             )
 
-    def _written(self, job: Job, result: JobResult) -> tuple[Output, ...]:
-        store = self._outputs(job)
-        keys = {address: job.output_key(Path(address).suffix) for address in result.outputs}
-        return tuple(
-            Output(key=key, address=address, version=store.stat(key).version) for address, key in keys.items()
-        )
-
     def _give_up(self, job: Job, lease: Lease, state: State, reason: Exception) -> None:
         """Say so in the record, if that can be; without it the lease runs out."""
         error = reason if isinstance(reason, PotholeError) else PotholeError("The server failed.")
         stored = lease.record
         keeps = isinstance(reason, RESUMABLE)
         try:
-            lease.end(state, error=error.to_json()["error"], segments=stored.segments if keeps else 0)
+            lease.end(
+                state, error=error.to_json()["error"], outputs=(), segments=stored.segments if keeps else 0
+            )
         except PotholeError as exc:
             _logger.warning("the record stays", extra={"job": stored.id, "reason": str(exc)})
             return
