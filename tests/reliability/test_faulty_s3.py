@@ -29,11 +29,11 @@ figures = logging.getLogger("figures")
 def test_every_job_ends_right_though_a_third_of_the_calls_fail(
     start: Start, s3: "S3Client", bucket: str, aws: str, tmp_path: Path
 ) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", 20, size=SIZE, picture=road, audio="aac").read_bytes()
+    clip = make_clip(tmp_path / "clip.mp4", 20, 10, SIZE, picture=road, audio="aac").read_bytes()
     s3.put_object(Bucket=bucket, Key="undisturbed/clip.mp4", Body=clip)
     began = time.monotonic()
     with FaultyProxy(aws, 0) as proxy:
-        server = start(AWS_ENDPOINT_URL=proxy.url, S3_TIMEOUT_SECONDS="1")
+        server = start(AWS_ENDPOINT_URL=proxy.url, S3_TIMEOUT_SECONDS="1", SEGMENT_SECONDS="1")
         assert ask(server, bucket, "undisturbed/clip.mp4").status_code == HTTPStatus.OK
         proxy.fail(SHARE)
         for number in range(JOBS):
@@ -46,8 +46,9 @@ def test_every_job_ends_right_though_a_third_of_the_calls_fail(
             made = content(s3, bucket, f"{number}/clip_output.{suffix}")
             undisturbed = content(s3, bucket, f"undisturbed/clip_output.{suffix}")
             assert made == undisturbed.replace(b"/undisturbed/", b"/%d/" % number)
-    records = Counter(record["state"] for record in all_records(s3, bucket))
-    assert records == {"done": JOBS + 1}
+    records = Counter((record["state"], record["segments"]) for record in all_records(s3, bucket))
+    assert records == {("done", 1): JOBS + 1}
+    assert not [key for key in keys(s3, bucket) if "/segments/" in key]
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
     assert not list(server.temp_dir.glob("serve-*/job-*"))
     figures.info("%d jobs in %.0f s, all right; calls: %s", JOBS, time.monotonic() - began, dict(counts))
