@@ -1,6 +1,8 @@
 """A job that is ended on its way and taken up again: its outputs are those of an undisturbed one."""
 
+import errno
 import json
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -18,7 +20,7 @@ from fakes import MAGENTA, MagentaDetector
 from moving_road import MovingRoad
 from pothole.detections import Detections
 from pothole.detector import Image
-from pothole.errors import GivenUp, Interrupted, SourceChanged, StorageUnavailable
+from pothole.errors import DiskFull, GivenUp, Interrupted, SourceChanged, StorageUnavailable
 from pothole.guard import Stopping
 from pothole.job import Job
 from pothole.metrics import Metrics
@@ -296,6 +298,44 @@ def test_a_replaced_source_has_no_checkpoints(road: Road) -> None:
     make_clip(source, 4, size=(64, 48))
     record, frames = road.work()
     assert (record.attempt, record.resumed_at, frames) == (1, 0, 4)
+
+
+def test_copies_of_segments_make_room_as_the_marked_video_grows(
+    road: Road, undisturbed: tuple[bytes, bytes]
+) -> None:
+    interrupt(road, 3)
+    left: list[list[str]] = []
+
+    class Copying(LocalStorage):
+        """Downloads, as S3 does."""
+
+        def fetch(self, key: str, folder: Path, *options: Any) -> Path:
+            folder.mkdir(exist_ok=True)
+            return Path(shutil.copy(super().fetch(key, folder, *options), folder))
+
+        def publish(self, path: Path, key: str, content_type: str) -> str:
+            left.append(sorted(p.name for p in road.settings.temp_dir.rglob("*.nut")))
+            return super().publish(path, key, content_type)
+
+    assert road.work(Copying)[0].resumed_at > 0
+    assert all(len(names) <= 3 for names in left), "more than those in work"
+    assert left[-1] == []
+    assert road.outputs() == undisturbed
+
+
+def test_a_disk_that_fills_up_costs_no_segment(road: Road, undisturbed: tuple[bytes, bytes]) -> None:
+    class Full(Wavering):
+        def predict(self, *args: Any, **kwargs: Any) -> list[Detections]:
+            time.sleep(0.01)
+            if road.record().segments == 1:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().predict(*args, **kwargs)
+
+    with pytest.raises(DiskFull):
+        road.work(detector=Full())
+    assert (road.record().state, road.record().error["code"]) == ("failed", "disk_full")  # type: ignore[index]
+    assert road.work()[0].resumed_at > 0
+    assert road.outputs() == undisturbed
 
 
 def test_a_storage_that_fails_in_the_end_costs_no_segment(
