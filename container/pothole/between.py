@@ -1,8 +1,8 @@
 """Where potholes are in the frames between two key frames, the only ones that the detector looks at.
 
 Each pothole comes from both sides: forward from the key frame before, and back from the one after, so that
-neither an error of the flow nor a jump of the detector's box shows. One that is in one of them alone is shown
-up to the middle.
+neither an error of the flow nor a jump of the detector's box shows. One that only the second shows was there
+before, farther away, so it is followed back to the first. One that only the first shows ends in the middle.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def fill(
         cut = [_cut(p.box, size) for p in (behind.get(key, pothole), pothole)]
         for i in reversed(range(count - 1)):
             step, nearness = steps[i + 1], (i + 1) / count
-            if step is None or not (key in shown[i] or nearness > 0.5):
+            if step is None:
                 break
             # A motion that was read on the way there is not read again.
             known = places[i + 1][key].motion.inverse() if key in places[-1] else None

@@ -16,11 +16,11 @@ Grey = NDArray[np.uint8]
 
 VIEW_SIDE = 320  # pixels of the long side, about, at which motion is looked for
 WINDOW = (13, 13)  # smaller ones lose the large motion of 10 frames a second
-LEVELS = 4
-ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
+LEVELS = 3
+ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.03)
 # Pixels around a box that move with it: a small box alone gives too few to go by.
 SURROUNDINGS = 6
-SAMPLES = 8
+SAMPLES = 6  # points along each side of an area
 PATCH = 24  # side in pixels of what is compared for likeness
 LARGEST_GROWTH = 0.5  # per frame; more is an error of the flow
 

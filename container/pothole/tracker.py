@@ -13,6 +13,7 @@ What counts as a pothole of the road:
 A pothole that is missed for up to a second keeps its id.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,10 +29,9 @@ from pothole.tracker_state import TrackerState
 from pothole.tracks import Pothole, Track, as_detections
 from pothole.video import Frame
 
-# Detections above misses that make a pothole. Fewer when there are few: one is in sight for a second or two.
-CONFIRM_HITS = 4
-CONFIRM_HITS_SLOW = 2
-SLOW_S = Fraction(1, 16)  # from this time between detections on
+# A pothole is what is seen for so long net of misses, however often the detector looks, ...
+CONFIRM_S = Fraction(1, 6)
+CONFIRM_HITS = 2  # ... and so many times
 DRAWN_S = Fraction(2, 5)  # that a pothole is shown on after it was last detected
 KEPT_S = Fraction(1)  # that it is remembered
 HELD_S = Fraction(1, 2)  # that a frame waits to know whether what it shows counts
@@ -234,9 +234,9 @@ class Tracker:
 
     def _needed_hits(self, frame: Frame) -> int:
         """As SORT does, count at once what is there when the video starts: it may have one frame only."""
-        slow = self._updated is not None and frame.time - self._updated >= SLOW_S
+        gap = CONFIRM_S if self._updated is None else frame.time - self._updated
         self._updates, self._updated = self._updates + 1, frame.time
-        return min(self._updates, CONFIRM_HITS_SLOW if slow else CONFIRM_HITS)
+        return min(self._updates, max(CONFIRM_HITS, math.ceil(CONFIRM_S / gap)))
 
     def _is_shown(self, pothole: Pothole, frame: Frame) -> bool:
         if not pothole.is_followed:
