@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clips import frame_of
-from pothole.detections import Detections
+from pothole.detections import Detections, pixel_boxes
 from pothole.video import Frame
 
 CAMERA_HEIGHT = 1.3
@@ -75,3 +75,23 @@ class MovingRoad:
             masks=tuple(masks),
             track_ids=np.array(ids, np.int32),
         )
+
+
+def rectangles(size: tuple[int, int], boxes: np.ndarray, scores: np.ndarray | float = 0.9) -> Detections:
+    """Potholes that fill their boxes."""
+    boxes = boxes.astype(np.float32)
+    return Detections(
+        image_size=size,
+        boxes=boxes,
+        scores=np.broadcast_to(np.float32(scores), len(boxes)),
+        masks=tuple(np.ones((b - t, r - l), bool) for l, t, r, b in pixel_boxes(boxes, size)),  # noqa: E741
+    )
+
+
+def both(a: Detections, b: Detections) -> Detections:
+    return Detections(
+        image_size=a.image_size,
+        boxes=np.concatenate([a.boxes, b.boxes]),
+        scores=np.concatenate([a.scores, b.scores]),
+        masks=(*a.masks, *b.masks),
+    )

@@ -1,5 +1,6 @@
 """One job, one worker: who gets it, who keeps it, who gets it next; in S3 and in folders alike."""
 
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -149,6 +150,8 @@ def test_the_next_worker_knows_of_the_segments_and_how_many_died_since_the_last(
 def test_notes_of_two_threads_are_all_kept(tmp_path: Path) -> None:
     """One tells of the progress, the other of the segments."""
     lease = taken(LocalStorage(tmp_path))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
 
     def count(field: str) -> None:
         for number in range(1000):
@@ -160,6 +163,7 @@ def test_notes_of_two_threads_are_all_kept(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    sys.setswitchinterval(interval)
     assert (lease.record.frames, lease.record.segments) == (999, 999)
     lease.end("failed")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clips import frame_of
-from moving_road import MovingRoad
-from pothole.detections import Detections, pixel_boxes
+from moving_road import MovingRoad, both, rectangles
+from pothole.detections import Detections
 from pothole.motion import MotionEstimator
 from pothole.tracker import HELD_S, Sighting, Tracker
 from pothole.video import Frame
@@ -43,26 +43,6 @@ def drive(road: MovingRoad, frames: int, see: See) -> list[Pair]:
 
 def nothing(truth: Detections) -> Detections:
     return Detections.empty(truth.image_size)
-
-
-def rectangles(size: tuple[int, int], boxes: np.ndarray, scores: np.ndarray | float = 0.9) -> Detections:
-    """Potholes that fill their boxes."""
-    boxes = boxes.astype(np.float32)
-    return Detections(
-        image_size=size,
-        boxes=boxes,
-        scores=np.broadcast_to(np.float32(scores), len(boxes)),
-        masks=tuple(np.ones((b - t, r - l), bool) for l, t, r, b in pixel_boxes(boxes, size)),  # noqa: E741
-    )
-
-
-def both(a: Detections, b: Detections) -> Detections:
-    return Detections(
-        image_size=a.image_size,
-        boxes=np.concatenate([a.boxes, b.boxes]),
-        scores=np.concatenate([a.scores, b.scores]),
-        masks=(*a.masks, *b.masks),
-    )
 
 
 def noisy(truth: Detections, rng: np.random.Generator, miss: float = 0.0) -> tuple[Detections, list[int]]:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from clips import frame_of
-from moving_road import MovingRoad
+from moving_road import MovingRoad, both, rectangles
 from pothole.detections import Detections
 from pothole.motion import Motion, MotionEstimator
 from pothole.tracker import MOST_FRAMES, Followed, Sighting, Tracker
@@ -22,11 +22,18 @@ FRAMES = 76  # five seconds, and the frame that ends them
 
 @pytest.fixture(scope="module")
 def drive() -> list[Sighting]:
-    """A drive past many potholes, each missed now and then; the detector looks at every third frame."""
+    """A drive past many potholes, each missed now and then; the detector looks at every third frame.
+
+    It sees some that are none, too, and never again.
+    """
     rng, motion, sightings = np.random.default_rng(1), MotionEstimator(), []
     for index in range(FRAMES):
         frame, truth = ROAD.picture(index)
-        found = truth[rng.random(len(truth)) < 0.7] if index % 3 == 0 else None
+        found = None
+        if index % 3 == 0:
+            corner = rng.uniform(20, 150, 2).round()
+            flash = rectangles(ROAD.size, np.array([[*corner, *corner + 12]]))
+            found = both(truth[rng.random(len(truth)) < 0.7], flash)
         sightings.append(Sighting(frame, motion.advance(frame.planes[0]), found))
     return sightings
 
