@@ -152,11 +152,12 @@ def test_notes_of_two_threads_are_all_kept(tmp_path: Path) -> None:
     lease = taken(LocalStorage(tmp_path))
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
+    together = threading.Barrier(2)
 
     def count(field: str) -> None:
-        for number in range(1000):
-            lease.note(**{field: number})
-            assert getattr(lease.record, field) == number
+        together.wait()
+        for _ in range(20_000):
+            lease.note(**{field: getattr(lease.record, field) + 1})
 
     threads = [threading.Thread(target=count, args=[field]) for field in ("frames", "segments")]
     for thread in threads:
@@ -164,7 +165,7 @@ def test_notes_of_two_threads_are_all_kept(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     sys.setswitchinterval(interval)
-    assert (lease.record.frames, lease.record.segments) == (999, 999)
+    assert (lease.record.frames, lease.record.segments) == (20_000, 20_000)
     lease.end("failed")
 
 

@@ -31,7 +31,9 @@ def test_of_twenty_duplicates_over_two_servers_one_is_worked_on_and_all_are_answ
     start: Start, s3: "S3Client", bucket: str, tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", FRAMES, size=SIZE, picture=road).read_bytes()
-    servers = [start(application="patient_wsgi:app") for _ in range(2)]
+    # Each takes a place in the queue for the moment in which it learns that it is a duplicate.
+    queue = {"application": "patient_wsgi:app", "MAX_QUEUED_JOBS": str(DUPLICATES)}
+    servers = [start(**queue) for _ in range(2)]
     statuses: Counter[int] = Counter()
     for number in range(ROUNDS):
         key = f"{number}/a b+ü.mp4"
