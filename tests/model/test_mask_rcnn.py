@@ -6,6 +6,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from networks import SMALL
 from pothole.detector import MaskRCNNDetector, load_detector
@@ -47,6 +48,16 @@ def test_the_backbone_is_mobilenet_v2():
     # batch norm had two.
     assert backbone.count_params() == 3_504_872 - 1_281_000 - 412_160 - 15_776
     assert [w.path for w in backbone.weights][:3] == ["00_conv/kernel", "00_conv/bias", "01_dwconv/kernel"]
+
+
+def test_a_mean_pixel_is_taken_off_as_in_double_precision(monkeypatch, images):
+    mean = (123.7, 116.8, 103.9)  # none of float32's numbers
+    network = MaskRCNN(replace(SMALL, pixel_scale=1.0, pixel_offset=mean))
+    monkeypatch.setattr(network, "backbone", lambda normalised: normalised)
+    monkeypatch.setattr(network, "fpn", lambda stages: [stages])
+    wanted = (images - np.array(mean)).astype(np.float32)
+    for pyramid in (network.pyramid, tf.function(network.pyramid)):  # compiling may sum up constants
+        assert (np.asarray(pyramid(images)[0]) == wanted).all()
 
 
 def test_every_answer_has_its_shape(network, images):

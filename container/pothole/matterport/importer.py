@@ -67,8 +67,8 @@ def load_network(path: Path, operation: Operation) -> MaskRCNN:
     network = MaskRCNN(config)
     variables = {variable.path: variable for variable in network.weights}
     for layer in layers:
-        for kind, tensor in zip(("kernel", "bias"), layer.weights(tensors), strict=True):
-            variable = variables[f"{layer.ours}/{kind}"]
+        for name, tensor in layer.weights(tensors):
+            variable = variables[name]
             # A dense layer of ours is a convolution over the whole RoI there.
             variable.assign(tensor.reshape(variable.shape))
     return network

@@ -1,8 +1,8 @@
 """Matterport's layers (`mrcnn/model.py`) and those of our network that they become.
 
 Both are the same network; `MaskRCNNConfig` says where they differ. The weights change in four ways, none of
-which changes an answer: batch norm is folded into the convolution before it, the two logits of the RPN become
-their difference, box deltas get x before y, and the mask of the background goes.
+which changes an answer: batch norm is folded into the convolution before it, though not in the backbone, the
+two logits of the RPN become their difference, box deltas get x before y, and the mask of the background goes.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,7 +19,10 @@ from pothole.model.config import MaskRCNNConfig
 Array = NDArray[np.floating[Any]]
 
 EPSILON = 1e-3
-"""Of Keras 2's `BatchNormalization`, whose default Matterport takes."""
+"""Of Keras's `BatchNormalization`, whose default Matterport takes."""
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+"""The weights of a batch norm."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Source:
         theirs: Name of Matterport's.
         kernel: Shape of its kernel.
         norm: Name of the batch norm that follows, if one does.
+        fold: Whether that is folded into our layer, or stays a layer of the same name.
         convert: Changes the last axis of kernel and bias.
     """
 
@@ -38,6 +42,7 @@ class Source:
     theirs: str
     kernel: tuple[int, ...]
     norm: str | None = None
+    fold: bool = True
     convert: Callable[[Array], Array] | None = None
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -46,23 +51,25 @@ class Source:
         yield f"{self.theirs}/kernel", self.kernel
         yield f"{self.theirs}/bias", bias
         if self.norm:
-            for kind in ("gamma", "beta", "moving_mean", "moving_variance"):
+            for kind in NORM:
                 yield f"{self.norm}/{kind}", bias
 
-    def weights(self, tensors: Tensors) -> tuple[Array, Array]:
-        """Return kernel and bias of our layer."""
+    def weights(self, tensors: Tensors) -> Iterator[tuple[str, Array]]:
+        """Yield path and value of each of our weights."""
         kernel: Array = tensors[f"{self.theirs}/kernel"].astype(np.float64)
         bias: Array = tensors[f"{self.theirs}/bias"].astype(np.float64)
         if self.norm:
-            gamma, beta, mean, variance = (
-                tensors[f"{self.norm}/{kind}"].astype(np.float64)
-                for kind in ("gamma", "beta", "moving_mean", "moving_variance")
-            )
-            scale = gamma / np.sqrt(variance + EPSILON)
-            kernel, bias = kernel * scale, (bias - mean) * scale + beta
+            norm = {kind: tensors[f"{self.norm}/{kind}"] for kind in NORM}
+            if self.fold:
+                gamma, beta, mean, variance = (value.astype(np.float64) for value in norm.values())
+                scale = gamma / np.sqrt(variance + EPSILON)
+                kernel, bias = kernel * scale, (bias - mean) * scale + beta
+            else:
+                yield from ((f"{self.norm}/{kind}", value) for kind, value in norm.items())
         if self.convert:
             kernel, bias = self.convert(kernel), self.convert(bias)
-        return kernel.astype(np.float32), bias.astype(np.float32)
+        yield f"{self.ours}/kernel", kernel.astype(np.float32)
+        yield f"{self.ours}/bias", bias.astype(np.float32)
 
 
 def _difference(x: Array) -> Array:
@@ -81,7 +88,7 @@ def _foreground(x: Array) -> Array:
 
 def sources(config: MaskRCNNConfig) -> Iterator[Source]:
     """Yield where each layer of a network comes from, with Matterport's names (`mrcnn/model.py`)."""
-    yield Source("conv1", "conv1", (7, 7, 3, 64), "bn_conv1")
+    yield Source("conv1", "conv1", (7, 7, 3, 64), "bn_conv1", fold=False)
     inputs = 64
     for stage, blocks in enumerate(RESNET_BLOCKS[config.backbone], start=2):
         width = 64 << (stage - 2)
@@ -91,7 +98,8 @@ def sources(config: MaskRCNNConfig) -> Iterator[Source]:
             if block == 0:
                 shapes["1"] = (1, 1, inputs, 4 * width)
             for branch, shape in shapes.items():
-                yield Source(f"res{name}{branch}", f"res{name}{branch}", shape, f"bn{name}{branch}")
+                layer = f"res{name}{branch}"
+                yield Source(layer, layer, shape, f"bn{name}{branch}", fold=False)
             inputs = 4 * width
 
     pyramid = config.fpn_channels

@@ -1,8 +1,8 @@
-"""Backbones with batch norm folded into the kernels.
+"""Backbones.
 
-MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) is this project's own. ResNet-50 and ResNet-101 (He et
-al., 2015, arXiv:1512.03385) are Matterport's (`resnet_graph`), which stride in the first 1×1 convolution of a
-stage as the paper does, not in the 3×3 one as later variants do.
+MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) is this project's own; its batch norm is folded into the
+kernels. ResNet-50 and ResNet-101 (He et al., 2015, arXiv:1512.03385) are Matterport's (`resnet_graph`), which
+stride in the first 1×1 convolution of a stage as the paper does, not in the 3×3 one as later variants do.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from typing import Any
 
 import keras
 from keras import layers
+
+from pothole.model.resnet_layers import Convolution, FrozenBatchNorm
 
 BLOCKS = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 """Output channels, repeats, first stride (table 2 of the paper); the expansion is 6, in the first block 1."""
@@ -66,24 +68,25 @@ def resnet(name: str) -> keras.Model:
 
     Returns:
         A model from `(B, height, width, 3)`, of any size in multiples of 32, to the outputs of stages 2 to 5:
-        256, 512, 1024, 2048 channels at strides 4, 8, 16, 32. Its convolutions have the names that they have
-        had since the authors' own files, such as `res2a_branch2a`.
+        256, 512, 1024, 2048 channels at strides 4, 8, 16, 32. Its layers have the names that they have had
+        since the authors' own files, such as `res2a_branch2a` and `bn2a_branch2a`.
     """
 
     def conv(x: Any, filters: int, kernel: int, stride: int, name: str) -> Any:
         padding = "valid" if kernel == 1 else "same"
-        return layers.Conv2D(filters, kernel, stride, padding=padding, name=name)(x)
+        x = Convolution(filters, kernel, stride, padding=padding, name=f"res{name}")(x)
+        return FrozenBatchNorm(name=f"bn{name}")(x)
 
     picture = keras.Input((None, None, 3), name="image")
     # "same" would pad 2 before and 3 after, and move the whole network by half a pixel.
     x = layers.ZeroPadding2D(3)(picture)
-    x = layers.ReLU()(layers.Conv2D(64, 7, 2, name="conv1")(x))
+    x = layers.ReLU()(FrozenBatchNorm(name="bn_conv1")(Convolution(64, 7, 2, name="conv1")(x)))
     x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
     stages = []
     for stage, blocks in enumerate(RESNET_BLOCKS[name], start=2):
         filters = 64 << (stage - 2)
         for block in range(blocks):
-            branch = f"res{stage}{chr(ord('a') + block)}_branch"
+            branch = f"{stage}{chr(ord('a') + block)}_branch"
             stride = 2 if block == 0 and stage > 2 else 1
             shortcut = x if block else conv(x, 4 * filters, 1, stride, f"{branch}1")
             x = layers.ReLU()(conv(x, filters, 1, stride, f"{branch}2a"))

@@ -71,8 +71,11 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
         """Return the feature levels of pictures `(B, height, width, 3)` RGB 0..255, finest first."""
-        offset = ops.convert_to_tensor(self.config.pixel_offset, self.compute_dtype)
-        normalised = ops.cast(images, self.compute_dtype) / self.config.pixel_scale - offset
+        # float32 has no 123.7, and at the end of a deep network one sees that. JAX has no float64 by default.
+        exact = "float64" if keras.backend.backend() == "tensorflow" else self.compute_dtype
+        offset = ops.convert_to_tensor(self.config.pixel_offset, exact)
+        scaled = ops.cast(images, self.compute_dtype) / self.config.pixel_scale
+        normalised = ops.cast(ops.cast(scaled, exact) - offset, self.compute_dtype)
         return list(self.fpn(self.backbone(normalised)))
 
     def detect(self, pyramid: Sequence[Tensor], limits: Tensor = None) -> tuple[Tensor, Tensor, Tensor]:
