@@ -11,7 +11,7 @@ from pothole.tracker import Sighting
 from pothole.video import Frame
 
 # Between two key frames the road may move by so much, in parts of the picture's height, ...
-MOST_TRAVEL = 0.11
+MOST_TRAVEL = 0.115
 # ... and no more time may pass than this, so that a pothole far ahead is found when it comes into sight.
 MOST_TIME = Fraction(1, 4)
 

@@ -165,3 +165,22 @@ def test_threads_share_one_session(network, images):
         for found, expected in zip(answer, wanted, strict=True):
             assert found.boxes == pytest.approx(expected.boxes, abs=1e-3)
             assert found.scores == pytest.approx(expected.scores, abs=1e-5)
+
+
+def test_box_head_looks_again_at_the_best_of_its_first_look_alone(network, images, monkeypatch):
+    seen = []
+    classify = network.classify
+
+    def watched(pyramid, rois):
+        seen.append(np.asarray(rois))
+        return classify(pyramid, rois)
+
+    monkeypatch.setattr(network, "config", replace(SMALL, box_passes=3, refined_rois=4))
+    pyramid = network.pyramid(images)
+    with monkeypatch.context() as watching:
+        watching.setattr(network, "classify", watched)
+        network.detect(pyramid)
+    assert [rois.shape[1] for rois in seen] == [SMALL.proposals, 4, 4]
+    refined, scores = (np.asarray(x) for x in network.refine(pyramid, seen[0]))
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :4]
+    np.testing.assert_allclose(seen[1], np.take_along_axis(refined, best[..., None], axis=1), rtol=1e-5)

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from pothole.errors import ModelError
+from pothole.model import boxes
 from pothole.model.anchors import anchors
 from pothole.model.backbone import BACKBONES
 from pothole.model.box_units import whole_input
@@ -61,12 +62,12 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
             `(B, D, 2P, 2P)` probabilities over each box. Rows without a detection have score 0.
         """
         pyramid = self.pyramid(images)
-        boxes, scores, classes = self.detect(pyramid)
+        found, scores, classes = self.detect(pyramid)
         return {
-            "boxes": boxes,
+            "boxes": found,
             "scores": scores,
             "classes": classes,
-            "masks": self.masks(pyramid, boxes, classes),
+            "masks": self.masks(pyramid, found, classes),
         }
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
@@ -92,7 +93,9 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         objectness, deltas = self.rpn(pyramid)
         rois = propose(objectness, deltas, self.anchors(image_size), image_size, self.config)
         for _ in range(self.config.box_passes - 1):
-            rois = self.refine(pyramid, rois)
+            refined, scores = self.refine(pyramid, rois)
+            kept = min(self.config.refined_rois or refined.shape[1], refined.shape[1])
+            _, rois = boxes.best(scores, kept, refined)
         logits, deltas = self.classify(pyramid, rois)
         within = whole_input(image_size, self.config) if limits is None else limits[:, None]
         return detect(rois, logits, deltas, within, self.config)
@@ -112,19 +115,20 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         logits, deltas = self.box_head(roi_align(pyramid[:-1], rois, self.config.box_pool, self.config))
         return logits, deltas
 
-    def refine(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
-        """Return RoIs `(B, N, 4)` moved to where the box head sees their objects."""
+    def refine(self, pyramid: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
+        """Return RoIs `(B, N, 4)` moved to where the box head sees their objects, and scores `(B, N)`."""
         logits, deltas = self.classify(pyramid, rois)
         limits = whole_input(self.image_size(pyramid), self.config)
-        return refine(rois, logits, deltas, limits, self.config)[0]
+        refined, scores, _ = refine(rois, logits, deltas, limits, self.config)
+        return refined, scores
 
     def mask_logits(self, pyramid: Sequence[Tensor], rois: Tensor) -> Tensor:
         """Return `(B, N, 2P, 2P, K − 1)` mask logits of RoIs `(B, N, 4)`."""
         return self.mask_head(roi_align(pyramid[:-1], rois, self.config.mask_pool, self.config))
 
-    def masks(self, pyramid: Sequence[Tensor], boxes: Tensor, classes: Tensor) -> Tensor:
-        """Return mask probabilities `(B, D, 2P, 2P)` of each box's own class."""
-        logits = self.mask_logits(pyramid, boxes)
+    def masks(self, pyramid: Sequence[Tensor], rois: Tensor, classes: Tensor) -> Tensor:
+        """Return mask probabilities `(B, D, 2P, 2P)` of each RoI's own class."""
+        logits = self.mask_logits(pyramid, rois)
         own = ops.cast(ops.maximum(classes - 1, 0), "int32")[..., None, None, None]
         return ops.sigmoid(ops.take_along_axis(logits, own, axis=-1)[..., 0])
 

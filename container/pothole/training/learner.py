@@ -50,7 +50,7 @@ class Learner(keras.Model):  # type: ignore[misc]
         # The box head learns from what it will see: proposals, and what it made of them itself.
         passes = [ops.stop_gradient(propose(objectness, deltas, anchors, image_size, config))]
         for _ in range(config.box_passes - 1):
-            passes.append(ops.stop_gradient(network.refine(pyramid, passes[-1])))
+            passes.append(ops.stop_gradient(network.refine(pyramid, passes[-1])[0]))
         proposals = ops.concatenate(passes, axis=1)
         rois, weights, roi_classes, wanted, match = roi_targets(
             proposals, truth, classes, config.box_std, sampling, self.seed
