@@ -84,8 +84,8 @@ check-infra: setup ## Check the templates of infra/ for mistakes and for securit
 	$(CHECKOV_VENV)/bin/checkov --config-file infra/.checkov.yaml --directory infra
 
 .PHONY: figures
-figures: setup ## Count potholes on rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
-	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"}
+figures: setup ## Count potholes on SETS= of eight rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
+	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"} --sets $${SETS:-1}
 
 PEERS ?= ultralytics supervision
 BENCH := build/bench

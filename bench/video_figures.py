@@ -15,13 +15,14 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from agreement import Agreement, agree
 from matching import VideoFigures, compare, pool
 from pothole.cli import console, load_model, positive, progress_bar, share
 from pothole.detections import Detections
@@ -150,13 +151,15 @@ def digest(model: Path) -> str:
     return hashlib.blake2b(b"".join(path.read_bytes() for path in files), digest_size=6).hexdigest()
 
 
-def mark(video: Path, detector: Detector, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+def mark(
+    video: Path, detector: Detector, folder: Path, arguments: argparse.Namespace, interval: int | None
+) -> dict[str, Any]:
     """Run the real job on a video; return its data."""
     job = Job(
         str(video.absolute().parent),
         video.name,
         is_live=True,
-        frame_interval=arguments.frame_interval,
+        frame_interval=interval,
         min_confidence=arguments.min_confidence,
         output_bucket=str(folder.absolute()),
     )
@@ -206,11 +209,16 @@ def measure_roads(detector: Detector, cache: Path, marked: Path, given: argparse
     """Print the table of the rendered roads; return its figures."""
     measured: dict[str, VideoFigures] = {}
     rows = []
-    for drive in DRIVES:
+    agreements = []
+    for drive in (replace(d, seed=d.seed + 100 * i) for i in range(given.sets) for d in DRIVES):
         with console.status(f"Rendering road {drive.seed} ..."):
             video, truth = render(drive, cache)
-        figures = compare(truth, mark(video, detector, marked, given))
+        report = mark(video, detector, marked, given, given.frame_interval)
+        figures = compare(truth, report)
         measured[str(drive.seed)] = figures
+        if given.frame_interval != 1:
+            every = mark(video, detector, marked, given, 1)
+            agreements.append(agree(every, report))
         about = (
             drive.seed,
             truth["light"],
@@ -224,7 +232,32 @@ def measure_roads(detector: Detector, cache: Path, marked: Path, given: argparse
     print(table([*ROAD, *COUNTS, *RATES], rows))
     off = pooled.counted / pooled.there - 1
     print(f"\nCounted {pooled.counted} where there are {pooled.there}: {off:+.0%}.")
-    return {"roads": {name: asdict(f) for name, f in measured.items()}, "all": asdict(pooled)}
+    found = {"roads": {name: asdict(f) for name, f in measured.items()}, "all": asdict(pooled)}
+    if agreements:
+        found["agreement"] = print_agreement(Agreement.pooled(agreements))
+    return found
+
+
+def print_agreement(with_every_frame: Agreement) -> dict[str, Any]:
+    """Print what skipping frames changes; return its figures."""
+    every, skipping = with_every_frame.counted
+    figures = {
+        "pixels": with_every_frame.pixels,
+        "marks": with_every_frame.marks,
+        "same_marks": with_every_frame.same_marks,
+        "counted": skipping,
+        "counted_every_frame": every,
+    }
+    head = (
+        "IoU with every frame: all pixels",
+        "each mark",
+        "marks that both show",
+        "counted",
+        "of every frame",
+    )
+    row = [*(f"{value:.3f}" for value in list(figures.values())[:3]), str(skipping), str(every)]
+    print("\n" + table(head, [row]))
+    return figures
 
 
 def measure_empty(detector: Detector, marked: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -234,7 +267,7 @@ def measure_empty(detector: Detector, marked: Path, given: argparse.Namespace) -
         if not video.is_file():
             console.print(f"[yellow]{video} is not there and is left out.")
             continue
-        report = mark(video, detector, marked, given)
+        report = mark(video, detector, marked, given, given.frame_interval)
         measured[video.name] = {
             "seconds": len(report["frames"]) / report["video"]["fps_float"],
             "false_tracks": len(report["tracks"]),
@@ -268,7 +301,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--min-confidence", type=share, metavar="P", help="lowest score (default: the model's)"
     )
-    parser.add_argument("--frame-interval", type=positive, default=1, metavar="N", help="see pothole mark")
+    parser.add_argument("--frame-interval", type=positive, metavar="N", help="see pothole mark")
+    parser.add_argument(
+        "--sets",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="how often the eight drives, on other roads each time",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")
     parser.add_argument("--cache", type=Path, default=Path("build", "figures"), metavar="DIR")
     given = parser.parse_args(arguments)

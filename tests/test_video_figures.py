@@ -125,12 +125,14 @@ def test_command_prints_tables_of_what_the_job_counts(tmp_path: Path, monkeypatc
     video_figures.main([*command.split(), "--empty", str(empty), str(tmp_path / "gone.mp4")])
 
     printed = capsys.readouterr()
-    head, rule, road, pooled, _, summary, _, empty_head, *_ = printed.out.splitlines()
+    head, rule, road, pooled, _, summary, _, agreed, _, _, _, empty_head, *_ = printed.out.splitlines()
     assert head.startswith("| road | light | m/s |") and rule.startswith("| --- |")
     assert head.count("|") == rule.count("|") == road.count("|") == pooled.count("|")
     figures = json.loads(figures_file.read_text())
     assert figures["roads"]["4"]["there"] > 0
     assert summary == f"Counted 0 where there are {figures['all']['there']}: -100%."
+    assert agreed.startswith("| IoU with every frame: all pixels |")
+    assert figures["agreement"]["counted"] == figures["agreement"]["counted_every_frame"] == 0
     assert empty_head.startswith("| video without potholes |")
     assert figures["empty"] == {empty.name: {"seconds": 2.0, "false_tracks": 0, "marked_frames": 0}}
     assert "gone.mp4 is not there" in printed.err.replace("\n", "")
