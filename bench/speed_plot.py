@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-LEFT, WIDTH, RIGHT = 330, 380, 90  # pixels: titles, bars, numbers
+LEFT, WIDTH, RIGHT = 345, 380, 90  # pixels: titles, bars, numbers
 TOP, STEP, BAR = 34, 30, 18
 COLORS = {"job": "#d97706", "transcode": "#6b7280"}
 OTHER = "#9fb3c8"

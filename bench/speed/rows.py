@@ -12,7 +12,7 @@ BENCH = ROOT / "bench"
 ORIGINAL_FRAMES = 3  # at some seconds each
 DETECTED_FRAMES = 60
 STAGE_FRAMES = 90
-RUNTIMES = ("openvino", "tensorflow")
+RUNTIMES = {"openvino": "OpenVINO", "tensorflow": "TensorFlow"}
 PEERS = {
     "ultralytics": "ultralytics, YOLO11n-seg on OpenVINO, 384×640",
     "supervision": "supervision.process_video, our detector",
@@ -63,25 +63,23 @@ def our_rows(clip: Clip, others: Sequence[Clip], folder: Path) -> list[Row]:
         Row("transcode", "transcode only", clip, work("transcode", path)),
         Row("job", "whole job", clip, work("job", path)),
         Row("every_frame", "whole job, every frame detected", clip, work("job", path, "1")),
+        Row(
+            "job_tensorflow",
+            "whole job on TensorFlow",
+            clip,
+            work("job", path),
+            environment={"POTHOLE_RUNTIME": "tensorflow"},
+        ),
     ]
-    for runtime in RUNTIMES:
-        chosen = {"POTHOLE_RUNTIME": runtime}
-        rows += [
-            Row(f"job_{runtime}", f"whole job on {runtime}", clip, work("job", path), environment=chosen),
-            Row(
-                f"detect_{runtime}",
-                f"detector alone on {runtime}",
-                clip,
-                work("detect", path, str(DETECTED_FRAMES)),
-                reference=None,
-                environment=chosen,
-            ),
-        ]
+    for runtime, title in RUNTIMES.items():
+        command, chosen = work("detect", path, str(DETECTED_FRAMES)), {"POTHOLE_RUNTIME": runtime}
+        rows.append(Row(f"detect_{runtime}", f"detector alone on {title}", clip, command, None, chosen))
     for other in others:
-        name = f"{other.height}p"
+        size = f"{other.height}p"
+        limit = f"transcode_{size}"
         rows += [
-            Row(f"transcode_{name}", f"transcode only, {name}", other, work("transcode", other.path)),
-            Row(f"job_{name}", f"whole job, {name}", other, work("job", other.path), f"transcode_{name}"),
+            Row(limit, f"transcode only, {size}", other, work("transcode", other.path), limit),
+            Row(f"job_{size}", f"whole job, {size}", other, work("job", other.path), limit),
         ]
     few = Clip.of(shortened(clip, ORIGINAL_FRAMES, folder))
     model = folder / "resnet101"
