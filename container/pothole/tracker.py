@@ -29,8 +29,8 @@ from pothole.tracker_state import TrackerState
 from pothole.tracks import Pothole, Track, as_detections
 from pothole.video import Frame
 
-# A pothole is what is seen for so long net of misses, however often the detector looks, ...
-CONFIRM_S = Fraction(1, 6)
+# A pothole is what is seen for longer than this net of misses, however often the detector looks, ...
+CONFIRM_S = Fraction(2, 15)
 CONFIRM_HITS = 2  # ... and so many times
 DRAWN_S = Fraction(2, 5)  # that a pothole is shown on after it was last detected
 KEPT_S = Fraction(1)  # that it is remembered
@@ -236,7 +236,7 @@ class Tracker:
         """As SORT does, count at once what is there when the video starts: it may have one frame only."""
         gap = CONFIRM_S if self._updated is None else frame.time - self._updated
         self._updates, self._updated = self._updates + 1, frame.time
-        return min(self._updates, max(CONFIRM_HITS, math.ceil(CONFIRM_S / gap)))
+        return min(self._updates, max(CONFIRM_HITS, math.floor(CONFIRM_S / gap) + 1))
 
     def _is_shown(self, pothole: Pothole, frame: Frame) -> bool:
         if not pothole.is_followed:
