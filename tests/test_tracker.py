@@ -287,6 +287,22 @@ def test_few_detections_count_when_they_are_far_apart_in_time():
         assert len(tracker.tracks()) == potholes
 
 
+@pytest.mark.parametrize(("every", "needed"), [(1, 5), (2, 3), (3, 2), (6, 2)])
+def test_pothole_counts_by_how_long_it_is_seen_however_often_the_detector_looks(every, needed):
+    """At 30 frames a second, more than two fifteenths of a second are five frames."""
+
+    def tracks(looks: int) -> int:
+        def see(i: int, truth: Detections) -> Detections | None:
+            if i % every:
+                return None
+            return truth if 6 <= i // every < 6 + looks else nothing(truth)
+
+        _, tracker = follow(drive(MovingRoad(ONE, rate=30, speed=2), 12 * every + 1, see))
+        return len(tracker.tracks())
+
+    assert (tracks(needed - 1), tracks(needed)) == (0, 1)
+
+
 def test_single_frame_counts_its_potholes():
     (marks,), tracker = follow(drive(MovingRoad(POTHOLES), 1, lambda i, truth: truth))
     assert len(marks) >= 3

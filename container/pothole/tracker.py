@@ -5,8 +5,8 @@ is the camera that moves. Boxes are matched by their buffered IoU as in C-BIoU (
 
 What counts as a pothole of the road:
 
-- One that was detected a few more times than it was missed since it was first seen. A real one is found again
-  in most frames, a shadow or a crack that the detector takes for one comes and goes.
+- One that was detected for a while longer than it was missed since it was first seen. A real one is found
+  again in most frames, a shadow or a crack that the detector takes for one comes and goes.
 - What the first frame shows, at once: it may be the only one.
 - No part of a pothole that counts, nor a box that holds one.
 
