@@ -9,13 +9,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
+import cv2
 import numpy as np
 import pytest
 import requests
+from numpy.typing import NDArray
 
 from clips import make_clip
 from jobs import ask, metric
 from pictures import SIZE, coded, road
+from render_road import main as render_road
 from servers import Server, Start
 
 if TYPE_CHECKING:
@@ -99,31 +103,51 @@ def test_pings_and_pictures_are_answered_while_a_video_is_worked_on(
 
 @pytest.mark.timeout(3 * 3600)
 def test_memory_and_open_files_stay_as_they_are(
-    server: Server, s3: "S3Client", bucket: str, tmp_path: Path
+    start: Start, s3: "S3Client", bucket: str, tmp_path: Path
 ) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", 20, size=SIZE, picture=road, audio="aac").read_bytes()
+    """The shipped model, a road with potholes in two segments, and pictures of ever other sizes."""
+    film = tmp_path / "clip.mp4"
+    render_road(["video", str(film), "--frames", "48", "--size", "640x360", "--potholes", "4", "--sound"])
+    clip, picture = film.read_bytes(), first_picture(film)
+    server = start(application="pothole.serving.wsgi:app", SEGMENT_SECONDS="1")
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    rng = np.random.default_rng(0)
     samples: list[tuple[float, float]] = []
     began, rounds = time.monotonic(), 0
     while time.monotonic() - began < SOAK_SECONDS:
         assert ask(server, bucket, "clip.mp4", output_prefix=str(rounds)).status_code == HTTPStatus.OK
         assert ask(server, bucket, "missing.mp4").status_code == HTTPStatus.NOT_FOUND
-        for data, kind in ((coded(road()), "image/png"), (clip, "video/mp4"), (b"no picture", "image/png")):
-            requests.post(f"{server.url}/invocations", data=data, headers={"Content-Type": kind}, timeout=60)
+        sized = coded(cv2.resize(picture, tuple(rng.integers(64, 1400, 2).tolist())), "JPEG")
+        for data, kind, status in (
+            (sized, "image/jpeg", HTTPStatus.OK),
+            (clip, "video/mp4", HTTPStatus.OK),
+            (b"no picture", "image/png", HTTPStatus.UNPROCESSABLE_ENTITY),
+        ):
+            answer = requests.post(
+                f"{server.url}/invocations", data=data, headers={"Content-Type": kind}, timeout=60
+            )
+            assert answer.status_code == status
         rounds += 1
         samples.append((metric(server, "process_resident_memory_bytes"), metric(server, "process_open_fds")))
         for key in (f"{rounds - 1}/clip_output.mp4", f"{rounds - 1}/clip_output.json"):
             s3.delete_object(Bucket=bucket, Key=key)  # or the emulator, not the server, would grow
-    settled, at_end = samples[len(samples) // 3], samples[-1]
+    memory = np.array([sample[0] for sample in samples]) / MIB
+    files = [sample[1] for sample in samples]
+    settled = len(samples) // 3
     figures.info(
-        "%d rounds in %d s: memory %.0f to %.0f MiB, open files %d to %d",
+        "%d rounds in %d s: memory %s MiB at each sixth, open files %d to %d",
         rounds,
         SOAK_SECONDS,
-        settled[0] / MIB,
-        at_end[0] / MIB,
-        settled[1],
-        at_end[1],
+        " ".join(f"{part:.0f}" for part in memory[np.linspace(0, len(memory) - 1, 7).astype(int)]),
+        files[settled],
+        files[-1],
     )
-    assert at_end[0] < settled[0] + 64 * MIB
-    assert at_end[1] <= settled[1] + 4
+    assert memory[-1] < memory[settled] + 64
+    assert files[-1] <= files[settled] + 4
     assert not list(server.temp_dir.glob("serve-*/job-*"))
+
+
+def first_picture(film: Path) -> NDArray[np.uint8]:
+    """Return the first frame of a video, RGB."""
+    with av.open(str(film)) as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
