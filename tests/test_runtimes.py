@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import openvino
 import pytest
 
 from networks import SMALL
@@ -16,6 +17,7 @@ from pothole.errors import ModelError
 from pothole.model.mask_rcnn import MaskRCNN
 from pothole.picture import read_picture
 from pothole.runtimes.export import export
+from pothole.runtimes.openvino import EXPORTED
 from pothole.settings import SHIPPED_MODEL
 from roads.output import write_dataset
 
@@ -45,6 +47,19 @@ def test_openvino_finds_what_keras_finds(exported, pictures):
             assert found.boxes == pytest.approx(wanted.boxes, abs=0.05)
             different = sum(int((a != b).sum()) for a, b in zip(found.masks, wanted.masks, strict=True))
             assert different <= 0.01 * sum(mask.size for mask in wanted.masks)
+
+
+def test_the_export_enlarges_maps_as_convolutions_have_them(exported):
+    """To turn a map there and back costs as much as to enlarge it."""
+    nodes = openvino.Core().read_model(exported / EXPORTED).get_ops()
+    enlarged = [n.get_output_shape(0) for n in nodes if n.get_type_name() == "Interpolate"]
+    assert enlarged
+    assert {shape[1] for shape in enlarged} == {SMALL.fpn_channels}
+    assert all(n.input_value(0).get_node().get_type_name() != "Transpose" for n in nodes if is_turn(n))
+
+
+def is_turn(node):
+    return node.get_type_name() == "Transpose" and len(node.get_output_partial_shape(0)) == 4
 
 
 def test_pictures_of_a_batch_do_not_mix(exported, pictures):

@@ -106,9 +106,10 @@ def _draw(canvas: _Canvas, detections: Detections) -> None:
         colors, detections.scores, detections.track_ids, boxes, strict=True
     ):
         text = f"pothole {score:.2f}" + (f" #{track_id}" if track_id else "")
-        patch = _label(text, max(MIN_TEXT, round(short_side / TEXT_DIVISOR)), color, canvas.matrix)
-        area = _place(patch.shape[:2], canvas.size, box, taken)
-        _paste(canvas, patch, area)
+        text_size = max(MIN_TEXT, round(short_side / TEXT_DIVISOR))
+        patches = _label(text, text_size, color, canvas.matrix, tuple(canvas.steps))
+        area = _place(patches[0].shape, canvas.size, box, taken)
+        _paste(canvas, patches, area)
         taken.append(area)
 
 
@@ -134,15 +135,13 @@ def _outline(canvas: _Canvas, mask: Mask, box: Sequence[int], value: Sequence[in
         cv2.rectangle(plane, (left // step, top // step), corner, channel, width)
 
 
-def _paste(canvas: _Canvas, patch: Image, area: Area) -> None:
+def _paste(canvas: _Canvas, patches: Sequence[Plane], area: Area) -> None:
     left, top, right, bottom = area
-    values = patch[: bottom - top, : right - left]
-    for i, (plane, step) in enumerate(zip(canvas.planes, canvas.steps, strict=True)):
-        channel = values[..., i]
-        size = -(-channel.shape[1] // step), -(-channel.shape[0] // step)
-        small = channel if step == 1 else cv2.resize(channel, size, interpolation=cv2.INTER_AREA)
-        part = plane[top // step : top // step + size[1], left // step : left // step + size[0]]
-        part[:] = small[: part.shape[0], : part.shape[1]]
+    for plane, step, patch in zip(canvas.planes, canvas.steps, patches, strict=True):
+        rows = slice(top // step, top // step - (top - bottom) // step)
+        columns = slice(left // step, left // step - (left - right) // step)
+        part = plane[rows, columns]
+        part[:] = patch[: part.shape[0], : part.shape[1]]
 
 
 @lru_cache
@@ -152,8 +151,15 @@ def _value(color: Color, matrix: int | None) -> list[int]:
 
 
 @lru_cache(maxsize=256)
-def _label(text: str, height: int, color: Color, matrix: int | None) -> Image:
-    return _converted(label(text, height, color), matrix)
+def _label(text: str, height: int, color: Color, matrix: int | None, steps: tuple[int, ...]) -> list[Plane]:
+    """Return a label for each plane."""
+    channels = cv2.split(_converted(label(text, height, color), matrix))
+    return [
+        np.asarray(
+            cv2.resize(c, (-(-c.shape[1] // s), -(-c.shape[0] // s)), interpolation=cv2.INTER_AREA), np.uint8
+        )
+        for c, s in zip(channels, steps, strict=True)
+    ]
 
 
 def _converted(image: Image, matrix: int | None) -> Image:

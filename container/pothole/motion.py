@@ -70,7 +70,7 @@ class Motion:
 
     def move_box(self, box: Box) -> Box:
         """Return `(4,)` xyxy where a box goes."""
-        return np.asarray(box * np.tile(self.scale, 2) + np.tile(self.shift, 2), np.float32)
+        return np.asarray(box * np.array(self.scale * 2) + np.array(self.shift * 2), np.float32)
 
     def move_mask(self, mask: Mask, origin: tuple[int, int], area: tuple[int, int, int, int]) -> Mask:
         """Return a mask where it goes.
@@ -197,28 +197,34 @@ def _motions(before: View, after: View, boxes: Sequence[Box]) -> list[Motion]:
     low = np.clip(small[:, :2] - SURROUNDINGS, 0, (width - 2, height - 2))
     high = np.clip(small[:, 2:] + SURROUNDINGS, low + 2, (width, height))
     grids = np.stack([_grid(*area) for area in np.concatenate([low, high], axis=1)])
+    scales, shifts = _lines(_flow(before, after, grids)[0], low, high)
     motions = []
-    for box, start, end, moved in zip(small, low, high, _flow(before, after, grids)[0], strict=True):
-        scale_x, shift_x = _line(moved[..., 0].T, start[0], end[0])
-        scale_y, shift_y = _line(moved[..., 1], start[1], end[1])
-        motion = Motion((scale_x, scale_y), (shift_x, shift_y))
+    for box, scale, shift in zip(small, scales.tolist(), shifts.tolist(), strict=True):
+        motion = Motion(tuple(scale), tuple(shift))
         likeness = _likeness(before.grey, after.grey, box, motion)
         motions.append(replace(motion.enlarged(before.factor), likeness=likeness))
     return motions
 
 
-def _line(moved: NDArray[np.float32], low: float, high: float) -> tuple[float, float]:
+def _lines(
+    moved: NDArray[np.float32], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fit `x' = scale * x + shift` by medians, of the whole and of the halves, which outliers do not move.
 
     Args:
-        moved: `x' - x`, x grows along the first axis.
-        low: x of the area's edge.
-        high: x of the other one.
+        moved: How the points of `N` areas move, `(N, SAMPLES, SAMPLES, 2)`; the first grid axis is y.
+        low: x and y of the areas' edges, `(N, 2)`.
+        high: Of the others.
+
+    Returns:
+        Scales and shifts of x and y, `(N, 2)` each.
     """
-    half = len(moved) // 2
-    growth = 2 * (np.median(moved[half:]) - np.median(moved[:half])) / (high - low)
+    # Along the last axis but one, x of each point grows, or y.
+    along = np.stack([moved[..., 0].swapaxes(1, 2), moved[..., 1]], axis=1)
+    first, second = np.split(along, 2, axis=2)
+    growth = 2 * (np.median(second, axis=(2, 3)) - np.median(first, axis=(2, 3))) / (high - low)
     growth = np.clip(growth, -LARGEST_GROWTH, LARGEST_GROWTH)
-    return 1 + float(growth), float(np.median(moved) - growth * (low + high) / 2)
+    return 1 + growth, np.median(along, axis=(2, 3)) - growth * (low + high) / 2
 
 
 def _likeness(last: Grey, current: Grey, box: Box, motion: Motion) -> float:

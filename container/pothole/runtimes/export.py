@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino as ov
 import tensorflow as tf
 from keras import ops
@@ -21,6 +22,7 @@ from pothole.runtimes.openvino import EXPORTED, OUTPUTS, SOURCE
 from pothole.runtimes.source import source_digest
 
 MANY = 4096  # anchors; sorts of fewer take no time
+CHANNELS_LAST, CHANNELS_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]  # the other layout turned into it
 QUANTISED = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul"}
 
 
@@ -43,6 +45,7 @@ def export(folder: Path, pictures: Sequence[Path] = (), max_pixels: int = 0) -> 
     model = _converted(network)
     if pictures:
         model = _quantised(model, network, pictures, max_pixels)
+        _centre_pixels(model)
     model.set_rt_info(source_digest(folder), SOURCE)
     target = folder / EXPORTED
     # Half as large as float32, and what the weights were saved in.
@@ -75,6 +78,7 @@ def _converted(network: MaskRCNN) -> ov.Model:
     for output, name in zip(model.outputs, OUTPUTS, strict=True):
         output.get_tensor().set_names({name})
     _sort_fast(model)
+    _turn_less(model)
     model.validate_nodes_and_infer_types()
     return model
 
@@ -97,9 +101,34 @@ def _sort_fast(model: ov.Model) -> None:
                 before.replace(after)
 
 
+def _turn_less(model: ov.Model) -> None:
+    """Let maps stay as convolutions have them: to enlarge one, it was turned to put its channels last."""
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "Interpolate" and (before := _undone(node.input_value(0), CHANNELS_LAST)):
+            takers = node.output(0).get_target_inputs()
+            node.input(0).replace_source_output(before)
+            node.input(2).replace_source_output(opset13.constant([2, 3], np.int32).output(0))
+            back = opset13.transpose(node, opset13.constant(CHANNELS_LAST, np.int64))
+            for taker in takers:
+                taker.replace_source_output(back.output(0))
+    for node in model.get_ordered_ops():
+        there = _undone(node.output(0), CHANNELS_FIRST) if node.outputs() else None
+        if there and (before := _undone(there, CHANNELS_LAST)):
+            node.output(0).replace(before)
+
+
+def _undone(value: ov.Output, order: Sequence[int]) -> ov.Output | None:
+    """Return what a value was before its axes were put in an order; None if they were not."""
+    node = value.get_node()
+    if node.get_type_name() != "Transpose" or node.input_value(1).get_node().get_data().tolist() != order:
+        return None
+    return node.input_value(0)
+
+
 def _quantised(model: ov.Model, network: MaskRCNN, pictures: Sequence[Path], max_pixels: int) -> ov.Model:
     try:
         import nncf  # noqa: PLC0415  # an optional dependency
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet  # noqa: PLC0415
     except ImportError as exc:
         raise ModelError("NNCF, which calibrates, is not installed.", "Run `pip install nncf`.") from exc
 
@@ -113,14 +142,37 @@ def _quantised(model: ov.Model, network: MaskRCNN, pictures: Sequence[Path], max
             "lowest": 0.0,
         }
 
+    # The widest values of all pictures. With their mean, the default, mask AP was 0.01 lower.
+    widest = nncf.AdvancedQuantizationParameters(
+        activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
+    )
     to_inputs: Callable[[Path], dict[str, Any]] = inputs
     return nncf.quantize(
         model,
         nncf.Dataset(list(pictures), to_inputs),
         subset_size=len(pictures),
         preset=nncf.QuantizationPreset.MIXED,
+        advanced_parameters=widest,
         ignored_scope=nncf.IgnoredScope(names=_exact(model), validate=False),
     )
+
+
+def _centre_pixels(model: ov.Model) -> None:
+    """Let pixels from -1 to 1 take -127 to 128 steps, not -128 to 127.
+
+    Those OpenVINO takes for signed numbers, with which the first convolution needs more than twice the time.
+    """
+    rounded = (n for n in model.get_ordered_ops() if n.get_type_name() == "FakeQuantize")
+    first = next(n for n in rounded if not _is_constant(n.input_value(0)))
+    low, high = (first.input_value(i).get_node().get_data() for i in (1, 2))
+    if np.allclose(low, -high * 128 / 127):
+        for i, limit in ((1, -high), (2, -low), (3, -high), (4, -low)):
+            first.input(i).replace_source_output(opset13.constant(limit, np.float32).output(0))
+
+
+def _is_constant(value: ov.Output) -> bool:
+    node = value.get_node()
+    return node.get_type_name() == "Constant" or any(_is_constant(v) for v in node.input_values()[:1])
 
 
 def _exact(model: ov.Model) -> list[str]:

@@ -9,16 +9,19 @@ from typing import Self
 import av
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from pothole.errors import InvalidMedia, TooLarge
-from pothole.video.frame import PIXEL_FORMAT, UNBIASED, Frame, Orientation
+from pothole.video.frame import PIXEL_FORMAT, Frame, Orientation
 from pothole.video.info import VideoInfo
 
 # A playlist or a concatenation script named .mp4 would make FFmpeg open other files and addresses.
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
 KNOWN_FORMATS = "Expected an MP4, MOV, MKV, WebM, AVI, TS, MPEG, WMV or FLV video."
 INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut off: send it anew."
+
+# The defaults of reformat() darken by 1 level of 255 each time.
+UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 DURATION_SLACK_S = 1.0  # a declared duration is rounded, or that of the audio
 
