@@ -86,6 +86,14 @@ def test_the_shipped_export_finds_on_roads_what_the_shipped_weights_find(tmp_pat
     assert np.mean(overlaps) > 0.85
 
 
+def test_the_shipped_export_takes_pixels_for_unsigned_numbers():
+    """With signed ones, the first convolution takes more than twice as long."""
+    nodes = openvino.Core().read_model(SHIPPED_MODEL / EXPORTED).get_ordered_ops()
+    first = next(n for n in nodes if "fq_output" in n.get_friendly_name())
+    low, high = (first.input_value(i).get_node().get_data().item() for i in (1, 2))
+    assert (low, high) == pytest.approx((-1, 128 / 127), abs=1e-3)
+
+
 def iou(box, mask, other_box, other_mask):
     """Of two masks at their boxes, on a picture large enough for both."""
     whole = np.zeros((2, 400, 700), bool)
