@@ -28,6 +28,7 @@ from speed.rows import ENVIRONMENT, PEERS, STAGE_FRAMES, Row, our_rows, peer_row
 from speed.serving import measure_server
 
 SIZES = ((720, 1280), (1080, 1920))
+TIMES = 3  # that a rendered road is shown, one after the other
 CLIENTS = (1, 4)
 MINUTES = (1, 10)
 PARTS = ("stages", "server", "memory")
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("clip", type=Path, nargs="?", help="a video (default: rendered, 720p and 1080p)")
     parser.add_argument("--rounds", type=positive, default=3, metavar="N", help="how often (default: 3)")
     parser.add_argument(
-        "--seconds", type=seconds, default=10.0, metavar="S", help="of a rendered clip (default: 10)"
+        "--seconds", type=seconds, default=10.0, metavar="S", help="of a rendered road (default: 10)"
     )
     parser.add_argument(
         "--only", nargs="+", metavar="PART", help=f"names of rows, {', '.join(PARTS)} (default: all)"
@@ -72,8 +73,7 @@ def measure(given: argparse.Namespace) -> Record:
         InvalidMedia: The clip is no video that can be read.
     """
     with console.status("Making the clips ..."):
-        clips = [given.clip] if given.clip else [rendered(given.cache, s, given.seconds) for s in SIZES]
-        clip, *large = (Clip.of(path.absolute()) for path in clips)
+        clip, *large = [Clip.of(given.clip.absolute())] if given.clip else roads(given)
         rows = our_rows(clip, large, given.cache.absolute())
     peers, skipped = peer_rows(clip, given.cache.absolute())
     rows, parts = chosen([*rows, *peers], given.only)
@@ -113,6 +113,13 @@ def measure(given: argparse.Namespace) -> Record:
         "server": [spread_each(each) for each in zip(*measured.get("server", []), strict=True)],
         "memory": [memory(clip, minutes, given.cache) for minutes in MINUTES if "memory" in parts],
     }
+
+
+def roads(given: argparse.Namespace) -> list[Clip]:
+    """Return a rendered road in each size, repeated: real videos are long, and a job has its ends but once."""
+    cache = given.cache.absolute()
+    short = [Clip.of(rendered(cache, size, given.seconds)) for size in SIZES]
+    return [Clip.of(repeated(clip, TIMES * clip.seconds / 60, cache)) for clip in short]
 
 
 def chosen(rows: Sequence[Row], names: Sequence[str] | None) -> tuple[list[Row], list[str]]:

@@ -95,9 +95,9 @@ class MaskRCNNConfig:
     anchor_sizes: tuple[float, ...] = (14.0, 28.0, 56.0, 112.0, 224.0)
     anchor_ratios: tuple[float, ...] = (0.3, 0.6, 1.1)
     anchor_centre: float = 0.5
-    pre_nms: int = 600
-    proposals: int = 200
-    rpn_nms_iou: float = 0.7
+    pre_nms: int = 400
+    proposals: int = 128
+    rpn_nms_iou: float = 0.6
     rpn_box_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
     box_std: tuple[float, float, float, float] = (0.1, 0.1, 0.2, 0.2)
     roi_canonical_size: float = 112.0
