@@ -116,7 +116,7 @@ def measure(given: argparse.Namespace) -> Record:
 
 
 def roads(given: argparse.Namespace) -> list[Clip]:
-    """Return a rendered road in each size, repeated: real videos are long, and a job has its ends but once."""
+    """Return a rendered road in each size, repeated: real videos are long, and a job has its ends once."""
     cache = given.cache.absolute()
     short = [Clip.of(rendered(cache, size, given.seconds)) for size in SIZES]
     return [Clip.of(repeated(clip, TIMES * clip.seconds / 60, cache)) for clip in short]
