@@ -11,7 +11,7 @@ import pytest
 
 from clips import make_clip
 from pictures import SIZE, coded, road
-from servers import NGINX, ROOT, Server, Start, wait_for
+from servers import NGINX, ROOT, Server, Start, free_port, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -89,7 +89,7 @@ def test_fault_the_scripts_opened_one_port_and_posted_to_another(aws: str, serve
 
 @pytest.mark.slow
 def test_serve_local_sh_opens_the_port_that_ping_sh_asks(start: Start, server: Server) -> None:
-    port = str(server.port + 1)
+    port = str(free_port())
     with subprocess.Popen(
         [ROOT / "local_test" / "serve_local.sh"],
         env=os.environ | {"PORT": port},
