@@ -1,5 +1,6 @@
 """The figures of speed: arithmetic by hand, and the command on a clip of a few frames."""
 
+import argparse
 import json
 import re
 import sys
@@ -90,6 +91,12 @@ def test_repeated_clip_goes_on_without_a_gap_and_keeps_its_audio(tmp_path: Path)
         assert video.info.has_audio
     assert times == [Fraction(i, 30) for i in range(90)]
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_without_a_clip_a_rendered_road_is_shown_some_times_over_in_each_size(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(speed_figures, "SIZES", ((96, 160), (128, 224)))
+    clips = speed_figures.roads(argparse.Namespace(cache=tmp_path, seconds=0.2))
+    assert [(clip.height, clip.width, clip.frames) for clip in clips] == [(96, 160, 18), (128, 224, 18)]
 
 
 def test_memory_of_children_counts_and_none_outlives_its_row(tmp_path: Path):

@@ -1,7 +1,7 @@
 """`Frame`: one picture of a video, as it is coded: planes of luma and chroma.
 
-A frame is turned into RGB only where someone looks at it, and then mostly a small one: at 1280 × 720 the two
-conversions of each frame would cost half of what it takes to decode it. So the planes are scaled first.
+A frame is turned into RGB only where someone looks at it, and then mostly a small one, whose planes are
+scaled first: to turn each whole frame of 1280 × 720 would cost a third of what it takes to decode it.
 
 Legend: Y: luma, U, V: chroma, half as high and wide, rounded up.
 """
