@@ -24,9 +24,9 @@ import numpy as np
 
 from agreement import Agreement, agree
 from matching import VideoFigures, compare, pool
-from pothole.cli import console, load_model, positive, progress_bar, share
+from pothole.detection.detector import Detector, Image, Size
 from pothole.detections import Detections
-from pothole.detector import Detector, Image, Size
+from pothole.entrypoints.cli.main import console, load_model, positive, progress_bar, share
 from pothole.job import Job, run_job
 from pothole.settings import Settings
 from pothole.storage import LocalStorage

@@ -35,9 +35,9 @@ from rich.table import Table
 
 import local_aws
 from local_aws import Failed, Process
-from pothole.contact_sheet import write_contact_sheet
 from pothole.errors import PotholeError
-from pothole.video import Video
+from pothole.media import Video
+from pothole.outputs.contact_sheet import write_contact_sheet
 from roads.output import write_video
 from roads.world import Road
 from sagemaker_front import SageMakerFront

@@ -12,14 +12,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from bucket_roads import Road
-from clips import make_clip
-from fakes import MagentaDetector
 from local_aws import Cloud
-from pictures import SIZE, road
-from pothole.serving.app import create_app
+from pothole.entrypoints.http.app import create_app
 from pothole.settings import Settings
-from servers import NGINX, ROOT, Server, Start
+from support.bucket_roads import Road
+from support.clips import make_clip
+from support.fakes import MagentaDetector
+from support.pictures import SIZE, road
+from support.servers import NGINX, ROOT, Server, Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """The emulated cloud, into which every boto3 client of the session talks."""
     assert (ROOT / ".venv-aws").is_dir(), "The AWS emulators are not installed: run `make setup`."
-    pothole = [sys.executable, str(ROOT / "tests" / "magenta_pothole.py")]
+    pothole = [sys.executable, str(ROOT / "tests" / "support" / "magenta_pothole.py")]
     with Cloud(tmp_path_factory.mktemp("aws"), pothole) as cloud:
         yield cloud
 

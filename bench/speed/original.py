@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from pothole.model.config import MaskRCNNConfig
+from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 
 MATTERPORT = MaskRCNNConfig(
     name="matterport_resnet101",
@@ -44,7 +44,7 @@ def original_model(folder: Path) -> dict[str, str]:
     """
     if folder.is_dir():
         return {"model": str(folder)}
-    from pothole.model.mask_rcnn import MaskRCNN  # noqa: PLC0415  # Keras takes seconds to import
+    from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN  # noqa: PLC0415  # Keras takes seconds to import
 
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as new:
         MaskRCNN(MATTERPORT).save_folder(Path(new, folder.name))

@@ -7,13 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pothole.cli import load_model
+from pothole.detection.detector import Detector, Image, Size
 from pothole.detections import Detections
-from pothole.detector import Detector, Image, Size
-from pothole.draw import marked
-from pothole.tracker import Tracker
-from pothole.video import SegmentWriter, Video, VideoWriter
-from pothole.watch import KeyFrames, watch
+from pothole.entrypoints.cli.main import load_model
+from pothole.media import SegmentWriter, Video, VideoWriter
+from pothole.outputs.annotate import marked
+from pothole.tracking.keyframes import KeyFrames, watch
+from pothole.tracking.tracker import Tracker
 
 
 class ClockedDetector:

@@ -13,11 +13,11 @@ from typing import Any
 
 import cv2
 
-from pothole.cli import load_model
+from pothole.entrypoints.cli.main import load_model
 from pothole.job import Job, run_job
+from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
-from pothole.video import SegmentWriter, Video, VideoWriter
 from speed.clips import pictures
 from speed.clock import clocked
 from speed.original import original_model

@@ -12,19 +12,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pothole.detector import Detector
-from pothole.draw import mark_all
+from pothole.detection.detector import Detector
 from pothole.errors import RequestError, SourceIsOutput
-from pothole.limits import check_length
-from pothole.pipeline import ahead
-from pothole.report import ReportWriter
-from pothole.request import parse_input
-from pothole.segments import Checkpoints, NoCheckpoints, encode
+from pothole.jobs.request import parse_input
+from pothole.media import Video, VideoWriter
+from pothole.media.limits import check_length
+from pothole.outputs.annotate import mark_all
+from pothole.outputs.report import ReportWriter
+from pothole.pipeline.prefetch import ahead
+from pothole.pipeline.segments import Checkpoints, NoCheckpoints, encode
 from pothole.settings import Settings
 from pothole.storage import Storage
-from pothole.tracker import Tracker
-from pothole.video import Video, VideoWriter
-from pothole.watch import KeyFrames, watch
+from pothole.tracking.keyframes import KeyFrames, watch
+from pothole.tracking.tracker import Tracker
 
 WAITING = 16  # frames between two stages, ...
 WAITING_BYTES = 2**25  # ... if they are not larger than this

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from containers import Engine
-from servers import ROOT, free_port, wait_for
+from support.containers import Engine
+from support.servers import ROOT, free_port, wait_for
 
 BASE = "docker.io/library/debian:bookworm-slim"
 LOCAL_BASE = "localhost/pothole-test-base:bookworm-slim"

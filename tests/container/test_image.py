@@ -13,9 +13,9 @@ import pytest
 import requests
 from PIL import Image as Pillow
 
-from clips import make_clip
-from containers import Engine, Server
-from servers import ROOT
+from support.clips import make_clip
+from support.containers import Engine, Server
+from support.servers import ROOT
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from clips import make_clip
-from jobs import all_records, ask, metric
-from pictures import SIZE, road
-from servers import Start
+from support.clips import make_clip
+from support.jobs import all_records, ask, metric
+from support.pictures import SIZE, road
+from support.servers import Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -32,7 +32,7 @@ def test_of_twenty_duplicates_over_two_servers_one_is_worked_on_and_all_are_answ
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", FRAMES, size=SIZE, picture=road).read_bytes()
     # Each takes a place in the queue for the moment in which it learns that it is a duplicate.
-    queue = {"application": "patient_wsgi:app", "MAX_QUEUED_JOBS": str(DUPLICATES)}
+    queue = {"application": "support.patient_wsgi:app", "MAX_QUEUED_JOBS": str(DUPLICATES)}
     servers = [start(**queue) for _ in range(2)]
     statuses: Counter[int] = Counter()
     for number in range(ROUNDS):

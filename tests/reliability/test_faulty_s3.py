@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from clips import make_clip
-from faulty_proxy import FaultyProxy
-from jobs import all_records, ask, content, keys
-from pictures import SIZE, road
-from servers import Start
+from support.clips import make_clip
+from support.faulty_proxy import FaultyProxy
+from support.jobs import all_records, ask, content, keys
+from support.pictures import SIZE, road
+from support.servers import Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -61,7 +61,7 @@ def test_an_s3_that_is_down_is_said_clearly_and_the_job_is_done_when_it_is_back(
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
     with FaultyProxy(aws, 0) as proxy:
         server = start(
-            application="hasty_wsgi:app",
+            application="support.hasty_wsgi:app",
             AWS_ENDPOINT_URL=proxy.url,
             S3_TIMEOUT_SECONDS="1",
             LEASE_SECONDS="2",

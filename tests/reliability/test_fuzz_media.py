@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from clips import make_clip
-from jobs import metric
-from pictures import SIZE, coded, road
-from servers import Server
+from support.clips import make_clip
+from support.jobs import metric
+from support.pictures import SIZE, coded, road
+from support.servers import Server
 
 INPUTS = int(os.environ.get("INPUTS", "60"))
 VIDEOS = {"mp4": "video/mp4", "mkv": "video/x-matroska", "avi": "video/x-msvideo", "webm": "video/webm"}

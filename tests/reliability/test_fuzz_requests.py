@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import CHECKS
 from schemathesis.generation import GenerationMode
 
-from jobs import ask
-from pothole.request import Input
-from servers import ROOT, Server
+from pothole.jobs.request import Input
+from support.jobs import ask
+from support.servers import ROOT, Server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

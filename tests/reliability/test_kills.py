@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from clips import make_clip
-from jobs import all_records, ask, content, keys, metric
-from pictures import SIZE, road
-from pothole.detector import Image
-from servers import Server, Start
+from pothole.detection.detector import Image
+from support.clips import make_clip
+from support.jobs import all_records, ask, content, keys, metric
+from support.pictures import SIZE, road
+from support.servers import Server, Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,7 +62,10 @@ def test_no_job_is_lost_or_done_twice_however_often_its_worker_is_killed(
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", FRAMES, 10, SIZE, audio="aac", picture=nearing).read_bytes()
     server = start(
-        application="patient_wsgi:app", LEASE_SECONDS="1", SEGMENT_SECONDS="1", MAX_CRASHES=str(10 + KILLS)
+        application="support.patient_wsgi:app",
+        LEASE_SECONDS="1",
+        SEGMENT_SECONDS="1",
+        MAX_CRASHES=str(10 + KILLS),
     )
     s3.put_object(Bucket=bucket, Key="undisturbed/clip.mp4", Body=clip)
     assert ask(server, bucket, "undisturbed/clip.mp4").status_code == HTTPStatus.OK

@@ -16,11 +16,11 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
-from clips import make_clip
-from jobs import ask, metric
-from pictures import SIZE, coded, road
 from render_road import main as render_road
-from servers import Server, Start
+from support.clips import make_clip
+from support.jobs import ask, metric
+from support.pictures import SIZE, coded, road
+from support.servers import Server, Start
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -72,7 +72,7 @@ def test_pings_and_pictures_are_answered_while_a_video_is_worked_on(
     start: Start, s3: "S3Client", bucket: str, tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 250, size=SIZE, picture=road, codec="mpeg4").read_bytes()
-    server = start(application="patient_wsgi:app", MODEL_SERVER_STOP_TIMEOUT="6")
+    server = start(application="support.patient_wsgi:app", MODEL_SERVER_STOP_TIMEOUT="6")
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
     enough = time.monotonic() + LOAD_SECONDS
     assert ask(server, bucket, "clip.mp4", wait=False).status_code == HTTPStatus.ACCEPTED
@@ -109,7 +109,7 @@ def test_memory_and_open_files_stay_as_they_are(
     film = tmp_path / "clip.mp4"
     render_road(["video", str(film), "--frames", "48", "--size", "640x360", "--potholes", "4", "--sound"])
     clip, picture = film.read_bytes(), first_picture(film)
-    server = start(application="pothole.serving.wsgi:app", SEGMENT_SECONDS="1")
+    server = start(application="pothole.entrypoints.http.wsgi:app", SEGMENT_SECONDS="1")
     s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
     rng = np.random.default_rng(0)
     samples: list[tuple[float, float]] = []

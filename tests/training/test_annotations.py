@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from datasets import write_dataset
 from pothole.errors import InvalidMedia, PotholeError, RequestError, SourceNotFound, TooLarge
 from pothole.training.dataset import read_dataset
+from support.datasets import write_dataset
 
 SQUARE = [[20, 10], [50, 10], [50, 40], [20, 40]]
 

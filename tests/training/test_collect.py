@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from clips import make_clip, number_of
-from fakes import MAGENTA, MagentaDetector
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, SourceNotFound
 from pothole.settings import Settings
 from pothole.training.collect import Candidate, Limits, choose, collect, find_videos
 from pothole.training.comparison import encode_mask
 from pothole.training.dataset import read_dataset, read_image
+from support.clips import make_clip, number_of
+from support.fakes import MAGENTA, MagentaDetector
 
 SURE = 0.99
 LIMITS = Limits(count=5, random=0, frame_interval=1)

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets import write_dataset
 from pothole.errors import InvalidMedia, RequestError
 from pothole.training.augment import Augmentation, cast_shadow, paste_objects
 from pothole.training.batches import MINI_MASK, Batches, mini_mask
 from pothole.training.dataset import read_dataset, read_image
 from pothole.training.train import sampling_weights
+from support.datasets import write_dataset
 
 WILD = Augmentation(scale=(0.5, 2.0), stretch=0.3, flip=0.5)
 

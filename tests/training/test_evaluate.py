@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets import write_dataset
-from fakes import Oracle
 from pothole.detections import Detections
 from pothole.training.comparison import Comparison, precision_recall_curve
 from pothole.training.evaluate import Evaluation, evaluate, groups, operating_point, rule
+from support.datasets import write_dataset
+from support.fakes import Oracle
 
 
 def test_a_perfect_detector_scores_one(tmp_path):

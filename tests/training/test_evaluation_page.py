@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets import write_dataset
-from fakes import Oracle
 from pothole.errors import PotholeError, RequestError
 from pothole.training import evaluation_page
 from pothole.training.evaluate import Evaluation
 from pothole.training.evaluation_page import check_page, write_page
+from support.datasets import write_dataset
+from support.fakes import Oracle
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ import keras
 import numpy as np
 import pytest
 
-from datasets import write_dataset
-from networks import SMALL
+from pothole.detection.mask_rcnn import backbone
+from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.errors import ModelError, RequestError
-from pothole.model import backbone
-from pothole.model.mask_rcnn import MaskRCNN
 from pothole.training.callbacks import BetweenSteps
 from pothole.training.checkpoint import Checkpoint, Progress
 from pothole.training.options import Hyperparameters, parser, read_folders, read_hyperparameters
 from pothole.training.start import load_backbone, load_pretrained
 from pothole.training.train import compiled, description, main, read_potholes, train
+from support.datasets import write_dataset
+from support.networks import SMALL
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
 STEPS, EPOCHS, STOP = 12, 2, 5

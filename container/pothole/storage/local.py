@@ -19,7 +19,7 @@ from pothole.errors import (
     SourceNotFound,
     StorageUnavailable,
 )
-from pothole.storage.seam import Stat, Storage, check_size
+from pothole.storage.base import Stat, Storage, check_size
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 

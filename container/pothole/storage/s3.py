@@ -38,8 +38,8 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.settings import Settings
+from pothole.storage.base import Stat, Storage, check_size
 from pothole.storage.local import file_errors
-from pothole.storage.seam import Stat, Storage, check_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.model.letterbox import letterbox
+from pothole.detection.mask_rcnn.letterbox import letterbox
 
 Image = NDArray[np.uint8]
 Polygons = tuple[NDArray[np.float32], ...]

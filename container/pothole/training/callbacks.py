@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from pothole.detector import MaskRCNNDetector
+from pothole.detection.detector import MaskRCNNDetector
+from pothole.detection.runtimes.keras import KerasNetwork
 from pothole.errors import PotholeError
-from pothole.runtimes.keras import KerasNetwork
 from pothole.training.checkpoint import Checkpoint, Progress
 from pothole.training.evaluate import evaluate
 from pothole.training.learner import Learner

@@ -16,16 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pothole.detection.detector import Detector
 from pothole.detections import Detections
-from pothole.detector import Detector
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.job import is_output
-from pothole.motion import MotionEstimator
+from pothole.media import Frame, Video
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
-from pothole.tracker import Sighting, Tracker
+from pothole.tracking.optical_flow import MotionEstimator
+from pothole.tracking.tracker import Sighting, Tracker
 from pothole.training.labels import LabelWriter, new_folder
-from pothole.video import Frame, Video
 
 SUFFIXES = frozenset(
     (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".wmv", ".flv")

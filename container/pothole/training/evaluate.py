@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pothole.detection.detector import Detector
 from pothole.detections import Detections
-from pothole.detector import Detector
 from pothole.training.comparison import Comparison, Figures
 from pothole.training.dataset import Sample, read_dataset, read_image
 

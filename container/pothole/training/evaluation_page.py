@@ -18,7 +18,7 @@ from pycocotools import mask as coco_mask
 
 from pothole.detections import Detections
 from pothole.errors import RequestError
-from pothole.picture import encode_picture
+from pothole.media.picture import encode_picture
 from pothole.storage import LocalStorage
 from pothole.training.comparison import Match, encode_mask, encode_truth, precision_recall_curve
 from pothole.training.dataset import read_image

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pothole.detection.detector import Image
 from pothole.detections import Detections
-from pothole.detector import Image
 from pothole.errors import RequestError
-from pothole.picture import encode_picture
+from pothole.media.picture import encode_picture
 from pothole.storage import file_errors
 from pothole.training.polygons import Polygon, mask_polygons
 

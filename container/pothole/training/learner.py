@@ -5,10 +5,10 @@ from typing import Any
 import keras
 from keras import ops
 
+from pothole.detection.mask_rcnn import boxes
+from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
+from pothole.detection.mask_rcnn.rpn import propose
 from pothole.errors import ModelError
-from pothole.model import boxes
-from pothole.model.mask_rcnn import MaskRCNN
-from pothole.model.rpn import propose
 from pothole.training import losses
 from pothole.training.targets import Sampling, anchor_targets, mask_targets, roi_targets
 

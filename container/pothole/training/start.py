@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from pothole.detection.mask_rcnn.config import MaskRCNNConfig
+from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.errors import ModelError
-from pothole.model.config import MaskRCNNConfig
-from pothole.model.mask_rcnn import MaskRCNN
 from pothole.settings import SHIPPED_MODEL
 
 ARCHIVE = "model.tar.gz"

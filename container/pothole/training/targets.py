@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import ops, random
 
-from pothole.model import boxes
+from pothole.detection.mask_rcnn import boxes
 
 Tensor = Any
 

@@ -24,9 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 
+from pothole.detection.mask_rcnn.config import MaskRCNNConfig
+from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.errors import PotholeError, RequestError
-from pothole.model.config import MaskRCNNConfig
-from pothole.model.mask_rcnn import MaskRCNN
 from pothole.training.augment import Augmentation
 from pothole.training.batches import Batches
 from pothole.training.callbacks import BetweenSteps, averaged_weights

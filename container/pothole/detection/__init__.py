@@ -1,0 +1,1 @@
+"""What finds potholes in a picture."""

@@ -1,0 +1,61 @@
+"""The network on Keras: the reference, and the way to a GPU."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from pothole.detection.mask_rcnn.config import MaskRCNNConfig
+from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
+from pothole.detection.runtimes.network import Answers, Batch, Limits
+
+
+class KerasNetwork:
+    """A `Network` on TensorFlow or JAX."""
+
+    def __init__(self, model: MaskRCNN) -> None:
+        self.config: MaskRCNNConfig = model.config
+
+        def find(images: Any, limits: Any) -> Any:
+            pyramid = model.pyramid(images)
+            return pyramid, model.detect(pyramid, limits)
+
+        self._find = _compiled(find)
+        self._masks = _compiled(model.masks)
+
+    def find(self, batch: Batch, limits: Limits, lowest: float) -> Answers:
+        """See `Network.find`."""
+        pyramid, (boxes, scores, classes) = self._find(batch, limits)
+        scores = np.asarray(scores)
+        # Fifty masks cost two thirds of all the rest, and most pictures hold few potholes: only
+        # boxes that count get one.
+        most = int((scores >= lowest).sum(axis=1).max(initial=0))
+        count = self._padded(most)
+        boxes, classes = boxes[:, :count], classes[:, :count]
+        size = 2 * self.config.mask_pool
+        masks = self._masks(pyramid, boxes, classes) if most else np.zeros((*boxes.shape[:2], size, size))
+        return np.asarray(boxes), scores[:, :count], np.asarray(masks, np.float32)
+
+    def _padded(self, most: int) -> int:
+        """Round up to a power of two from 4 on: a backend may compile each new count anew."""
+        return min(1 << max(most - 1, 3).bit_length(), self.config.detections)
+
+    def warm_up(self) -> None:
+        """See `Network.warm_up`."""
+        config = self.config
+        batch, within = np.zeros((1, *config.image_size, 3), np.uint8), np.zeros((1, 4), np.float32)
+        pyramid, (boxes, _, classes) = self._find(batch, within)
+        for count in sorted({self._padded(most) for most in range(1, config.detections + 1)}):
+            self._masks(pyramid, boxes[:, :count], classes[:, :count])
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    if keras.backend.backend() == "jax":
+        import jax  # noqa: PLC0415
+
+        return jax.jit(function)
+    import tensorflow as tf  # noqa: PLC0415
+
+    # After a second shape it compiles for any, instead of for each.
+    return tf.function(function, reduce_retracing=True)  # type: ignore[no-any-return]

@@ -1,0 +1,21 @@
+"""What an export was made from."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from pothole.detection.mask_rcnn.config import WEIGHTS, MaskRCNNConfig
+
+NOT_IN_GRAPH = ("name", "min_confidence")  # may be changed without a new export
+
+
+def source_digest(folder: Path) -> str:
+    """Return a digest of the weights and of the configuration, as far as it shapes the network."""
+    config = asdict(MaskRCNNConfig.load(folder))
+    shape = {key: value for key, value in config.items() if key not in NOT_IN_GRAPH}
+    digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
+    with (folder / WEIGHTS).open("rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,39 @@
+"""The flags of `pothole export`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pothole.errors import RequestError
+from pothole.settings import Settings
+
+CALIBRATION_PICTURES = 120
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+
+
+def export_(args: argparse.Namespace) -> None:
+    """Prepare a model folder for OpenVINO, which runs it fastest on CPUs."""
+    pictures: list[Path] = []
+    if args.calibrate:
+        found = sorted(p for p in args.calibrate.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not found:
+            raise RequestError(
+                f"{args.calibrate} holds no picture.", hint="Name a folder with JPEG or PNG files."
+            )
+        pictures = found[:: max(1, len(found) // CALIBRATION_PICTURES)][:CALIBRATION_PICTURES]
+    from pothole.detection.runtimes.export import export  # noqa: PLC0415  # TensorFlow takes seconds to import
+
+    print(export(args.model_dir, pictures, Settings.from_env().max_image_pixels))
+
+
+def add_command(commands: Any) -> None:
+    """Add `export` to the commands of `pothole`."""
+    command = commands.add_parser("export", help=export_.__doc__, description=export_.__doc__)
+    command.add_argument("model_dir", type=Path, metavar="MODEL_DIR", help="model folder; gets openvino.xml")
+    command.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help=f"compute in 8 bits, calibrated on {CALIBRATION_PICTURES} pictures in this folder (needs nncf)",
+    )
+    command.set_defaults(run=export_)

@@ -1,0 +1,94 @@
+"""The web application: `/ping`, `/invocations`, `/execution-parameters`, `/metrics`."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, request
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from pothole.detection.detector import Detector
+from pothole.detection.lock import DetectorInTurns
+from pothole.entrypoints.http.error_answers import answer_errors_as_json
+from pothole.entrypoints.http.invocations import Invocations
+from pothole.entrypoints.http.job_queue import JobQueue
+from pothole.entrypoints.http.logs import log_requests
+from pothole.errors import NotReady
+from pothole.jobs.monitor import Stopping
+from pothole.jobs.worker import Worker, model_digest
+from pothole.metrics import Metrics
+from pothole.settings import Settings
+from pothole.storage import Storage, open_s3
+
+MIB = 2**20
+
+
+def create_app(
+    settings: Settings,
+    load_detector: Callable[[Path], Detector],
+    open_store: Callable[[str], Storage] | None = None,
+) -> Flask:
+    """Build the application; the model loads in the background, and until then `/ping` says 503.
+
+    `app.extensions["worker"]` is the future of the worker with its model, and `app.extensions["queue"]` is to
+    be stopped before the process ends.
+
+    Args:
+        settings: Limits and folders.
+        load_detector: Loads a model folder.
+        open_store: Opens a bucket; of S3 when None.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
+    metrics, stopping = Metrics(), Stopping()
+    log_requests(app)
+    answer_errors_as_json(app, metrics)
+
+    def load() -> Worker:
+        detector = DetectorInTurns(load_detector(settings.model_dir), metrics)
+        opener = open_store or partial(open_s3, settings=settings)
+        return Worker(detector, model_digest(settings.model_dir), opener, settings, metrics, stopping)
+
+    loading: Future[Worker] = ThreadPoolExecutor(1).submit(load)
+    queue = JobQueue(settings, metrics, stopping)
+    app.extensions |= {"worker": loading, "queue": queue}
+    accepted = Invocations(queue, settings)
+
+    def worker() -> Worker:
+        if not loading.done():
+            raise NotReady("The model is still loading.", hint="Ask again in some seconds.")
+        return loading.result()
+
+    @app.after_request
+    def discard_refused_body(response: Response) -> Response:
+        # Closing on a sender in the middle of a body makes nginx say 502 at times in place of our reason.
+        while response.status_code >= HTTPStatus.BAD_REQUEST and request.environ["wsgi.input"].read(MIB):
+            pass
+        return response
+
+    @app.get("/ping")
+    def ping() -> dict[str, str]:
+        return {"status": "ready", "model": worker().detector.name}
+
+    @app.get("/metrics")
+    def prometheus() -> Response:
+        return Response(metrics.text(), content_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/execution-parameters")
+    def execution_parameters() -> dict[str, Any]:
+        # One at a time, since the product of both may not be above 100 MB.
+        payload = min(100, settings.max_video_bytes // MIB)
+        return {
+            "MaxConcurrentTransforms": 1,
+            "BatchStrategy": "SINGLE_RECORD",
+            "MaxPayloadInMB": payload,
+        }
+
+    @app.post("/invocations")
+    def invocations() -> Response:
+        return accepted.answer(request, worker())
+
+    return app

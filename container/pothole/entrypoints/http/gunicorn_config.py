@@ -1,0 +1,53 @@
+"""How gunicorn runs; `serve` starts it with this module and says where to listen."""
+
+import shutil
+import signal
+from pathlib import Path
+from types import FrameType
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.workers.base import Worker
+
+from pothole.entrypoints.http.logs import logging_config
+from pothole.settings import Settings
+
+_settings = Settings.from_env()
+
+# Other worker classes leave /ping unanswered while a model computes; more workers would each hold a model.
+worker_class = "gthread"
+workers = 1
+# Two more than there are invocations at a time, so that /ping is answered when all of them are taken.
+threads = _settings.max_invocations + 2
+# Ends a worker whose main thread hangs, not a long request. Importing TensorFlow may take it long.
+timeout = 120
+worker_tmp_dir = str(_settings.temp_dir)
+control_socket_disable = True  # it would be written into the home folder, which may be read-only
+logconfig_dict = logging_config(_settings.log_level)
+
+# Of the time that gunicorn leaves to requests, what a job needs to end once it is interrupted.
+_LAST_WORDS_S = 5
+
+
+def post_fork(arbiter: Arbiter, worker: Worker) -> None:
+    """Delete what a worker that was killed has left in the folder that `serve` made for it and the next."""
+    if Path.cwd() == _settings.temp_dir:
+        for left in (*Path().glob("job-*"), *Path().glob("body-*")):
+            shutil.rmtree(left)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Make SIGTERM stop the queue, too: gunicorn knows of requests, not of jobs that nobody waits for."""
+    end_requests = signal.getsignal(signal.SIGTERM)
+    assert callable(end_requests)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        worker.wsgi.extensions["queue"].stop(max(0, worker.cfg.graceful_timeout - _LAST_WORDS_S))
+        end_requests(number, frame)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def worker_exit(arbiter: Arbiter, worker: Worker) -> None:
+    """Wait for the jobs: once Python itself ends it starts no threads, and an upload needs some."""
+    if app := getattr(worker, "wsgi", None):  # where it was loaded
+        app.extensions["queue"].wait()

@@ -1,0 +1,172 @@
+"""What `/invocations` does with each content type."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any
+
+from flask import Request, Response, jsonify
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wsgi import FileWrapper
+
+from pothole.entrypoints.http.job_queue import JobQueue
+from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
+from pothole.job import Job, JobResult, run_job
+from pothole.jobs.monitor import Guard, room
+from pothole.jobs.record import Record
+from pothole.jobs.request import EXAMPLE, parse_input
+from pothole.jobs.worker import COPIES, Worker
+from pothole.media.picture import FORMATS, encode_picture, read_picture
+from pothole.outputs.annotate import draw
+from pothole.settings import Settings
+from pothole.storage import open_folder
+
+MIB = 2**20
+
+
+class Invocations:
+    """Answers invocations, as many at a time as the settings allow.
+
+    Args:
+        queue: Where videos wait.
+        settings: Limits.
+    """
+
+    def __init__(self, queue: JobQueue, settings: Settings) -> None:
+        self._queue, self._settings = queue, settings
+        self._pictures = BoundedSemaphore(settings.threads)
+
+    def answer(self, request: Request, worker: Worker) -> Response:
+        """Answer one invocation.
+
+        Raises:
+            UnsupportedMedia: The body is of a type that is not read here.
+            Busy: There is too much to do already.
+            PotholeError: Whatever the job or the picture raises.
+        """
+        kind = request.mimetype
+        if kind == "application/json":
+            return self._job(request, worker)
+        if kind in FORMATS or kind == "application/x-image":
+            return self._picture(request, worker)
+        if kind.startswith("video/"):
+            return self._video(request, worker)
+        raise UnsupportedMedia(
+            f"The content type is {kind!r}." if kind else "There is no Content-Type header.",
+            hint=f"Send application/json with a job, {', '.join(FORMATS)} or application/x-image with a "
+            "picture, or video/* with a video.",
+        )
+
+    def _job(self, request: Request, worker: Worker) -> Response:
+        body = _decoded_json(_body(request, MIB))
+        job, wait = Job.from_json(body), parse_input(body).wait
+        try:
+            place = self._queue.place()
+        except Busy:
+            if record := worker.look(job):
+                return _told(record, worker.record_address(job, record))
+            raise
+        with place:
+            claimed = worker.claim(job)
+            if isinstance(claimed, Record):
+                return _told(claimed, worker.record_address(job, claimed))
+            work = place.start(worker.run, job, claimed)
+        record = work.result() if wait else claimed.record
+        return _told(record, worker.record_address(job, record))
+
+    def _picture(self, request: Request, worker: Worker) -> Response:
+        if not self._pictures.acquire(blocking=False):
+            raise Busy(
+                f"The server works on {self._settings.threads} pictures already.",
+                hint="Send the request again later, or start more servers.",
+            )
+        try:
+            body = _body(request, self._settings.max_image_bytes)
+            image = read_picture(BytesIO(body), "The picture", self._settings.max_image_pixels)
+            detections = worker.detector.predict([image])[0]
+            accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
+            if accepted is not None and accepted in FORMATS:
+                draw(image, detections)
+                return Response(encode_picture(image, accepted), mimetype=accepted)
+            height, width = detections.image_size
+            return jsonify(output=detections.to_json(), image={"width": width, "height": height})
+        finally:
+            self._pictures.release()
+
+    def _video(self, request: Request, worker: Worker) -> Response:
+        with (
+            self._queue.place() as place,
+            room(self._settings, COPIES * (request.content_length or 0)),
+            tempfile.TemporaryDirectory(prefix="body-", dir=self._settings.temp_dir) as folder,
+        ):
+            job = Job(source_bucket=folder, source_key="body", is_live=True)
+            with (
+                _limited(request, self._settings.max_video_bytes),
+                Path(folder, job.source_key).open("wb") as file,
+            ):
+                shutil.copyfileobj(request.stream, file, MIB)
+            result = place.start(_mark, job, worker).result()
+            # Open while it is deleted: the bytes stay until they are sent, and no file is left behind.
+            marked = Path(folder, job.output_key(".mp4")).open("rb")  # noqa: SIM115
+        response = Response(FileWrapper(marked, MIB), mimetype="video/mp4")
+        response.content_length = marked.seek(0, 2)
+        marked.seek(0)
+        response.headers["X-Job"] = json.dumps(result.to_json())
+        return response
+
+
+def _mark(job: Job, worker: Worker) -> JobResult:
+    """Mark a video that nobody else can ask for, so that it needs no record."""
+    guard = Guard(worker.settings, worker.metrics, worker.stopping)
+    guard.check(at_rest=True)
+    return run_job(job, worker.detector, open_folder, worker.settings, guard)
+
+
+def answer_json(record: Record, address: str) -> dict[str, Any]:
+    """Return what is answered for a job.
+
+    Args:
+        record: The job's.
+        address: Where the record is.
+    """
+    known = record.result or record.model_dump(include={"frames", "total", "potholes", "eta_s", "attempt"})
+    return {
+        "output": [output.address for output in record.outputs],
+        "job": {"id": record.id, "state": record.state, "record": address, **known},
+    }
+
+
+def _told(record: Record, address: str) -> Response:
+    response = jsonify(answer_json(record, address))
+    if record.state != "done":
+        response.status_code = HTTPStatus.ACCEPTED
+    return response
+
+
+def _body(request: Request, max_bytes: int) -> bytes:
+    with _limited(request, max_bytes):
+        return request.get_data(cache=False)
+
+
+@contextmanager
+def _limited(request: Request, max_bytes: int) -> Iterator[None]:
+    """Refuse to read more than `max_bytes` of the body, whether its length is declared or not."""
+    request.max_content_length = max_bytes
+    try:
+        yield
+    except RequestEntityTooLarge as exc:
+        raise TooLarge(f"The body is above the limit of {max_bytes} bytes for {request.mimetype}.") from exc
+
+
+def _decoded_json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        reason = exc if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
+        raise RequestError(f"The body is not JSON: {reason}.", hint=f"Send for example {EXAMPLE}.") from exc

@@ -1,0 +1,95 @@
+"""Which video is worked on when: some at a time, some waiting, no more."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from pothole.errors import Busy, NotReady
+from pothole.jobs.monitor import Stopping
+from pothole.metrics import Metrics
+from pothole.settings import Settings
+
+Result = TypeVar("Result")
+
+
+class JobQueue:
+    """Videos in work and in wait.
+
+    Args:
+        settings: How many of each.
+        metrics: Shows how many there are.
+        stopping: Set when those in work have to end; see `stop`.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, stopping: Stopping) -> None:
+        self._places = threading.BoundedSemaphore(settings.max_jobs + settings.max_queued_jobs)
+        self._workers = ThreadPoolExecutor(settings.max_jobs, "job")
+        self._metrics, self._stopping = metrics, stopping
+
+    def place(self) -> "Place":
+        """Take a place, to start work from or to give back.
+
+        Raises:
+            Busy: All are taken.
+            NotReady: The server is stopping.
+        """
+        if self._stopping.soon.is_set():
+            raise NotReady("The server is stopping.", hint="Send the request again.")
+        if not self._places.acquire(blocking=False):
+            raise Busy(
+                "As many videos are in work and waiting as this server takes.",
+                hint="Send the request again later, start more servers, or raise MAX_QUEUED_JOBS.",
+            )
+        return Place(self)
+
+    def start(self, work: Callable[..., Result], *args: Any) -> "Future[Result]":
+        """Work as soon as it is its turn, then give the place back."""
+        self._metrics.queued.inc()
+        future = self._workers.submit(copy_context().run, self._work, work, *args)
+        future.add_done_callback(lambda _: self.give_back())
+        return future
+
+    def _work(self, work: Callable[..., Result], *args: Any) -> Result:
+        self._metrics.queued.dec()
+        with self._metrics.running.track_inprogress():
+            return work(*args)
+
+    def give_back(self) -> None:
+        """Give a place back."""
+        self._places.release()
+
+    def stop(self, patience_s: float) -> None:
+        """Take and begin no more; interrupt those in work at a checkpoint, or after some seconds."""
+        self._stopping.soon.set()
+        timer = threading.Timer(patience_s, self._stopping.now.set)
+        timer.daemon = True
+        timer.start()
+
+    def wait(self) -> None:
+        """Wait until nothing is in work any more; see `stop`."""
+        self._workers.shutdown()
+
+
+class Place:
+    """A place in the queue, given back at the end of the `with` block unless work was started from it."""
+
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue = queue
+        self._used = False
+
+    def start(self, work: Callable[..., Result], *args: Any) -> "Future[Result]":
+        """See `JobQueue.start`."""
+        self._used = True
+        return self._queue.start(work, *args)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._used:
+            self._queue.give_back()

@@ -1,0 +1,150 @@
+"""`serve`: nginx in front of gunicorn, started, watched and stopped together."""
+
+import logging
+import logging.config
+import os
+import shutil
+import signal
+import string
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pothole.entrypoints.http.logs import logging_config
+from pothole.errors import PotholeError
+from pothole.settings import Settings
+
+APPLICATION = "pothole.entrypoints.http.wsgi:app"
+SOCKET = "unix:gunicorn.sock"
+POLL_S = 0.1
+RESERVE_S = 5  # of the time to stop, for all but the requests in work
+_logger = logging.getLogger("pothole.serve")
+
+
+class NginxTemplate(string.Template):
+    """`%{name}`, since `$name` is a variable of nginx."""
+
+    delimiter = "%"
+
+
+def main() -> int:
+    """Serve until told to stop; see `serve`."""
+    try:
+        return serve()
+    except PotholeError as exc:
+        sys.exit(f"serve: {exc}")
+
+
+def serve(application: str = APPLICATION) -> int:
+    """Run the web server until SIGTERM or SIGINT, or until a part of it ends by itself.
+
+    All that is written lies in a private temporary folder and goes with it, so that even a worker that had
+    to be killed leaves nothing behind.
+
+    Args:
+        application: The WSGI application, as `module:name`.
+
+    Returns:
+        0 after a signal; something else when nginx or gunicorn ended by itself.
+
+    Raises:
+        RequestError: A setting in the environment is wrong.
+    """
+    settings = Settings.from_env()
+    logging.config.dictConfig(logging_config(settings.log_level))
+    stop = _stop_signal()
+    with tempfile.TemporaryDirectory(prefix="serve-", dir=settings.temp_dir) as folder:
+        # Started by root, nginx works as nobody and must reach gunicorn's socket in here.
+        Path(folder).chmod(0o711)
+        with _running(settings, application, Path(folder)) as processes:
+            while not stop.wait(POLL_S):
+                for name, process in processes.items():
+                    if (code := process.poll()) is not None:
+                        _logger.error("%s ended by itself", name, extra={"returncode": code})
+                        return code if code > 0 else 1
+            _logger.info("stopping")
+    return 0
+
+
+def _stop_signal() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup sets it
+            signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@contextmanager
+def _running(
+    settings: Settings, application: str, folder: Path
+) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Start both, yield them by name, stop them: gunicorn first, while nginx passes on its answers."""
+    # Debian keeps nginx where only root's PATH looks.
+    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    grace_s = max(1, settings.stop_timeout_s - RESERVE_S)
+    processes = {}
+    try:
+        address = SOCKET if nginx else f"{settings.host}:{settings.port}"
+        processes["gunicorn"] = _start_gunicorn(settings, application, folder, address, grace_s)
+        if nginx:
+            processes["nginx"] = _start_nginx(settings, folder, nginx)
+        else:
+            _logger.warning(
+                "nginx is not installed: gunicorn serves alone, slow clients may hold its threads"
+            )
+        yield processes
+    finally:
+        for name, number, timeout_s in (
+            ("gunicorn", signal.SIGTERM, grace_s + 2),
+            ("nginx", signal.SIGQUIT, 1),
+        ):
+            if name in processes:
+                _end(processes[name], number, timeout_s)
+
+
+def _start_gunicorn(
+    settings: Settings, application: str, folder: Path, address: str, grace_s: int
+) -> subprocess.Popen[bytes]:
+    command = [
+        *(sys.executable, "-m", "gunicorn", "--config", "python:pothole.entrypoints.http.gunicorn_config"),
+        *("--bind", address, "--graceful-timeout", str(grace_s), application),
+    ]
+    # Its working folder is another one, so what was said relative to ours has to be absolute.
+    environment = {"TMPDIR": str(folder), "SM_MODEL_DIR": str(settings.model_dir.absolute())}
+    # glibc keeps memory apart for many threads, and so would keep ever more of it: two pools are enough.
+    return _start(command, folder, {"MALLOC_ARENA_MAX": "2"} | os.environ | environment)
+
+
+def _start_nginx(settings: Settings, folder: Path, nginx: str) -> subprocess.Popen[bytes]:
+    template = NginxTemplate(Path(__file__).with_name("nginx.conf").read_text())
+    configuration = template.substitute(
+        host=settings.host,
+        port=settings.port,
+        timeout_s=settings.request_timeout_s,
+        max_invocations=settings.max_invocations,
+        max_body_bytes=max(settings.max_video_bytes, settings.max_image_bytes),
+    )
+    Path(folder, "nginx.conf").write_text(configuration)
+    # Told a whole path, its workers could not get to it through folders that are root's alone.
+    return _start([nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"], folder, os.environ)
+
+
+def _start(command: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    # A session of its own, or Ctrl-C in a terminal would end all of them at once, in no order.
+    # The folder is the working one because the path of a socket may not be longer than 107 bytes.
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)  # noqa: S603
+
+
+def _end(process: subprocess.Popen[bytes], number: signal.Signals, timeout_s: int) -> None:
+    process.send_signal(number)
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        _logger.warning("%s did not end in time and is killed", process.args)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # what is left of its workers
+    process.wait()

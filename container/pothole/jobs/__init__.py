@@ -1,0 +1,1 @@
+"""Jobs done once: request, record, lease, checkpoints, worker."""

@@ -1,0 +1,181 @@
+"""`Frame`: one picture of a video, as it is coded: planes of luma and chroma.
+
+A frame is turned into RGB only where someone looks at it, and then mostly a small one, whose planes are
+scaled first: to turn each whole frame of 1280 × 720 would cost a third of what it takes to decode it.
+
+Legend: Y: luma, U, V: chroma, half as high and wide, rounded up.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import SideDataContainer
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+from pothole.detection.detector import Image
+
+Plane = NDArray[np.uint8]
+
+PIXEL_FORMAT = "yuv420p"
+
+# YUV matrices: code points of ITU-T H.273, as FFmpeg numbers them.
+MATRIX_BT709 = 1
+MATRIX_BT601 = 6
+# Weights of red and blue in luma.
+LUMA_WEIGHTS = {
+    MATRIX_BT709: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    MATRIX_BT601: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+}
+YUV_OF_BLACK = np.array([16, 128, 128])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        index: Counted from 0.
+        pts: Time stamp in the video's `time_base`, greater than the one before.
+        time: Seconds since the first frame.
+        picture: Upright, 8-bit 4:2:0, limited range. May be shared with the decoder, which still looks at it:
+            write into a `copy` alone.
+    """
+
+    index: int
+    pts: int
+    time: Fraction
+    picture: av.VideoFrame
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """`(height, width)` in pixels."""
+        return self.picture.height, self.picture.width
+
+    @property
+    def planes(self) -> tuple[Plane, Plane, Plane]:
+        """Y `(height, width)`, U and V, uint8 views of the picture."""
+        return planes(self.picture)
+
+    def rgb(self, size: tuple[int, int] | None = None) -> Image:
+        """Return the picture in RGB.
+
+        Args:
+            size: Smaller `(height, width)` to scale to; its own when None.
+
+        Returns:
+            `(height, width, 3)` uint8 RGB, a copy.
+        """
+        height, width = size or self.size
+        scaled = [_scaled(plane, (width, height)) for plane in self.planes]
+        return np.asarray(cv2.transform(cv2.merge(scaled), _to_rgb(self.picture.colorspace)), np.uint8)
+
+    def copy(self) -> "Frame":
+        """Return a frame of its own memory, to be drawn on."""
+        picture = empty_like(self.picture, self.size)
+        for target, source in zip(planes(picture), self.planes, strict=True):
+            target[:] = source
+        return Frame(self.index, self.pts, self.time, picture)
+
+
+def planes(picture: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
+    """Return Y, U and V of a 4:2:0 picture as views."""
+    y, u, v = (
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]  # type: ignore[call-overload]
+        for plane in picture.planes
+    )
+    return y, u, v
+
+
+def rgb_to_yuv(image: Image, matrix: int) -> Image:
+    """Convert a small RGB picture, each pixel by itself.
+
+    Args:
+        image: `(height, width, 3)` uint8 RGB.
+        matrix: H.273 code point.
+
+    Returns:
+        `(height, width, 3)` uint8 YUV, limited range.
+    """
+    weights = _to_yuv(matrix)
+    return np.asarray(np.round(image @ weights.T + YUV_OF_BLACK), np.uint8)
+
+
+def _to_yuv(matrix: int) -> NDArray[np.float64]:
+    """Return the weights `(3, 3)` of RGB in YUV of limited range (ITU-T H.273, eq. 20 to 25 and 38 to 40)."""
+    red, blue = LUMA_WEIGHTS.get(matrix, LUMA_WEIGHTS[MATRIX_BT601])
+    luma = np.array([red, 1 - red - blue, blue])
+    of_blue, of_red = ((np.eye(3)[i] - luma) / (2 * (1 - luma[i])) for i in (2, 0))
+    return np.stack([luma * 219, of_blue * 224, of_red * 224]) / 255
+
+
+@lru_cache
+def _to_rgb(matrix: int) -> NDArray[np.float64]:
+    """Return the weights `(3, 4)` of YUV of limited range, and of 1, in RGB."""
+    weights = np.linalg.inv(_to_yuv(matrix))
+    return np.column_stack([weights, -weights @ YUV_OF_BLACK])
+
+
+def _scaled(plane: Plane, size: tuple[int, int]) -> Plane:
+    """Scale a plane to a size `(width, height)`, by halves as far as it goes, which is the fastest way."""
+    while plane.shape[1] >= 2 * size[0] and plane.shape[0] >= 2 * size[1]:
+        half = -(-plane.shape[1] // 2), -(-plane.shape[0] // 2)
+        plane = np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.uint8)
+    if plane.shape == size[::-1]:
+        return plane
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def empty_like(picture: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
+    """Return a 4:2:0 picture of a size `(height, width)`, its pixels undefined, in the colours of another."""
+    empty = av.VideoFrame(size[1], size[0], PIXEL_FORMAT)
+    empty.colorspace, empty.color_range = picture.colorspace, ColorRange.MPEG
+    return empty
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """How stored pictures become upright: first transposed, then flipped. Covers all eight orientations."""
+
+    transposed: bool = False
+    mirrored: bool = False
+    upside_down: bool = False
+    rotation: int = 0
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> "Orientation":
+        """Read the display matrix, which takes stored (x, y) to (a x + c y, b x + d y); to right angles."""
+        matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls()
+        a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+        transposed = abs(b) > abs(a)
+        x, y = (c, b) if transposed else (a, d)
+        return cls(transposed, x < 0, y < 0, round(frame.rotation / 90) * 90 % 360)
+
+    def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Turn a stored 4:2:0 picture upright."""
+        if not (self.transposed or self.mirrored or self.upside_down):
+            return picture
+        size = picture.height, picture.width
+        upright = empty_like(picture, size[::-1] if self.transposed else size)
+        for target, source in zip(planes(upright), planes(picture), strict=True):
+            target[:] = self._turned(source)
+        return upright
+
+    def _turned(self, plane: Plane) -> Plane:
+        if self.transposed:
+            plane = np.asarray(cv2.transpose(plane), np.uint8)
+        if self.mirrored or self.upside_down:
+            axis = -1 if self.mirrored and self.upside_down else int(self.mirrored)
+            plane = np.asarray(cv2.flip(plane, axis), np.uint8)
+        return plane

@@ -1,0 +1,15 @@
+"""What a video may not be more than."""
+
+from pothole.errors import TooLarge
+from pothole.media import VideoInfo
+from pothole.settings import Settings
+
+
+def check_length(info: VideoInfo, settings: Settings) -> None:
+    """Raise `TooLarge` when a video says that it is longer than the settings allow."""
+    seconds = info.duration_s or 0.0
+    if seconds > settings.max_video_seconds:
+        raise TooLarge(
+            f"The video is {seconds:.0f} s long, above the limit of {settings.max_video_seconds}.",
+            hint="Cut the video, or raise MAX_VIDEO_SECONDS.",
+        )

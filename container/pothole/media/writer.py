@@ -1,0 +1,93 @@
+"""`VideoWriter`: segments and the source's audio become an MP4 that browsers play."""
+
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+
+from pothole.errors import SourceIsOutput
+from pothole.media.audio import AudioCopier
+from pothole.media.info import VideoInfo
+from pothole.media.reader import open_container
+from pothole.media.segment import open_segment
+
+
+class VideoWriter:
+    """Joins segments and the source's audio in an MP4, index in front. A context manager.
+
+    No picture is coded anew: it takes milliseconds.
+    When the body or the end of writing fails, the file is removed.
+
+    Args:
+        path: The output; is overwritten.
+        info: The source's.
+        source: The file whose audio is copied, None for a silent output. Audio that players do not take from
+            an MP4 is coded anew as AAC.
+        until: Seconds at which the audio is cut, where only a part of the video is written.
+
+    Raises:
+        SourceIsOutput: `path` is `source`.
+    """
+
+    def __init__(
+        self, path: Path, info: VideoInfo, source: Path | None = None, until: Fraction | None = None
+    ) -> None:
+        if source is not None and path.exists() and path.samefile(source):
+            raise SourceIsOutput(f"{path.name} would overwrite its own source.", "Name another output.")
+        self._path = path
+        self._info = info
+        self._source = source if info.has_audio else None
+        self._until = until
+        self._stream: av.VideoStream | None = None
+        self._audio: AudioCopier | None = None
+        with ExitStack() as files:
+            output = av.open(path.absolute(), "w", format="mp4", options={"movflags": "+faststart"})
+            self._output = files.enter_context(output)
+            self._files = files.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def append(self, segment: Path) -> None:
+        """Write the frames of the next segment, and the audio up to them.
+
+        Args:
+            segment: See `SegmentWriter`; its frames come after those of the segments before.
+        """
+        with open_segment(segment) as frames:
+            [stream] = frames.streams.video
+            self._stream = self._stream or self._add_streams(stream)
+            for packet in frames.demux(stream):
+                if packet.pts is None:  # the end
+                    continue
+                time = packet.pts * packet.time_base
+                packet.dts = packet.pts  # there are no B-frames, and NUT does not keep it
+                # Of the last frame, it is how long that is shown.
+                packet.duration = max(1, round(1 / (self._info.rate * packet.time_base)))
+                packet.stream = self._stream
+                self._output.mux(packet)
+                if self._audio:
+                    self._audio.copy_until(time)
+
+    def _add_streams(self, template: av.VideoStream) -> av.VideoStream:
+        stream = self._output.add_stream_from_template(template)
+        stream.time_base = self._info.time_base
+        if self._source:
+            inputs = self._files.enter_context(open_container(self._source))
+            start = self._info.start * self._info.time_base
+            self._audio = AudioCopier(inputs, self._output, start, self._until)
+        return stream
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as undo:
+            undo.callback(self._path.unlink, missing_ok=True)
+            with self._files:
+                if error is None and self._audio:
+                    self._audio.finish()
+            if error is None:
+                undo.pop_all()

@@ -1,0 +1,1 @@
+"""What a job gives: the marked video, the report, the contact sheet."""

@@ -1,0 +1,1 @@
+"""Potholes followed through a video: key frames, optical flow, association, interpolation."""

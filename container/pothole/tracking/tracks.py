@@ -1,0 +1,131 @@
+"""What is known of the potholes of a video: `Track`, for the report, and `Pothole`, one in a frame."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pothole.detections import Detections, Mask, pixel_boxes
+from pothole.media import Frame
+from pothole.tracking.optical_flow import Box, Motion
+
+MIN_LIKENESS = 0.4  # below it a pothole is shown only where it is detected: nothing floats on after a cut
+
+
+@dataclass(frozen=True)
+class Track:
+    """One pothole of a video.
+
+    Attributes:
+        id: From 1, unique within the job, in the order of confirmation.
+        first_frame: Index of the frame in which it was first detected.
+        last_frame: Index of the frame in which it was last detected.
+        first_time: Seconds since the first frame.
+        last_time: Seconds since the first frame.
+        hits: Number of detections.
+        max_score: Highest score.
+        best_frame: Index of the frame with it.
+        best_box: `(4,)` xyxy in that frame, in pixels.
+    """
+
+    id: int
+    first_frame: int
+    last_frame: int
+    first_time: Fraction
+    last_time: Fraction
+    hits: int
+    max_score: float
+    best_frame: int
+    best_box: tuple[float, float, float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record of a report."""
+        return {
+            "id": self.id,
+            "first_frame": self.first_frame,
+            "last_frame": self.last_frame,
+            "first_time_s": round(float(self.first_time), 6),
+            "last_time_s": round(float(self.last_time), 6),
+            "hits": self.hits,
+            "max_score": round(self.max_score, 4),
+            "best_frame": self.best_frame,
+            "best_box": [round(v, 1) for v in self.best_box],
+        }
+
+
+@dataclass(frozen=True)
+class Pothole:
+    """Where a pothole is in a frame, and what is known of it. Its track has the id 0 until it is confirmed.
+
+    Attributes:
+        key: Tells it from the others, confirmed or not.
+        track: Its record so far.
+        score: Of the last detection.
+        box: `(4,)` xyxy in the current frame; may reach out of the picture.
+        mask: Of the last detection.
+        origin: Top left pixel of `mask`, in the frame of the last detection.
+        motion: From the last detection to the current frame.
+        misses: Number of times that the detector ran and did not find it.
+    """
+
+    key: int
+    track: Track
+    score: float
+    box: Box
+    mask: Mask
+    origin: tuple[int, int]
+    motion: Motion
+    misses: int
+
+    @classmethod
+    def of(cls, key: int, detections: Detections, i: int, frame: Frame, known: "Pothole | None") -> "Pothole":
+        """Take detection i for a new pothole, or for a known one."""
+        score, box = float(detections.scores[i]), detections.boxes[i]
+        corners = tuple(box.tolist())
+        if known is None:
+            track = Track(0, frame.index, frame.index, frame.time, frame.time, 0, score, frame.index, corners)
+        else:
+            track = known.track
+        track = replace(track, last_frame=frame.index, last_time=frame.time, hits=track.hits + 1)
+        if score > track.max_score:
+            track = replace(track, max_score=score, best_frame=frame.index, best_box=corners)
+        left, top, _, _ = detections.mask_boxes[i].tolist()
+        misses = 0 if known is None else known.misses
+        return cls(key, track, score, box, detections.masks[i], (left, top), Motion(), misses)
+
+    def move(self, motion: Motion) -> "Pothole":
+        """Return it after a motion of the picture."""
+        return replace(self, box=motion.move_box(self.box), motion=self.motion.then(motion))
+
+    def fit(self, box: Box) -> "Pothole":
+        """Return it stretched and moved to a box."""
+        return self.move(Motion.between(self.box, box))
+
+    def miss(self) -> "Pothole":
+        """Return it after the detector ran and did not find it."""
+        return replace(self, misses=self.misses + 1)
+
+    def confirm(self, track_id: int) -> "Pothole":
+        """Return it as one that counts."""
+        return replace(self, track=replace(self.track, id=track_id))
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the picture still looks as where it was last detected."""
+        return self.motion.likeness >= MIN_LIKENESS
+
+
+def as_detections(potholes: Sequence[Pothole], size: tuple[int, int]) -> Detections:
+    """Return potholes of a picture `(height, width)` as its detections, with the ids of their tracks."""
+    boxes = np.array([p.box for p in potholes], np.float32).reshape(-1, 4)
+    boxes = np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
+    areas = pixel_boxes(boxes, size).tolist()
+    return Detections(
+        image_size=size,
+        boxes=boxes,
+        scores=np.array([p.score for p in potholes], np.float32),
+        masks=tuple(p.motion.move_mask(p.mask, p.origin, a) for p, a in zip(potholes, areas, strict=True)),
+        track_ids=np.array([p.track.id for p in potholes], np.int32),
+    )

@@ -1,0 +1,37 @@
+"""Whose turn it is at the model."""
+
+import threading
+import time
+from itertools import pairwise
+
+import pytest
+
+from pothole.detection.lock import Turns
+
+
+def test_nobody_is_served_again_before_those_who_came_earlier() -> None:
+    turns, together, served = Turns(), threading.Barrier(4), list[int]()
+
+    def ask(name: int) -> None:
+        together.wait()
+        for _ in range(50):
+            with turns:
+                served.append(name)
+                time.sleep(0.001)
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    middle = served[8:-8]  # at the ends not all of them ask
+    assert len(middle) == 184
+    assert not any(before == after for before, after in pairwise(middle))
+
+
+def test_a_turn_that_fails_is_handed_on() -> None:
+    turns = Turns()
+    with pytest.raises(ZeroDivisionError), turns:
+        raise ZeroDivisionError
+    with turns:
+        pass

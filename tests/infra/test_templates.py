@@ -1,0 +1,229 @@
+"""The templates: well-formed, and each role may do what the code does and no more."""
+
+import ast
+import io
+import os
+import re
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import packages
+from lambda_handler import VIDEO_SUFFIXES
+from support.servers import ROOT
+
+TEMPLATES = sorted((ROOT / "infra").glob("[!.]*.yaml"))
+SEND, NOTIFY = ROOT / "lambda" / "lambda_handler.py", ROOT / "lambda" / "notify_handler.py"
+S3 = ROOT / "container" / "pothole" / "storage" / "s3.py"
+# What a call needs: IAM names actions otherwise than boto3 its methods.
+NEEDS = {
+    "abort": {"s3:AbortMultipartUpload"},
+    "create_processing_job": {"sagemaker:CreateProcessingJob", "iam:PassRole"},
+    "delete_objects": {"s3:DeleteObject"},
+    "download": {"s3:GetObject"},
+    "generate_presigned_url": {"s3:GetObject"},
+    "get_object": {"s3:GetObject"},
+    "head_object": {"s3:GetObject"},
+    "invoke_endpoint": {"sagemaker:InvokeEndpoint"},
+    "invoke_endpoint_async": {"sagemaker:InvokeEndpointAsync"},
+    "list_objects_v2": {"s3:ListBucket"},
+    "publish": {"sns:Publish"},
+    "put_object": {"s3:PutObject"},
+    "upload": {"s3:PutObject", "s3:AbortMultipartUpload"},
+}
+# What the platform does in a role's name, and no line of ours.
+PLATFORM = {
+    "SendRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
+    "NotifyRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
+}
+# These know no resources.
+UNBOUND = {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
+
+
+class Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as plain values."""
+
+
+def _short(loader: Loader, tag: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return f"!{tag} {loader.construct_scalar(node)}"
+    if isinstance(node, yaml.SequenceNode):
+        return {tag: loader.construct_sequence(node, deep=True)}
+    raise TypeError(node)
+
+
+Loader.add_multi_constructor("!", _short)
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    return yaml.load((ROOT / "infra" / f"{kind}.yaml").read_text(), Loader)["Resources"]  # type: ignore[no-any-return]
+
+
+def statements(role: str) -> Iterator[dict[str, Any]]:
+    [found] = [resources(path.stem)[role] for path in TEMPLATES if role in resources(path.stem)]
+    for policy in found["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def actions(role: str) -> set[str]:
+    return {action for s in statements(role) for action in as_list(s["Action"])}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def calls(path: Path) -> set[str]:
+    """The methods of boto3's clients that a file calls, or names to `get_paginator`."""
+    tree = ast.parse(path.read_text())
+    called = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {call.func.attr for call in called if isinstance(call.func, ast.Attribute)}
+    paged = {
+        call.args[0].value
+        for call in called
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "get_paginator"
+    }
+    return (names | paged) & NEEDS.keys()
+
+
+@pytest.mark.parametrize("path", [SEND, NOTIFY, S3], ids=lambda path: path.name)
+def test_no_call_is_unknown_here(path: Path) -> None:
+    """So that a new call cannot pass the tests below unseen."""
+    made = re.findall(
+        r"(?:client|_client|runtime|sagemaker|s3|topic|sns)\"?\)?\s*\.(\w+)\(", path.read_text()
+    )
+    assert set(made) - {"get_paginator", "client"} <= NEEDS.keys()
+
+
+@pytest.mark.parametrize(("role", "path"), [("SendRole", SEND), ("NotifyRole", NOTIFY)])
+def test_a_function_may_do_what_it_does_and_no_more(role: str, path: Path) -> None:
+    needed = set().union(*(NEEDS[call] for call in calls(path)))
+    assert actions(role) == needed | PLATFORM[role]
+
+
+def test_the_containers_role_may_do_with_videos_what_the_code_does_and_no_more() -> None:
+    of_videos = {
+        action
+        for statement in statements("EndpointRole")
+        if "VideosBucket" in str(statement["Resource"])
+        for action in as_list(statement["Action"])
+    }
+    assert of_videos == set().union(*(NEEDS[call] for call in calls(S3)))
+
+
+def test_the_containers_role_writes_nothing_but_outputs_records_and_answers() -> None:
+    written = {
+        resource.rpartition("/")[0].rpartition(":::")[2] + "/" + resource.rpartition("/")[2].strip('"')
+        for statement in statements("EndpointRole")
+        if "s3:PutObject" in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    }
+    assert written == {
+        "${VideosBucket}/*_output.mp4",
+        "${VideosBucket}/*_output.json",
+        "${VideosBucket}/*.pothole/*",
+        "${WorkBucket}/answers/*",
+    }
+
+
+def test_no_role_may_more_than_named_things_on_named_things() -> None:
+    for name, resource in [pair for path in TEMPLATES for pair in resources(path.stem).items()]:
+        properties = resource["Properties"]
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            documents.append(properties["PolicyDocument"])
+        if name == "DeployRole":  # which makes all the others, within their names
+            continue
+        for statement in [s for document in documents for s in document["Statement"]]:
+            granted = set(as_list(statement["Action"]))
+            assert not any("*" in action for action in granted), name
+            if statement["Resource"] == "*":
+                assert granted <= UNBOUND or name == "JoinVpc", name
+
+
+def test_the_trigger_knows_the_functions_suffixes() -> None:
+    pattern = resources("trigger")["Uploaded"]["Properties"]["EventPattern"]
+    listed = [key["suffix"]["equals-ignore-case"] for key in pattern["detail"]["object"]["key"]]
+    assert sorted(listed) == sorted(VIDEO_SUFFIXES)
+
+
+def test_a_release_is_rolled_back_by_alarms_that_are_there() -> None:
+    found = resources("endpoints")
+    for endpoint in ("Preview", "Videos"):
+        policy = found[endpoint]["Properties"]["DeploymentConfig"]
+        alarms = [alarm["AlarmName"] for alarm in policy["AutoRollbackConfiguration"]["Alarms"]]
+        assert alarms
+        assert all(found[name.removeprefix("!Ref ")]["Type"] == "AWS::CloudWatch::Alarm" for name in alarms)
+
+
+def test_whole_videos_cost_nothing_while_there_are_none_and_one_is_enough_to_start() -> None:
+    found = resources("endpoints")
+    assert found["Scaling"]["Properties"]["MinCapacity"] == 0
+    assert found["WorkWithoutInstance"]["Properties"]["AlarmActions"] == ["!Ref StartFromZero"]
+    assert found["StartFromZero"]["Properties"]["StepScalingPolicyConfiguration"]["StepAdjustments"] == [
+        {"MetricIntervalLowerBound": 0, "ScalingAdjustment": 1}
+    ]
+
+
+def test_the_videos_outlive_their_stack() -> None:
+    assert resources("videos")["Videos"]["DeletionPolicy"].startswith("Retain")
+
+
+def test_the_same_code_and_model_are_the_same_archives(tmp_path: Path) -> None:
+    for name in packages.MODEL_FILES:
+        (tmp_path / name).write_bytes(b"content of " + name.encode())
+    (tmp_path / "openvino.xml").write_text("<net/>")
+    model, functions = packages.pack_model(tmp_path), packages.pack_functions()
+    for path in tmp_path.iterdir():
+        os.utime(path, (1, 1))
+
+    assert (packages.pack_model(tmp_path), packages.pack_functions()) == (model, functions)
+    with tarfile.open(fileobj=io.BytesIO(model)) as archive:
+        assert archive.getnames() == ["config.json", "openvino.xml", "weights.npz"]
+    with zipfile.ZipFile(io.BytesIO(functions)) as archive:
+        assert archive.namelist() == ["lambda_handler.py", "notify_handler.py"]
+
+
+@pytest.mark.parametrize(
+    ("image", "repository"),
+    [
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/roads:1",
+            "arn:aws:ecr:eu-west-1:123456789012:repository/team/roads",
+        ),
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/roads@sha256:0",
+            "arn:aws:ecr:eu-west-1:123456789012:repository/roads",
+        ),
+        ("local/pothole:1", "arn:aws:ecr:us-east-1:000000000000:repository/own"),
+    ],
+)
+def test_the_container_may_be_pulled_from_where_its_image_is(image: str, repository: str) -> None:
+    own = "arn:aws:ecr:us-east-1:000000000000:repository/own"
+    assert packages.repository_of(image, own) == repository
+
+
+def test_the_pushed_image_is_deployed_and_none_when_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "build_and_push.sh"
+    script.write_text("#!/bin/sh\necho building\necho Pushed registry.example/$1:abc\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(packages, "ROOT", tmp_path)
+    assert packages.push_image("road") == "registry.example/road:abc"
+
+    script.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(packages.Failed, match="IMAGE=address"):
+        packages.push_image("road")
+
+
+def test_cloudformation_would_take_the_templates() -> None:
+    command = [ROOT / ".venv-aws" / "bin" / "cfn-lint", *TEMPLATES]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

@@ -1,9 +1,0 @@
-"""`pothole` with a detector that sees magenta."""
-
-from fakes import MagentaDetector
-from pothole import cli
-
-cli.load_model = lambda folder: MagentaDetector()  # type: ignore[assignment,return-value]
-
-if __name__ == "__main__":
-    cli.main()

@@ -1,0 +1,119 @@
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from pothole.pipeline.prefetch import ahead
+
+
+class Numbers:
+    """A stage that counts up, and knows how far it is, and in which thread and whether it was closed."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.given = 0
+        self.thread: threading.Thread | None = None
+        self.closed_in: threading.Thread | None = None
+        self._fails_at = fails_at
+
+    def stage(self, end: int) -> Iterator[int]:
+        self.thread = threading.current_thread()
+        try:
+            for i in range(end):
+                if i == self._fails_at:
+                    raise OSError(f"{i} cannot be read")
+                self.given += 1
+                yield i
+        finally:
+            self.closed_in = threading.current_thread()
+
+
+def doubled(numbers: Iterator[int], fails_at: int | None = None) -> Iterator[int]:
+    for number in numbers:
+        if number == fails_at:
+            raise ValueError(f"{number} cannot be doubled")
+        yield 2 * number
+
+
+@pytest.fixture(autouse=True)
+def no_thread_outlives_its_stage() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
+
+
+def test_items_come_in_order_from_a_thread_of_their_own():
+    numbers = Numbers()
+    with ahead(numbers.stage(500), 4) as some, ahead(doubled(some), 4) as items:
+        assert list(items) == list(range(0, 1000, 2))
+    assert numbers.thread is numbers.closed_in is not threading.current_thread()
+
+
+def test_stage_without_items_ends_at_once():
+    with ahead(iter(()), 1) as items:
+        assert list(items) == []
+
+
+def test_stage_runs_ahead_but_only_so_far():
+    numbers, depth = Numbers(), 3
+    with ahead(numbers.stage(3000), depth) as items:
+        lead = [numbers.given - item - 1 for item in items]
+    # One more is in the hand of the stage, one in that of who takes it.
+    assert max(lead) <= depth + 1
+    assert max(lead) >= depth
+
+
+def test_failure_of_a_stage_comes_out_after_the_items_before_it():
+    numbers, seen = Numbers(fails_at=7), []
+    with (
+        pytest.raises(OSError, match="7 cannot be read"),
+        ahead(numbers.stage(100), 2) as some,
+        ahead(doubled(some), 2) as items,
+    ):
+        seen.extend(items)
+    assert seen == [0, 2, 4, 6, 8, 10, 12]
+    assert numbers.closed_in is numbers.thread
+
+
+def test_failure_in_the_middle_ends_the_stages_before_it():
+    numbers, seen = Numbers(), []
+    with (
+        pytest.raises(ValueError, match="7 cannot be doubled"),
+        ahead(numbers.stage(10**9), 2) as some,
+        ahead(doubled(some, fails_at=7), 2) as items,
+    ):
+        seen.extend(items)
+    assert len(seen) == 7
+    assert numbers.closed_in is numbers.thread
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failure_at_the_end_ends_the_stages(error):
+    numbers = Numbers()
+    with (
+        pytest.raises(error, match="enough"),
+        ahead(numbers.stage(10**9), 2) as some,
+        ahead(doubled(some), 2) as items,
+    ):
+        for item in items:
+            if item == 10:
+                raise error("enough")
+    assert numbers.closed_in is numbers.thread
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_leaving_early_ends_the_stages(taken):
+    numbers = Numbers()
+    with ahead(numbers.stage(10**9), 2) as some, ahead(doubled(some), 2) as items:
+        assert [next(items) for _ in range(taken)] == list(range(0, 2 * taken, 2))
+    assert numbers.closed_in is numbers.thread
+
+
+def test_failure_while_a_stage_is_closed_comes_out():
+    def stage() -> Iterator[int]:
+        try:
+            yield 1
+        finally:
+            raise OSError("cannot be closed")
+
+    with pytest.raises(OSError, match="cannot be closed"), ahead(stage(), 2) as items:
+        list(items)

@@ -1,0 +1,1 @@
+"""What the tests share: fakes, clips, servers, and what they are made of."""

@@ -1,0 +1,148 @@
+"""Coded clips made small: a frame's number is its grey level, and so can be read back from the picture."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.codec.context import Flags
+from av.video.reformatter import Interpolation
+
+from pothole.detection.detector import Image
+from pothole.media import Frame, SegmentWriter, Video, VideoWriter
+from pothole.media.frame import MATRIX_BT601
+
+AUDIO_RATE = 48_000
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+LEVELS_PER_NUMBER = 3  # what coding at a good quality cannot blur
+
+
+def numbered_image(number: int, size: tuple[int, int]) -> Image:
+    """A grey picture of `(width, height)` that `number_of` reads."""
+    width, height = size
+    return np.full((height, width, 3), 20 + LEVELS_PER_NUMBER * number, np.uint8)
+
+
+def number_of(image: Image) -> int:
+    return round((float(image.mean()) - 20) / LEVELS_PER_NUMBER)
+
+
+def frame_of(image: Image, index: int = 0, rate: Fraction | int = 30, matrix: int = MATRIX_BT601) -> Frame:
+    """A frame as the reader gives it, of `(height, width, 3)` uint8 RGB or `(height, width)` grey."""
+    rgb = image if image.ndim == 3 else np.stack([image] * 3, axis=2)
+    picture = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
+        format="yuv420p", interpolation=EXACT, dst_colorspace=matrix, dst_color_range=1
+    )
+    picture.colorspace = matrix
+    return Frame(index, index, index / Fraction(rate), picture)
+
+
+def make_clip(
+    path: Path,
+    frames: int = 12,
+    rate: Fraction | int = 30,
+    size: tuple[int, int] = (64, 48),
+    audio: str | None = None,
+    rotation: int = 0,
+    mirrored: bool = False,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    pts: Sequence[int] | None = None,
+    time_base: Fraction | None = None,
+    picture: Callable[[int], Image] | None = None,
+    faststart: bool = False,
+    sample_aspect_ratio: Fraction | None = None,
+    color: tuple[int, int] | None = None,
+    audio_delay: Fraction = Fraction(0),
+) -> Path:
+    """Write a clip; the suffix of `path` decides the format.
+
+    Args:
+        path: Where to.
+        frames: How many.
+        rate: Frames a second.
+        size: `(width, height)` as coded, before rotation.
+        audio: Name of an audio encoder, for one track as long as the pictures.
+        rotation: Degrees counter-clockwise by which a player turns the pictures.
+        mirrored: A player also mirrors them, left to right.
+        codec: Name of a video encoder.
+        pix_fmt: What it codes.
+        pts: Time stamps in `time_base`, one per frame; evenly spaced when None.
+        time_base: Unit of `pts`; `1/rate` when None.
+        picture: Gives frame i as `(height, width, 3)` uint8 RGB; `numbered_image` when None.
+        faststart: Put an mp4's index in front.
+        sample_aspect_ratio: Of one pixel.
+        color: `(matrix, range)` of the coded pictures as FFmpeg numbers them, written into the file too.
+        audio_delay: Seconds after which the audio starts.
+    """
+    rate = Fraction(rate)
+    unit = time_base or 1 / rate
+    stamps = pts or range(frames)
+    options = {"movflags": "+faststart"} if faststart else {}
+    with av.open(path, "w", options=options) as container:
+        video = container.add_stream(codec, rate=rate)
+        assert isinstance(video, av.VideoStream)
+        context = video.codec_context
+        context.width, context.height = size
+        context.pix_fmt = pix_fmt
+        context.time_base = unit
+        if codec in {"libx264", "libx265", "libvpx-vp9"}:
+            context.options = {"crf": "5", "g": "6", "x265-params": "log-level=none", "preset": "veryfast"}
+        else:
+            context.flags |= Flags.qscale
+            context.global_quality = 2 * 118  # FF_QP2LAMBDA times a fine quantiser
+        if sample_aspect_ratio:
+            context.sample_aspect_ratio = sample_aspect_ratio
+        if color:
+            context.colorspace, context.color_range = color
+        if rotation or mirrored:
+            video.set_display_rotation(rotation, hflip=mirrored)
+        track = container.add_stream(audio, rate=AUDIO_RATE) if audio else None
+        for i, stamp in enumerate(stamps):
+            image = picture(i) if picture else numbered_image(i, size)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if color:
+                frame.colorspace = color[0]
+            frame = frame.reformat(
+                format=pix_fmt, interpolation=EXACT, dst_color_range=color[1] if color else 1
+            )
+            frame.pts, frame.time_base = stamp, unit
+            container.mux(video.encode(frame))
+            if track:
+                _beep(container, track, audio_delay + i / rate, audio_delay + (i + 1) / rate)
+        container.mux(video.encode())
+        if track:
+            container.mux(track.encode())
+    return path
+
+
+def _beep(
+    container: av.container.OutputContainer, track: av.AudioStream, start: Fraction, end: Fraction
+) -> None:
+    first, last = (round(t * AUDIO_RATE) for t in (start, end))
+    samples = 0.2 * np.sin(np.arange(first, last) * (2 * np.pi * 440 / AUDIO_RATE))
+    frame = av.AudioFrame.from_ndarray(np.stack([samples, samples]).astype(np.float32), "fltp", "stereo")
+    frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, first, Fraction(1, AUDIO_RATE)
+    container.mux(track.encode(frame))
+
+
+def transcode(source: Path, output: Path, until: Fraction | None = None, segment: int | None = None) -> Path:
+    """Code a video anew, in segments of so many frames, one for all of it when None."""
+    with Video.open(source) as video, VideoWriter(output, video.info, source, until) as writer:
+        frames = video.frames(until)
+        while batch := list(islice(frames, segment)):
+            piece = output.with_name(f"{batch[0].index}.nut")
+            with SegmentWriter(piece, video.info) as coded:
+                for frame in batch:
+                    coded.write(frame)
+            writer.append(piece)
+            piece.unlink()
+    return output
+
+
+def audio_packets(path: Path) -> list[bytes]:
+    """The coded bytes of the first audio track, packet by packet."""
+    with av.open(path) as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]

@@ -1,0 +1,10 @@
+"""`pothole` with a detector that sees magenta."""
+
+from fakes import MagentaDetector
+
+from pothole.entrypoints.cli import main as cli
+
+cli.load_model = lambda folder: MagentaDetector()  # type: ignore[assignment,return-value]
+
+if __name__ == "__main__":
+    cli.main()

@@ -1,0 +1,7 @@
+"""The application as in production, but for a detector that sees magenta."""
+
+from pothole.entrypoints.http.app import create_app
+from pothole.settings import Settings
+from support.fakes import MagentaDetector
+
+app = create_app(Settings.from_env(), lambda model_dir: MagentaDetector())

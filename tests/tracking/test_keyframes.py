@@ -1,0 +1,119 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from pothole.detection.detector import Image, Size
+from pothole.detections import Detections
+from pothole.media import Frame
+from pothole.tracking.keyframes import MOST_TIME, KeyFrames, watch
+from support.clips import frame_of
+from support.moving_road import MovingRoad
+
+
+class Witness:
+    """A detector that finds nothing, looks at pictures of half the size, and remembers what it was asked."""
+
+    name = "witness"
+    min_confidence = 0.5
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Image, float | None, Size]] = []
+
+    def input_size(self, size: Size) -> Size:
+        return size[0] // 2, size[1] // 2
+
+    def predict(
+        self,
+        images: Sequence[Image],
+        min_confidence: float | None = None,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Detections]:
+        assert sizes is not None
+        self.asked += [(image, min_confidence, size) for image, size in zip(images, sizes, strict=True)]
+        return [Detections.empty(size) for size in sizes]
+
+
+def looked_at(frames: Sequence[Frame], keys: KeyFrames | None = None) -> list[int]:
+    """Indices of the frames that the detector looked at; all of them have to come out, in order."""
+    sightings = list(watch(frames, Witness(), keys or KeyFrames()))
+    assert [s.frame for s in sightings] == list(frames)
+    assert [s.step is None for s in sightings] == [i == 0 for i in range(len(frames))]
+    return [s.frame.index for s in sightings if s.found is not None]
+
+
+def drive(frames: int, rate: int = 30, speed: float = 0) -> list[Frame]:
+    road = MovingRoad([], rate=rate, speed=speed, size=(180, 320))
+    return [road.picture(i)[0] for i in range(frames)]
+
+
+def test_standing_car_looks_by_time():
+    assert looked_at(drive(30)) == [0, 8, 16, 24, 29]
+    assert looked_at(drive(8, rate=5)) == [0, 2, 4, 6, 7]
+    assert looked_at(drive(5, rate=1)) == [0, 1, 2, 3, 4]
+
+
+def test_time_counts_by_the_time_stamps_not_by_the_frames():
+    frames = [replace(f, time=f.time + (f.index >= 3) * MOST_TIME) for f in drive(8)]
+    assert looked_at(frames) == [0, 3, 7]
+
+
+def test_the_faster_the_road_moves_the_more_often_it_is_looked_at():
+    looks = [len(looked_at(drive(31, speed=speed))) for speed in (0, 5, 10)]
+    assert looks[0] < looks[1] < looks[2] < 31
+
+
+def test_road_moves_about_as_far_between_two_looks_at_any_speed():
+    """A car twice as fast, filmed twice as often, gives the same pictures, and is looked at in the same."""
+    slow, fast = drive(31, rate=30, speed=10), drive(31, rate=60, speed=20)
+    assert looked_at(slow) == looked_at(fast)
+    *slower, _ = looked_at(drive(31, rate=30, speed=5))  # the last is looked at because it is the last
+    assert np.diff(slower).mean() == pytest.approx(2 * np.diff(looked_at(slow)).mean(), rel=0.25)
+
+
+@pytest.mark.parametrize(("interval", "expected"), [(1, range(12)), (5, [0, 5, 10, 11]), (99, [0, 11])])
+def test_every_nth_frame_is_looked_at_whatever_happens_where_so_asked(interval, expected):
+    for speed in (0, 60):
+        assert looked_at(drive(12, rate=5, speed=speed), KeyFrames(interval)) == list(expected)
+
+
+@pytest.mark.parametrize("interval", [100_000, None])
+def test_no_more_frames_wait_than_fit_into_memory(interval):
+    assert looked_at(drive(8), KeyFrames(interval, most=3)) == [0, 3, 6, 7]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_last_frame_is_always_looked_at_and_once(frames):
+    detector = Witness()
+    *_, last = watch(drive(frames), detector, KeyFrames())
+    assert last.found is not None
+    assert len(detector.asked) == len({0, frames - 1})
+
+
+def test_video_without_frames_is_not_looked_at():
+    assert looked_at([]) == []
+
+
+def test_detector_sees_a_small_picture_and_answers_in_pixels_of_the_frame():
+    image = np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8).repeat(24, 0).repeat(24, 1)
+    detector = Witness()
+    (sighting,) = watch([frame_of(image)], detector, KeyFrames(), 0.3)
+    ((seen, confidence, size),) = detector.asked
+    assert (seen.shape, confidence, size) == ((48, 72, 3), 0.3, (96, 144))
+    middles = slice(6, None, 12)
+    assert np.abs(seen[middles, middles].astype(int) - image[12::24, 12::24]).max() < 8
+    assert sighting.found is not None
+    assert sighting.found.image_size == (96, 144)
+
+
+def test_failure_to_read_on_comes_out_after_the_frames_before_it():
+    def damaged():
+        yield from drive(3)
+        raise OSError("no more")
+
+    seen: list[Fraction] = []
+    with pytest.raises(OSError, match="no more"):
+        seen.extend(s.frame.time for s in watch(damaged(), Witness(), KeyFrames()))
+    assert len(seen) == 2

@@ -1,0 +1,146 @@
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pothole.detections import Detections
+from pothole.tracking.optical_flow import Motion, MotionEstimator
+from pothole.tracking.state import TrackerRecord, TrackerState
+from pothole.tracking.tracker import MOST_FRAMES, Followed, Sighting, Tracker
+from pothole.tracking.tracks import Pothole, Track
+from support.clips import frame_of
+from support.moving_road import MovingRoad, both, rectangles
+
+POTHOLES = [(0.7 * (i % 3) - 0.7, 7.0 + 2.5 * i, 0.5) for i in range(16)]
+ROAD = MovingRoad(POTHOLES, rate=15, speed=8, size=(180, 320))
+FRAMES = 76  # five seconds, and the frame that ends them
+
+
+@pytest.fixture(scope="module")
+def drive() -> list[Sighting]:
+    """A drive past many potholes, each missed now and then; the detector looks at every third frame.
+
+    It sees some that are none, too, and never again.
+    """
+    rng, motion, sightings = np.random.default_rng(1), MotionEstimator(), []
+    for index in range(FRAMES):
+        frame, truth = ROAD.picture(index)
+        found = None
+        if index % 3 == 0:
+            corner = rng.uniform(20, 150, 2).round()
+            flash = rectangles(ROAD.size, np.array([[*corner, *corner + 12]]))
+            found = both(truth[rng.random(len(truth)) < 0.7], flash)
+        sightings.append(Sighting(frame, motion.advance(frame.planes[0]), found))
+    return sightings
+
+
+def again(drive: list[Sighting], state: TrackerState) -> Iterator[Sighting]:
+    """The drive from a checkpoint on, as it is watched then."""
+    for sighting in drive[state.first :]:
+        done = sighting.frame.index <= state.looked
+        yield Sighting(sighting.frame, None, None) if done else sighting
+
+
+def marks(followed: Followed) -> tuple[object, ...]:
+    potholes = followed.potholes
+    arrays = (potholes.boxes, potholes.scores, potholes.track_ids, *potholes.masks)
+    return followed.frame.index, tuple(a.tobytes() for a in arrays)
+
+
+def through_json(state: TrackerState) -> TrackerState:
+    return TrackerRecord.model_validate_json(TrackerRecord.of(state).model_dump_json()).state()
+
+
+@pytest.mark.parametrize("most_held", [64, 2])
+def test_all_that_follows_from_a_checkpoint_follows_from_its_json(
+    drive: list[Sighting], most_held: int
+) -> None:
+    tracker = Tracker(most_held, 1)
+    whole = list(tracker.follow(drive))
+    states = [followed.state for followed in whole if followed.state]
+    assert len(states) == 4
+    assert any(state.held and state.potholes and state.gone for state in states)
+    for state in states:
+        resumed = Tracker(most_held, 1, through_json(state))
+        rest = list(resumed.follow(again(drive, state)))
+        assert [marks(f) for f in rest] == [marks(f) for f in whole[state.released :]]
+        assert resumed.tracks() == tracker.tracks()
+        assert [f.frame.index for f in rest if f.state] == [
+            f.frame.index for f in whole[state.released :] if f.state
+        ]
+
+
+def test_checkpoints_change_nothing(drive: list[Sighting]) -> None:
+    without, often = Tracker(), Tracker(segment_s=1)
+    assert list(map(marks, without.follow(drive))) == list(map(marks, often.follow(drive)))
+    assert not any(followed.state for followed in Tracker().follow(drive))
+
+
+def test_a_checkpoint_may_lie_where_no_frame_waits() -> None:
+    """As on a road without potholes; the frame looked at last is needed all the same, for the motion."""
+    still = [Sighting(frame_of(np.full((48, 64), 99, np.uint8), i), None, None) for i in range(40)]
+    still = [replace(s, found=Detections.empty((48, 64))) for s in still]
+    states = [followed.state for followed in Tracker(segment_s=1).follow(still) if followed.state]
+    assert [(s.released, s.looked, s.first) for s in states] == [(31, 30, 30)]
+    resumed = Tracker(segment_s=1, state=states[0])
+    assert [f.frame.index for f in resumed.follow(still[30:])] == list(range(31, 40))
+
+
+def test_frames_that_follow_one_another_in_no_time_make_segments_too() -> None:
+    frame = frame_of(np.full((16, 16), 99, np.uint8))
+    found = Detections.empty((16, 16))
+    crowd = (Sighting(replace(frame, index=i, time=Fraction(i, 10**6)), None, found) for i in range(11_000))
+    ends = [f.frame.index for f in Tracker(segment_s=20).follow(crowd) if f.state]
+    assert ends == [MOST_FRAMES, 2 * MOST_FRAMES + 1]
+
+
+def pothole(mask: np.ndarray) -> Pothole:
+    track = Track(3, 1, 2, Fraction(1001, 30000), Fraction(1, 3), 2, 0.1 + 0.2, 2, (0.1, 1.0, 2.0, 3.0))
+    box = np.array([0.1, 1 / 3, 1e6, -7.7], np.float32)
+    motion = Motion((1 / 3, 1.1), (-0.0, 1e-9), float("nan"))
+    return Pothole(7, track, 0.30000001192092896, box, mask, (-3, 4), motion, 5)
+
+
+def test_numbers_and_masks_come_back_bit_for_bit() -> None:
+    masks = [np.random.default_rng(0).random(size) > 0.5 for size in ((5, 7), (8, 8), (0, 3), (1, 1))]
+    held = tuple((pothole(mask), pothole(mask)) for mask in masks)
+    state = TrackerState(looked=9, held=held, potholes=held[0], ids={7: 3}, updated=Fraction(2, 7))
+    data = TrackerRecord.of(state).model_dump_json()
+    assert len(json.loads(data)["masks"]) == len(masks), "a mask is written once"
+    back = TrackerRecord.model_validate_json(data).state()
+    for before, after in zip([p for f in held for p in f], [p for f in back.held for p in f], strict=True):
+        assert (after.box.dtype, after.box.tobytes()) == (before.box.dtype, before.box.tobytes())
+        assert (after.mask.dtype, after.mask.shape) == (np.dtype(bool), before.mask.shape)
+        assert (after.mask == before.mask).all()
+        assert repr(replace(after, box=0, mask=0)) == repr(replace(before, box=0, mask=0))  # NaN is not NaN
+    assert (back.ids, back.updated, back.released) == ({7: 3}, Fraction(2, 7), 6)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"looked": "9"},
+        {"looked": -2},
+        {"looked": 1},
+        {"more": 1},
+        {"masks": []},
+        {"masks": [{"height": 100, "width": 100, "bits": "AAAA"}]},
+        {"masks": [{"height": 5, "width": 7, "bits": "no base64"}]},
+        {"updated": "1/0"},
+        {"ids": {"x": 1}},
+        {"potholes": [{}]},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_a_state_is_refused(change: dict[str, object]) -> None:
+    one = pothole(np.ones((5, 7), bool))
+    content = json.loads(
+        TrackerRecord.of(TrackerState(looked=9, held=((one,),) * 3, potholes=(one,))).model_dump_json()
+    )
+    TrackerRecord.model_validate_json(json.dumps(content)).state()
+    with pytest.raises((ValidationError, ValueError)):
+        TrackerRecord.model_validate_json(json.dumps(content | change)).state()
