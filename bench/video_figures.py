@@ -24,12 +24,13 @@ import numpy as np
 
 from agreement import Agreement, agree
 from matching import VideoFigures, compare, pool
-from pothole.detection.detector import Detector, Image, Size
+from pothole.detection.detector import Detector
 from pothole.detections import Detections
 from pothole.entrypoints.cli.main import console, load_model, positive, progress_bar, share
 from pothole.job import Job, run_job
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
+from pothole.types import Image, Size
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "local_test"))
 from roads.output import write_video  # its folder is no package

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pothole.detection.detector import Image
 from pothole.detections import Detections
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, StorageUnavailable, TooLarge
 from pothole.job import Job, JobResult, Progress, is_output, run_job
 from pothole.media import Video
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
+from pothole.types import Image
 from support.clips import audio_packets, make_clip
 from support.fakes import MAGENTA, MagentaDetector
 

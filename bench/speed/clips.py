@@ -10,8 +10,8 @@ from pathlib import Path
 
 import av
 
-from pothole.detection.detector import Image
 from pothole.media import SegmentWriter, Video, VideoWriter
+from pothole.types import Image
 from roads.output import write_video
 from roads.world import Road
 

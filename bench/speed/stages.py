@@ -7,13 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pothole.detection.detector import Detector, Image, Size
+from pothole.detection.detector import Detector
 from pothole.detections import Detections
 from pothole.entrypoints.cli.main import load_model
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.outputs.annotate import marked
 from pothole.tracking.keyframes import KeyFrames, watch
 from pothole.tracking.tracker import Tracker
+from pothole.types import Image, Size
 
 
 class ClockedDetector:

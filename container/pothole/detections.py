@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from pothole.types import Mask
 
 NO_IDS: NDArray[np.int32] = np.zeros(0, np.int32)
 """Stands for "no tracker has seen these yet"."""

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 import deploy
 from local_aws import Cloud
-from pothole.detection.detector import Image
+from pothole.types import Image
 from sagemaker_front import Limits
 from stacks import Stack
 from support.clips import make_clip

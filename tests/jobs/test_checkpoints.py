@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pothole.detection.detector import Image
 from pothole.detections import Detections
 from pothole.errors import DiskFull, GivenUp, Interrupted, SourceChanged, StorageUnavailable
 from pothole.job import Job
@@ -28,6 +27,7 @@ from pothole.metrics import Metrics
 from pothole.settings import Settings
 from pothole.storage import LocalStorage, Stat
 from pothole.tracking.state import TrackerState
+from pothole.types import Image
 from support.clips import make_clip
 from support.fakes import MAGENTA, MagentaDetector
 from support.moving_road import MovingRoad

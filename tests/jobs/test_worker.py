@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pothole.detection.detector import Image
 from pothole.detections import Detections
 from pothole.errors import InvalidMedia, SourceIsOutput
 from pothole.job import Job
@@ -18,6 +17,7 @@ from pothole.jobs.record import Lease, LeaseLost, Record
 from pothole.jobs.worker import Worker, model_digest
 from pothole.settings import Settings
 from pothole.storage import LocalStorage, open_folder
+from pothole.types import Image
 from support.clips import make_clip
 from support.fakes import MagentaDetector
 from support.pictures import SIZE, road

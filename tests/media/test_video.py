@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from pothole.detection.detector import Image
 from pothole.errors import InvalidMedia, SourceIsOutput, TooLarge
 from pothole.media import Frame, SegmentWriter, Video, VideoInfo, VideoWriter
 from pothole.media.frame import rgb_to_yuv
 from pothole.media.segment import check_segment, open_segment
+from pothole.types import Image
 from support import clips
 from support.clips import audio_packets, make_clip, number_of, numbered_image
 

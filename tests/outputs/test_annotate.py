@@ -2,11 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pothole.detection.detector import Image
 from pothole.detections import Detections
 from pothole.media import Frame
 from pothole.media.frame import MATRIX_BT601, MATRIX_BT709
 from pothole.outputs.annotate import PALETTE, TEXT_COLOR, draw, marked
+from pothole.types import Image
 from support.clips import frame_of
 
 GREY = 110

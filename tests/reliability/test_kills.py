@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from pothole.detection.detector import Image
+from pothole.types import Image
 from support.clips import make_clip
 from support.jobs import all_records, ask, content, keys, metric
 from support.pictures import SIZE, road

@@ -10,9 +10,9 @@ import numpy as np
 from av.codec.context import Flags
 from av.video.reformatter import Interpolation
 
-from pothole.detection.detector import Image
 from pothole.media import Frame, SegmentWriter, Video, VideoWriter
 from pothole.media.frame import MATRIX_BT601
+from pothole.types import Image
 
 AUDIO_RATE = 48_000
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT

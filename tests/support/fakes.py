@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from pothole.detection.detector import Image, Size
 from pothole.detections import Detections
+from pothole.types import Image, Size
 
 MAGENTA = (255, 0, 255)
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-from pothole.detection.detector import Image
+from pothole.types import Image
 from support.fakes import MAGENTA
 
 SIZE = (160, 96)

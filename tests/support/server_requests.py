@@ -7,7 +7,7 @@ import numpy as np
 import requests
 from PIL import Image as Pillow
 
-from pothole.detection.detector import Image
+from pothole.types import Image
 from support.fakes import MAGENTA
 from support.servers import Server
 

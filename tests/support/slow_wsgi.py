@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from pothole.detection.detector import Image
 from pothole.detections import Detections
 from pothole.entrypoints.http.app import create_app
 from pothole.settings import Settings
+from pothole.types import Image
 from support.fakes import MagentaDetector
 
 

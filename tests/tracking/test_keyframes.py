@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pothole.detection.detector import Image, Size
 from pothole.detections import Detections
 from pothole.media import Frame
 from pothole.tracking.keyframes import MOST_TIME, KeyFrames, watch
+from pothole.types import Image, Size
 from support.clips import frame_of
 from support.moving_road import MovingRoad
 

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pothole.detection.mask_rcnn.letterbox import fit, input_size, limits, to_picture
 from pothole.detection.mask_rcnn.paste import paste_masks
 from pothole.detections import Detections
 from pothole.errors import ModelError
 from pothole.settings import Runtime
+from pothole.types import Image, Size
 
 if TYPE_CHECKING:
     from pothole.detection.runtimes.network import Network
 
-Image = NDArray[np.uint8]
-Size = tuple[int, int]
 
 logger = logging.getLogger(__name__)
 

@@ -3,8 +3,9 @@
 import threading
 from typing import Any
 
-from pothole.detection.detector import Detector, Size
+from pothole.detection.detector import Detector
 from pothole.metrics import Metrics
+from pothole.types import Size
 
 
 class Turns:

@@ -18,9 +18,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from pothole.detection.detector import Image
-
-Plane = NDArray[np.uint8]
+from pothole.types import Image, Plane
 
 PIXEL_FORMAT = "yuv420p"
 

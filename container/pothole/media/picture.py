@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
-from pothole.detection.detector import Image
 from pothole.errors import InvalidMedia, TooLarge
+from pothole.types import Image
 
 FORMATS: Mapping[str, str] = MappingProxyType(
     {"image/jpeg": "JPEG", "image/png": "PNG", "image/bmp": "BMP", "image/gif": "GIF"}

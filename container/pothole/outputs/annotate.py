@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 from PIL import ImageFont
 
-from pothole.detection.detector import Image
-from pothole.detections import Detections, Mask
-from pothole.media.frame import Frame, Plane, rgb_to_yuv
+from pothole.detections import Detections
+from pothole.media.frame import Frame, rgb_to_yuv
 from pothole.tracking.tracker import Followed
+from pothole.types import Color, Image, Mask, Plane
 
-Color = tuple[int, int, int]
 Area = tuple[int, int, int, int]  # xyxy, the far edge exclusive
 
 # RGB. Far from the grey of a road and, one after the other, from each other; dark text is legible on each.

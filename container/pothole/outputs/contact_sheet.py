@@ -8,10 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pothole.detection.detector import Image
 from pothole.media import Frame, Video
 from pothole.media.picture import encode_picture
 from pothole.outputs.annotate import label
+from pothole.types import Image
 
 TILES = 9
 TILE_SIDE = 480

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.tracking.optical_flow import Box, Motion, Step
+from pothole.tracking.optical_flow import Motion, Step
 from pothole.tracking.tracks import Pothole
+from pothole.types import Box
 
 EDGE = 0.01  # parts of the picture's height within which a box ends at its edge
 

@@ -9,10 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.detections import Mask
-
-Box = NDArray[np.float32]
-Grey = NDArray[np.uint8]
+from pothole.types import Box, Mask, Plane
 
 VIEW_SIDE = 320  # pixels of the long side, about, at which motion is looked for
 WINDOW = (13, 13)  # smaller ones lose the large motion of 10 frames a second
@@ -103,11 +100,11 @@ class View:
         factor: Pixels of the frame to one of `grey`.
     """
 
-    grey: Grey
+    grey: Plane
     factor: int
 
     @classmethod
-    def of(cls, luma: Grey) -> "View":
+    def of(cls, luma: Plane) -> "View":
         """Make one of a frame's luma `(height, width)` uint8."""
         factor = 1
         while max(luma.shape) >= 1.5 * VIEW_SIDE:  # by halves, which is the fastest way
@@ -150,7 +147,7 @@ class MotionEstimator:
     def __init__(self) -> None:
         self._last: View | None = None
 
-    def advance(self, luma: Grey) -> Step | None:
+    def advance(self, luma: Plane) -> Step | None:
         """Go on to the next frame.
 
         Args:
@@ -163,7 +160,7 @@ class MotionEstimator:
         return Step(last, self._last) if last else None
 
 
-def _half(luma: Grey) -> tuple[int, int]:
+def _half(luma: Plane) -> tuple[int, int]:
     return max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2)
 
 
@@ -227,14 +224,14 @@ def _lines(
     return 1 + growth, np.median(along, axis=(2, 3)) - growth * (low + high) / 2
 
 
-def _likeness(last: Grey, current: Grey, box: Box, motion: Motion) -> float:
+def _likeness(last: Plane, current: Plane, box: Box, motion: Motion) -> float:
     around = (box[2:] - box[:2]) / 4 + 3
     before = np.concatenate([box[:2] - around, box[2:] + around])
     patches = [_patch(last, before), _patch(current, motion.move_box(before))]
     return float(cv2.matchTemplate(patches[0], patches[1], cv2.TM_CCOEFF_NORMED)[0, 0])
 
 
-def _patch(grey: Grey, box: Box) -> Grey:
+def _patch(grey: Plane, box: Box) -> Plane:
     left, top, right, bottom = box.tolist()
     matrix = np.array([[(right - left) / PATCH, 0, left], [0, (bottom - top) / PATCH, top]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -12,9 +12,9 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from pothole.detections import Mask
 from pothole.tracking.optical_flow import Motion
 from pothole.tracking.tracks import Pothole, Track
+from pothole.types import Mask
 
 
 @dataclass(frozen=True)

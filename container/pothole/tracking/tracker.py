@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 from pothole.detections import Detections
 from pothole.media import Frame
 from pothole.tracking.interpolation import Place, fill
-from pothole.tracking.optical_flow import Box, Step
+from pothole.tracking.optical_flow import Step
 from pothole.tracking.state import TrackerState
 from pothole.tracking.tracks import Pothole, Track, as_detections
+from pothole.types import Box
 
 # A pothole is what is seen for longer than this net of misses, however often the detector looks, ...
 CONFIRM_S = Fraction(2, 15)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pothole.detections import Detections, Mask, pixel_boxes
+from pothole.detections import Detections, pixel_boxes
 from pothole.media import Frame
-from pothole.tracking.optical_flow import Box, Motion
+from pothole.tracking.optical_flow import Motion
+from pothole.types import Box, Mask
 
 MIN_LIKENESS = 0.4  # below it a pothole is shown only where it is detected: nothing floats on after a cut
 

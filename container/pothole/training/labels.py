@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pothole.detection.detector import Image
 from pothole.detections import Detections
 from pothole.errors import RequestError
 from pothole.media.picture import encode_picture
 from pothole.storage import file_errors
 from pothole.training.polygons import Polygon, mask_polygons
+from pothole.types import Image
 
 JPEG_QUALITY = 95
 CATEGORY = 1

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.detections import Mask
+from pothole.types import Mask
 
 Polygon = NDArray[np.float32]
 

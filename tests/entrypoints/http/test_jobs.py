@@ -14,11 +14,11 @@ import pytest
 from botocore.stub import Stubber
 from flask.testing import FlaskClient
 
-from pothole.detection.detector import Image
 from pothole.entrypoints.http.app import create_app
 from pothole.media import Video
 from pothole.settings import Settings
 from pothole.storage import S3Storage, Storage
+from pothole.types import Image
 from support.bucket_roads import Road
 from support.clips import make_clip
 from support.fakes import MagentaDetector

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from pothole.detection.detector import Image
 from pothole.detections import Detections
 from pothole.entrypoints.http.app import create_app
 from pothole.settings import Settings
+from pothole.types import Image
 from support.bucket_roads import Road
 from support.clips import make_clip
 from support.fakes import MagentaDetector
