@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pothole.errors import RequestError
+from pothole.errors import ConfigError
 from pothole.settings import Settings
 
 
@@ -23,12 +23,12 @@ def test_values_are_read_and_defaults_kept() -> None:
 )
 def test_a_mistake_is_named(env: dict[str, str]) -> None:
     [name] = env
-    with pytest.raises(RequestError, match=name):
+    with pytest.raises(ConfigError, match=name):
         Settings.from_env(env)
 
 
 def test_a_temporary_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(Path("/nowhere"))])
-    with pytest.raises(RequestError, match="Nothing can be written to TMPDIR"):
+    with pytest.raises(ConfigError, match="Nothing can be written to TMPDIR"):
         Settings.from_env({})

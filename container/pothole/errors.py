@@ -1,28 +1,30 @@
 """Every error that the package raises on purpose.
 
-    PotholeError                      500  something of ours went wrong
-    ├── RequestError (ValueError)     400  the request's JSON or a parameter is wrong
-    │   └── SourceIsOutput            400  the source already is an output of ours
-    ├── AccessDenied (PermissionError)403  the storage refuses us
-    ├── SourceNotFound (FileNotFoundError) 404  no such bucket, object or file
-    ├── SourceChanged (RuntimeError)  409  the source was replaced while it was worked on
-    ├── TooLarge (ValueError)         413  above a stated limit
-    ├── UnsupportedMedia (ValueError) 415  a content type that is not read here
-    ├── InvalidMedia (ValueError)     422  the bytes are not a picture or video that can be read
-    ├── GivenUp (RuntimeError)        422  workers died of the video, again and again
-    ├── Busy (RuntimeError)           429  as much is in work and waiting as is taken
-    ├── ModelError (RuntimeError)     500  the model folder cannot be loaded
-    ├── StorageUnavailable (OSError)  502  the storage failed, retries included
-    ├── NotReady (RuntimeError)       503  the model is still loading, or the server is stopping
-    │   └── Interrupted               503  a job was stopped on the way and may be taken up again
-    └── DiskFull (OSError)            507  source and output do not fit on the disk
+    PotholeError                          something of ours went wrong
+    ├── RequestError (ValueError)         a field of a request or a flag is wrong
+    │   └── SourceIsOutput                the source already is an output of ours
+    ├── ConfigError (ValueError)          a setting, a hyperparameter or a model's operation is wrong
+    ├── DatasetError (ValueError)         annotated pictures cannot be used as they are
+    ├── AccessDenied (PermissionError)    the storage refuses us
+    ├── SourceNotFound (FileNotFoundError) no such bucket, object or file
+    ├── SourceChanged (RuntimeError)      the source was replaced while it was worked on
+    ├── TooLarge (ValueError)             above a stated limit
+    ├── UnsupportedMedia (ValueError)     a content type that is not read here
+    ├── InvalidMedia (ValueError)         the bytes are not a picture or video that can be read
+    ├── GivenUp (RuntimeError)            workers died of the video, again and again
+    ├── Busy (RuntimeError)               as much is in work and waiting as is taken
+    ├── ModelError (RuntimeError)         the model folder cannot be loaded
+    ├── StorageUnavailable (OSError)      the storage failed, retries included
+    ├── NotReady (RuntimeError)           the model is still loading, or the server is stopping
+    │   └── Interrupted                   a job was stopped on the way and may be taken up again
+    │       └── LeaseLost                 another worker has taken the job over
+    └── DiskFull (OSError)                source and output do not fit on the disk
 
-Each carries one sentence for the client, and where it is known the way out.
-The server turns `status`, `code`, the message and `hint` into its error JSON; tracebacks stay in the log.
+Each carries one sentence for whoever asked, and where it is known the way out. None knows of HTTP: an entry
+point decides what it answers.
 """
 
-from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class PotholeError(Exception):
@@ -33,7 +35,6 @@ class PotholeError(Exception):
         hint: The way out, when it is known.
     """
 
-    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -44,10 +45,9 @@ class PotholeError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}" if self.hint else self.message
 
-    def name(self, source: str) -> None:
-        """Put the source that the error is about in front of the message, unless it is named already."""
-        if source not in self.message:
-            self.message = f"{source}: {self.message}"
+    def about(self, source: str) -> Self:
+        """Return the same error with the source that it is about in front, unless it is named already."""
+        return self if source in self.message else type(self)(f"{source}: {self.message}", self.hint)
 
     def to_json(self) -> dict[str, dict[str, str | None]]:
         """Return the body that a client sees."""
@@ -57,7 +57,6 @@ class PotholeError(Exception):
 class RequestError(PotholeError, ValueError):
     """The request is not well-formed: JSON, a field's name, type or value."""
 
-    status = HTTPStatus.BAD_REQUEST
     code = "invalid_request"
 
 
@@ -67,59 +66,63 @@ class SourceIsOutput(RequestError):
     code = "source_is_output"
 
 
+class ConfigError(PotholeError, ValueError):
+    """A setting of the environment, a hyperparameter or a model's operation is not what it has to be."""
+
+    code = "invalid_configuration"
+
+
+class DatasetError(PotholeError, ValueError):
+    """Annotated pictures cannot be used as they are."""
+
+    code = "invalid_dataset"
+
+
 class AccessDenied(PotholeError, PermissionError):
     """The storage knows us and refuses."""
 
-    status = HTTPStatus.FORBIDDEN
     code = "access_denied"
 
 
 class SourceNotFound(PotholeError, FileNotFoundError):
     """There is no such bucket, object or file."""
 
-    status = HTTPStatus.NOT_FOUND
     code = "source_not_found"
 
 
 class SourceChanged(PotholeError, RuntimeError):
     """The source is another one than when the job began: a new job."""
 
-    status = HTTPStatus.CONFLICT
     code = "source_changed"
 
 
 class TooLarge(PotholeError, ValueError):
     """The input is above a stated limit."""
 
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     code = "too_large"
 
 
 class UnsupportedMedia(PotholeError, ValueError):
     """The content type is none of those read here."""
 
-    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     code = "unsupported_media_type"
 
 
 class InvalidMedia(PotholeError, ValueError):
     """The bytes are not a picture or a video that can be read."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "invalid_media"
 
 
 class GivenUp(PotholeError, RuntimeError):
     """Workers died of the video, again and again, so it is left alone until it is asked for anew."""
 
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
     code = "given_up"
 
 
 class Busy(PotholeError, RuntimeError):
     """As many requests are in work and waiting as this server takes."""
 
-    status = HTTPStatus.TOO_MANY_REQUESTS
     code = "too_many_requests"
 
 
@@ -132,14 +135,12 @@ class ModelError(PotholeError, RuntimeError):
 class StorageUnavailable(PotholeError, OSError):
     """The storage failed and went on failing when asked again."""
 
-    status = HTTPStatus.BAD_GATEWAY
     code = "storage_unavailable"
 
 
 class NotReady(PotholeError, RuntimeError):
     """Nobody can be served right now: loading or stopping."""
 
-    status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "not_ready"
 
 
@@ -149,8 +150,11 @@ class Interrupted(NotReady):
     code = "interrupted"
 
 
+class LeaseLost(Interrupted):
+    """Another worker has taken the job over, since this one showed no sign of life for too long."""
+
+
 class DiskFull(PotholeError, OSError):
     """There is not enough room for source and output."""
 
-    status = HTTPStatus.INSUFFICIENT_STORAGE
     code = "disk_full"

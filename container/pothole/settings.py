@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from pothole.errors import RequestError
+from pothole.errors import ConfigError
 
 Runtime = Literal["auto", "openvino", "tensorflow"]
 
@@ -82,33 +82,33 @@ class Settings:
         """Read the settings.
 
         Raises:
-            RequestError: A value is not what it has to be; names the variable.
+            ConfigError: A value is not what it has to be; names the variable.
         """
 
         def number(name: str, default: int) -> int:
             text = env.get(name) or str(default)
             if not text.isdecimal() or int(text) == 0:
-                raise RequestError(f"{name} is {text!r}, expected a positive whole number.")
+                raise ConfigError(f"{name} is {text!r}, expected a positive whole number.")
             return int(text)
 
         def switch(name: str, default: bool) -> bool:
             text = env.get(name) or str(default)
             if text.lower() not in {"true", "false"}:
-                raise RequestError(f"{name} is {text!r}, expected true or false.")
+                raise ConfigError(f"{name} is {text!r}, expected true or false.")
             return text.lower() == "true"
 
         try:
             temp_dir = Path(tempfile.gettempdir())
         except FileNotFoundError as exc:
-            raise RequestError(
+            raise ConfigError(
                 "Nothing can be written to TMPDIR.", hint="Mount a disk or tmpfs there."
             ) from exc
         log_level = env.get("LOG_LEVEL", cls.log_level).upper()
         if log_level not in logging.getLevelNamesMapping():
-            raise RequestError(f"LOG_LEVEL is {log_level!r}, expected DEBUG, INFO, WARNING or ERROR.")
+            raise ConfigError(f"LOG_LEVEL is {log_level!r}, expected DEBUG, INFO, WARNING or ERROR.")
         runtime = env.get("POTHOLE_RUNTIME", cls.runtime)
         if runtime not in get_args(Runtime):
-            raise RequestError(f"POTHOLE_RUNTIME is {runtime!r}, expected {', '.join(get_args(Runtime))}.")
+            raise ConfigError(f"POTHOLE_RUNTIME is {runtime!r}, expected {', '.join(get_args(Runtime))}.")
         given = Path(env.get("SM_MODEL_DIR", "/opt/ml/model"))
         return cls(
             host=env.get("MODEL_SERVER_HOST", cls.host),

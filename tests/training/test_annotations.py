@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from pothole.errors import InvalidMedia, PotholeError, RequestError, SourceNotFound, TooLarge
+from pothole.errors import DatasetError, InvalidMedia, PotholeError, SourceNotFound, TooLarge
 from pothole.training.dataset import read_dataset
 from support.datasets import write_dataset
 
@@ -199,14 +199,14 @@ def test_crowds_are_not_learnt_but_stay_in_the_truth(tmp_path):
 )
 def test_what_is_wrong_is_named(tmp_path, content, named):
     picture(tmp_path)
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(DatasetError) as caught:
         read_dataset(write(tmp_path, content))
     assert named in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
 def test_two_files_about_the_same_pictures_are_refused(tmp_path):
     write(write_dataset(tmp_path), SQUARES["via"], "via_region_data.json")
-    with pytest.raises(RequestError, match=r"annotations\.json and via_region_data\.json both"):
+    with pytest.raises(DatasetError, match=r"annotations\.json and via_region_data\.json both"):
         read_dataset(tmp_path)
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pothole.errors import InvalidMedia, RequestError
+from pothole.errors import DatasetError, InvalidMedia
 from pothole.training.augment import Augmentation, cast_shadow, paste_objects
 from pothole.training.batches import MINI_MASK, Batches, mini_mask
 from pothole.training.dataset import read_dataset, read_image
@@ -24,7 +24,7 @@ def test_pictures_and_their_polygons_are_read(tmp_path):
 def test_a_folder_that_is_no_data_set_is_named(tmp_path, text):
     if text is not None:
         (tmp_path / "annotations.json").write_text(text)
-    with pytest.raises(RequestError, match=r"annotations\.json"):
+    with pytest.raises(DatasetError, match=r"annotations\.json"):
         read_dataset(tmp_path)
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pothole.errors import RequestError
+from pothole.errors import ConfigError
 from pothole.training.options import parser, read_folders, read_hyperparameters
 
 
@@ -38,7 +38,7 @@ def test_hyperparameters_are_strings_with_either_kind_of_dash_and_flags_go_befor
     ],
 )
 def test_a_wrong_hyperparameter_is_named(tmp_path, name, value, said):
-    with pytest.raises(RequestError) as caught:
+    with pytest.raises(ConfigError) as caught:
         read_options(hyperparameters(tmp_path, **{name: value}))
     assert said in str(caught.value)
 

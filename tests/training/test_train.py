@@ -14,7 +14,7 @@ import pytest
 
 from pothole.detection.mask_rcnn import backbone
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.errors import ModelError, RequestError
+from pothole.errors import ConfigError, ModelError
 from pothole.training.callbacks import BetweenSteps
 from pothole.training.checkpoint import Checkpoint, Progress
 from pothole.training.options import Hyperparameters, parser, read_folders, read_hyperparameters
@@ -136,14 +136,14 @@ def test_the_documented_expressions_find_the_metrics_in_the_log(trained):
 
 @pytest.mark.slow
 def test_another_training_does_not_go_on_with_this_ones_checkpoint(trained):
-    with pytest.raises(RequestError, match=r"made with batch_size 2, not 3\. .*remove .*checkpoint\.npz"):
+    with pytest.raises(ConfigError, match=r"made with batch_size 2, not 3\. .*remove .*checkpoint\.npz"):
         train_below(trained.whole, "--batch-size", "3")
-    with pytest.raises(RequestError, match="seed 3, not 4"):
+    with pytest.raises(ConfigError, match="seed 3, not 4"):
         train_below(trained.whole, "--seed", "4")
     (trained.whole / "input" / "data" / "train" / "annotations.json").write_text(
         (trained.whole / "input" / "data" / "train" / "annotations.json").read_text().replace('"a"', '"c"')
     )
-    with pytest.raises(RequestError, match="train 6 pictures"):
+    with pytest.raises(ConfigError, match="train 6 pictures"):
         train_below(trained.whole)
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     network = MaskRCNN(SMALL)
     learner = compiled(network, Hyperparameters())
     checkpoint = Checkpoint(tmp_path, learner, description(Hyperparameters(), network, {}))
-    with pytest.raises(RequestError, match=r"checkpoint\.npz cannot be read"):
+    with pytest.raises(ConfigError, match=r"checkpoint\.npz cannot be read"):
         checkpoint.restore()
     checkpoint.save(
         Progress(step=5, history=[{"epoch": 1}], best=[np.ones(3, np.float16)], best_confidence=0.7)
@@ -164,7 +164,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def test_a_set_without_potholes_is_refused(tmp_path):
     folder = write_dataset(tmp_path, pictures=2, negatives=2)
-    with pytest.raises(RequestError, match=f"No picture in {folder} has a pothole"):
+    with pytest.raises(ConfigError, match=f"No picture in {folder} has a pothole"):
         read_potholes([folder])
 
 
@@ -198,7 +198,7 @@ def test_a_failure_is_one_sentence_where_sagemaker_looks_for_it(tmp_path):
 
 def test_a_training_has_one_start(tmp_path):
     root = channels(tmp_path)
-    with pytest.raises(RequestError, match="not from both"):
+    with pytest.raises(ConfigError, match="not from both"):
         train_below(root, "--backbone", "kernels.npz")
 
 

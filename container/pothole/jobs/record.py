@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pothole.errors import Interrupted, PotholeError, SourceNotFound
+from pothole.errors import LeaseLost, PotholeError, SourceNotFound
 from pothole.storage import Storage
 
 FOLDER = ".pothole"
@@ -31,10 +31,6 @@ _logger = logging.getLogger(__name__)
 
 State = Literal["queued", "running", "interrupted", "done", "failed"]
 Event = Literal["claimed", "taken_over", "renewed", "lost", "ended"]
-
-
-class LeaseLost(Interrupted):
-    """Another worker has taken the job over, since this one showed no sign of life for too long."""
 
 
 class Output(BaseModel):

@@ -115,11 +115,13 @@ class Worker:
             record = lease.end("done", result=result.to_json())
             outcome = "done"
             self._clean(job, record)
-        except Exception as exc:
+        except PotholeError as exc:
+            named = exc.about(lease.record.source)
             outcome = "interrupted" if isinstance(exc, Interrupted) else "failed"
-            if isinstance(exc, PotholeError):
-                exc.name(lease.record.source)
-            self._give_up(job, lease, outcome, exc)
+            self._give_up(job, lease, outcome, named)
+            raise named from exc
+        except Exception:
+            self._give_up(job, lease, outcome, PotholeError("The server failed."))
             raise
         finally:
             self.metrics.jobs.labels(outcome).inc()
@@ -172,11 +174,10 @@ class Worker:
                 f"{store.address(job.source_key)} was replaced meanwhile.", hint="Send the request again."
             )
 
-    def _give_up(self, job: Job, lease: Lease, state: State, reason: Exception) -> None:
+    def _give_up(self, job: Job, lease: Lease, state: State, error: PotholeError) -> None:
         """Say so in the record, if that can be; without it the lease runs out."""
-        error = reason if isinstance(reason, PotholeError) else PotholeError("The server failed.")
         stored = lease.record
-        keeps = isinstance(reason, RESUMABLE)
+        keeps = isinstance(error, RESUMABLE)
         try:
             lease.end(
                 state, error=error.to_json()["error"], outputs=(), segments=stored.segments if keeps else 0

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.errors import RequestError, TooLarge
+from pothole.errors import DatasetError, TooLarge
 from pothole.training.polygons import mask_polygons
 
 Json = dict[str, Any]
@@ -38,16 +38,16 @@ def read_annotations(folder: Path) -> Json:
         COCO's `images`, `annotations` and `categories`; what labels stand for is left to the caller.
 
     Raises:
-        RequestError: There are none, or a file is none of those known; names it.
+        DatasetError: There are none, or a file is none of those known; names it.
         TooLarge: A file is larger than `MAX_BYTES`.
     """
     files = sorted(folder.glob("*.json"))
     if not files:
-        raise RequestError(f"{folder} holds no annotations.", EXPECTED)
+        raise DatasetError(f"{folder} holds no annotations.", EXPECTED)
     contents = {path: _parse(path) for path in files}
     readers = {path: _reader(path, content) for path, content in contents.items()}
     if len(files) > 1 and set(readers.values()) != {_read_labelme}:
-        raise RequestError(
+        raise DatasetError(
             f"{files[0]} and {files[1].name} both hold annotations.",
             "Keep one file in a folder; only labelme has one for each picture.",
         )
@@ -56,7 +56,7 @@ def read_annotations(folder: Path) -> Json:
         try:
             readers[path](content, coco)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as exc:
-            raise RequestError(f"{path} cannot be read as annotations: {exc!r}.", EXPECTED) from exc
+            raise DatasetError(f"{path} cannot be read as annotations: {exc!r}.", EXPECTED) from exc
     return coco.json
 
 
@@ -68,7 +68,7 @@ def _parse(path: Path) -> Any:
     except (OSError, ValueError, RecursionError) as exc:
         if isinstance(exc, TooLarge):
             raise
-        raise RequestError(f"{path} cannot be read as JSON: {exc}.", EXPECTED) from exc
+        raise DatasetError(f"{path} cannot be read as JSON: {exc}.", EXPECTED) from exc
 
 
 def _reader(path: Path, content: Any) -> "Callable[[Json, _Coco], None]":
@@ -84,7 +84,7 @@ def _reader(path: Path, content: Any) -> "Callable[[Json, _Coco], None]":
             and all(isinstance(p, dict) and {"filename", "regions"} <= p.keys() for p in pictures.values())
         ):
             return _read_via
-    raise RequestError(f"{path} is not an annotation file that is known here.", EXPECTED)
+    raise DatasetError(f"{path} is not an annotation file that is known here.", EXPECTED)
 
 
 class _Coco:

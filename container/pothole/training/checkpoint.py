@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.errors import RequestError
+from pothole.errors import ConfigError
 from pothole.training.learner import Learner
 
 Json = dict[str, Any]
@@ -66,7 +66,7 @@ class Checkpoint:
         """Load the checkpoint if there is one.
 
         Raises:
-            RequestError: It is damaged, or belongs to another training; names what differs.
+            ConfigError: It is damaged, or belongs to another training; names what differs.
         """
         if not self.path.is_file():
             return Progress()
@@ -78,14 +78,14 @@ class Checkpoint:
                 odd = [k for k, v in self.description.items() if description.get(k) != v]
                 if odd:
                     differences = (f"{k} {description.get(k)}, not {self.description[k]}" for k in odd)
-                    raise RequestError(f"{self.path} was made with {'; '.join(differences)}.", away)
+                    raise ConfigError(f"{self.path} was made with {'; '.join(differences)}.", away)
                 variables = self._variables()
                 values = [file[f"variable_{i}"] for i in range(len(variables))]
                 best = [file[f"best_{i}"] for i in range(state["best"])]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
-            if isinstance(exc, RequestError):
+            if isinstance(exc, ConfigError):
                 raise
-            raise RequestError(f"{self.path} cannot be read: {exc}.", "Remove it to begin anew.") from exc
+            raise ConfigError(f"{self.path} cannot be read: {exc}.", "Remove it to begin anew.") from exc
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return Progress(**(state | {"best": best}))

@@ -13,7 +13,7 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 
-from pothole.errors import InvalidMedia, RequestError, SourceNotFound, TooLarge
+from pothole.errors import DatasetError, InvalidMedia, SourceNotFound, TooLarge
 from pothole.settings import Settings
 from pothole.training.annotations import EXPECTED, read_annotations
 from pothole.training.augment import Polygons
@@ -65,7 +65,7 @@ def read_dataset(folder: Path) -> tuple[list[Sample], dict[str, Any]]:
         The samples, and the potholes as COCO's JSON.
 
     Raises:
-        RequestError: The annotations cannot be read or do not fit the pictures; names the file.
+        DatasetError: The annotations cannot be read or do not fit the pictures; names the file.
         SourceNotFound: A picture that they name is missing.
         InvalidMedia: A file is not a picture.
         TooLarge: A picture or the number of them is above its limit.
@@ -74,7 +74,7 @@ def read_dataset(folder: Path) -> tuple[list[Sample], dict[str, Any]]:
     try:
         return _Reader(folder, coco).read()
     except (KeyError, TypeError, AttributeError) as exc:
-        raise RequestError(f"The annotations in {folder} are incomplete: {exc!r}.") from exc
+        raise DatasetError(f"The annotations in {folder} are incomplete: {exc!r}.") from exc
 
 
 class _Reader:
@@ -91,16 +91,16 @@ class _Reader:
     def read(self) -> tuple[list[Sample], dict[str, Any]]:
         images = self.coco["images"]
         if not images:
-            raise RequestError(f"{self.folder} lists no pictures.", EXPECTED)
+            raise DatasetError(f"{self.folder} lists no pictures.", EXPECTED)
         if len(images) > MAX_PICTURES:
             raise TooLarge(f"{self.folder} lists {len(images)} pictures, above the limit of {MAX_PICTURES}.")
         twice = [name for name, n in Counter(i["file_name"] for i in images).items() if n > 1]
         if twice or len({i["id"] for i in images}) < len(images):
-            raise RequestError(f"{self.folder} lists {twice[0] if twice else 'an id'} twice.")
+            raise DatasetError(f"{self.folder} lists {twice[0] if twice else 'an id'} twice.")
         regions: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in images}
         for region in self.coco["annotations"]:
             if region["image_id"] not in regions:
-                raise RequestError(
+                raise DatasetError(
                     f"{self.folder} annotates image {region['image_id']!r}, which it does not list."
                 )
             regions[region["image_id"]].append(region)
@@ -127,7 +127,7 @@ class _Reader:
     def _find(self, name: str) -> Path:
         relative = Path(name)
         if relative.is_absolute() or ".." in relative.parts:
-            raise RequestError(f"{self.folder} names {name!r}, which is outside of the folder.")
+            raise DatasetError(f"{self.folder} names {name!r}, which is outside of the folder.")
         places = [self.folder / relative, self.folder / "images" / relative]
         for path in places:
             if path.is_file():
@@ -146,7 +146,7 @@ class _Reader:
             )
         stated = image.get("height", height), image.get("width", width)
         if stated != size:
-            raise RequestError(
+            raise DatasetError(
                 f"{path} has {width}x{height} pixels, its annotations are for {stated[1]}x{stated[0]}.",
                 "Annotate the pictures as they are: neither scaled nor turned since.",
             )
@@ -163,7 +163,7 @@ class _Reader:
         try:
             polygons, rle = rasterise(region["segmentation"], size)
         except (TypeError, ValueError, KeyError, OverflowError) as exc:
-            raise RequestError(f"A region of {name} in {self.folder} cannot be read: {exc!r}.") from exc
+            raise DatasetError(f"A region of {name} in {self.folder} cannot be read: {exc!r}.") from exc
         if not polygons or coco_mask.area(rle) == 0:
             self.without_area[name] += 1
             return None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pothole.errors import RequestError
+from pothole.errors import ConfigError
 
 ROOT = Path("/opt/ml")
 """Where SageMaker mounts all that belongs to a training."""
@@ -99,7 +99,7 @@ def read_hyperparameters(flags: argparse.Namespace) -> Hyperparameters:
     All its values are strings; its names may have hyphens or underscores.
 
     Raises:
-        RequestError: A hyperparameter is unknown or wrong, or the file cannot be read; names it.
+        ConfigError: A hyperparameter is unknown or wrong, or the file cannot be read; names it.
     """
     values = _read_file(flags.root / "input/config/hyperparameters.json")
     values |= {name: value for name, value in vars(flags).items() if name in Hyperparameters.model_fields}
@@ -110,9 +110,9 @@ def read_hyperparameters(flags: argparse.Namespace) -> Hyperparameters:
         name = str(error["loc"][0])
         known = ", ".join(Hyperparameters.model_fields)
         if error["type"] == "extra_forbidden":
-            raise RequestError(f"{name} is not a known hyperparameter.", f"Known are {known}.") from exc
+            raise ConfigError(f"{name} is not a known hyperparameter.", f"Known are {known}.") from exc
         message = error["msg"].removeprefix("Value error, ")
-        raise RequestError(f"Hyperparameter {name} is {error['input']!r}: {message}.") from exc
+        raise ConfigError(f"Hyperparameter {name} is {error['input']!r}: {message}.") from exc
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -121,9 +121,9 @@ def _read_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as exc:
-        raise RequestError(f"{path} cannot be read as JSON: {exc}.") from exc
+        raise ConfigError(f"{path} cannot be read as JSON: {exc}.") from exc
     if not isinstance(content, dict):
-        raise RequestError(f"{path} is not a JSON object.")
+        raise ConfigError(f"{path} is not a JSON object.")
     return {
         name.replace("-", "_"): _unquoted(value)
         for name, value in content.items()

@@ -26,7 +26,7 @@ import numpy as np
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.errors import PotholeError, RequestError
+from pothole.errors import ConfigError, DatasetError, PotholeError
 from pothole.training.augment import Augmentation
 from pothole.training.batches import Batches
 from pothole.training.callbacks import BetweenSteps, averaged_weights
@@ -92,7 +92,7 @@ def train(hyperparameters: Hyperparameters, folders: Folders, stop: threading.Ev
     samples = read_potholes(folders.train)
     validation = read_potholes([folders.validation]) if folders.validation else []
     if hyperparameters.backbone and folders.pretrained:
-        raise RequestError("A training starts from backbone or from pretrained, not from both.")
+        raise ConfigError("A training starts from backbone or from pretrained, not from both.")
     if hyperparameters.backbone:
         network = load_backbone(MaskRCNNConfig(), hyperparameters.backbone)
     else:
@@ -138,11 +138,11 @@ def read_potholes(folders: Sequence[Path]) -> list[Sample]:
     """Read data sets.
 
     Raises:
-        RequestError: They hold no pothole at all, or cannot be read.
+        DatasetError: They hold no pothole at all, or cannot be read.
     """
     samples = [s for folder in folders for s in read_dataset(folder)[0]]
     if not any(s.polygons for s in samples):
-        raise RequestError(
+        raise DatasetError(
             f"No picture in {', '.join(map(str, folders))} has a pothole.",
             'A region counts when it has an area, and no label or one with "pothole" in it.',
         )

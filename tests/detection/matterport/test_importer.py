@@ -18,7 +18,7 @@ from pothole.detection.matterport.importer import configuration, import_weights
 from pothole.detection.matterport.operation import Operation, read_operation
 from pothole.entrypoints.cli import main as cli
 from pothole.entrypoints.http.app import create_app
-from pothole.errors import ModelError, RequestError
+from pothole.errors import ConfigError, ModelError, RequestError
 from pothole.media.picture import encode_picture
 from support.matterport_files import weight_shapes, weights, write_weights
 
@@ -321,10 +321,10 @@ def test_a_json_has_upstreams_names_and_flags_go_before_it(tmp_path):
     assert (operation.IMAGE_MIN_DIM, operation.RPN_ANCHOR_SCALES) == (256, (8, 16, 32, 64, 128))
     assert operation.DETECTION_MIN_CONFIDENCE == 0.7 and operation.PRE_NMS_LIMIT == 6000
     path.write_text('{"IMAGE_RESIZE_MODE": "pad64"}')
-    with pytest.raises(RequestError, match='IMAGE_RESIZE_MODE is "pad64"'):
+    with pytest.raises(ConfigError, match='IMAGE_RESIZE_MODE is "pad64"'):
         read_operation(path, {})
     path.write_text("[]")
-    with pytest.raises(RequestError, match="not a JSON object"):
+    with pytest.raises(ConfigError, match="not a JSON object"):
         read_operation(path, {})
 
 

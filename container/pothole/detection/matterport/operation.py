@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from pothole.errors import RequestError
+from pothole.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
@@ -92,15 +92,15 @@ def read_operation(path: Path | None, changes: dict[str, Any]) -> Operation:
     """Read a JSON object of upstream's names, or take its defaults, and apply changes to it.
 
     Raises:
-        RequestError: The file cannot be read, or a name or value is none that is known here.
+        ConfigError: The file cannot be read, or a name or value is none that is known here.
     """
     where = str(path or "The configuration")
     try:
         values = json.loads(path.read_text()) if path else {}
     except (OSError, ValueError, RecursionError) as exc:
-        raise RequestError(f"{where} cannot be read: {exc}.") from exc
+        raise ConfigError(f"{where} cannot be read: {exc}.") from exc
     if not isinstance(values, dict):
-        raise RequestError(f"{where} is not a JSON object.", hint='Write {"IMAGE_MAX_DIM": 1024, …}.')
+        raise ConfigError(f"{where} is not a JSON object.", hint='Write {"IMAGE_MAX_DIM": 1024, …}.')
     kept = {name: value for name, value in values.items() if name not in FOR_TRAINING} | changes
     try:
         return Operation.model_validate_json(json.dumps(kept))
@@ -108,8 +108,8 @@ def read_operation(path: Path | None, changes: dict[str, Any]) -> Operation:
         error = exc.errors(include_url=False)[0]
         field = str(error["loc"][0])
         if error["type"] == "extra_forbidden":
-            raise RequestError(
+            raise ConfigError(
                 f"{where}: {field} is not a name of mrcnn/config.py that is known here.",
                 hint=f"Known are {', '.join(Operation.model_fields)}.",
             ) from exc
-        raise RequestError(f"{where}: {field} is {json.dumps(kept[field])[:60]}: {error['msg']}.") from exc
+        raise ConfigError(f"{where}: {field} is {json.dumps(kept[field])[:60]}: {error['msg']}.") from exc

@@ -6,12 +6,48 @@ from http import HTTPStatus
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from pothole.errors import Busy, DiskFull, NotReady, PotholeError
+from pothole.errors import (
+    AccessDenied,
+    Busy,
+    DiskFull,
+    GivenUp,
+    InvalidMedia,
+    NotReady,
+    PotholeError,
+    RequestError,
+    SourceChanged,
+    SourceNotFound,
+    StorageUnavailable,
+    TooLarge,
+    UnsupportedMedia,
+)
 from pothole.metrics import Metrics
 
 RETRY_AFTER_S = 5
+STATUSES: dict[type[PotholeError], HTTPStatus] = {
+    RequestError: HTTPStatus.BAD_REQUEST,
+    AccessDenied: HTTPStatus.FORBIDDEN,
+    SourceNotFound: HTTPStatus.NOT_FOUND,
+    SourceChanged: HTTPStatus.CONFLICT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    InvalidMedia: HTTPStatus.UNPROCESSABLE_ENTITY,
+    GivenUp: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Busy: HTTPStatus.TOO_MANY_REQUESTS,
+    StorageUnavailable: HTTPStatus.BAD_GATEWAY,
+    NotReady: HTTPStatus.SERVICE_UNAVAILABLE,
+    DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    PotholeError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""What is answered for each kind of error; a kind that is not listed is answered as its parent is."""
+
 _PASSING = (Busy, DiskFull, NotReady)  # with time alone
 _logger = logging.getLogger("pothole.errors")
+
+
+def status_of(kind: type[PotholeError]) -> HTTPStatus:
+    """Return the HTTP status of a kind of error."""
+    return next(STATUSES[parent] for parent in kind.__mro__ if parent in STATUSES)
 
 
 def answer_errors_as_json(app: Flask, metrics: Metrics) -> None:
@@ -20,12 +56,12 @@ def answer_errors_as_json(app: Flask, metrics: Metrics) -> None:
     @app.errorhandler(PotholeError)
     def ours(error: PotholeError) -> Response:
         response = jsonify(error.to_json())
-        response.status_code = error.status
+        response.status_code = status = status_of(type(error))
         metrics.errors.labels(error.code).inc()
         if isinstance(error, _PASSING):
             response.headers["Retry-After"] = str(RETRY_AFTER_S)
             _logger.info(error)
-        elif error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
             _logger.warning(error)
         else:
             _logger.error(error, exc_info=error)
