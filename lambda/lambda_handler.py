@@ -10,6 +10,7 @@ Where a video goes, told by the environment; what is not set is not used:
     the whole, or a larger sample     asynchronous endpoint  VIDEOS_ENDPOINT_NAME, up to LARGEST_VIDEO_BYTES
     the whole, if it is larger still  processing job         PROCESSING_JOB, JSON for create_processing_job
 
+OUTPUTS chooses what is made of a video (`video,json,contact_sheet`); without it, the video and its data.
 A real-time call may take 60 s and an asynchronous one an hour; how long a video takes is judged by its size,
 since that is what the event tells. The outputs are written beside the video, where the trigger watches, so
 `<name>_output.<extension>` is skipped; a folder of such a name is not.
@@ -143,7 +144,10 @@ def _reason_to_skip(key: str) -> str | None:
 
 def _send(video: Video, live: bool, context: Any) -> Result:
     """Send a video the way that its size and the switch ask for."""
-    body = {"input": {"s3_bucket": video.bucket, "s3_source_filename": video.key, "is_live": live}}
+    asked: dict[str, Any] = {"s3_bucket": video.bucket, "s3_source_filename": video.key, "is_live": live}
+    if outputs := os.environ.get("OUTPUTS"):
+        asked["outputs"] = outputs.replace(",", " ").split()
+    body = {"input": asked}
     videos_endpoint = os.environ.get("VIDEOS_ENDPOINT_NAME")
     try:
         if live and os.environ.get("PROCESSING_JOB") and video.size > _limit("LARGEST_VIDEO_BYTES"):
@@ -205,6 +209,7 @@ def _start_job(video: Video) -> Result:
     request["AppSpecification"]["ContainerArguments"] = [
         f"/opt/ml/processing/input/{name}",
         "--output-dir=/opt/ml/processing/output",
+        *([f"--outputs={outputs}"] if (outputs := os.environ.get("OUTPUTS")) else []),
     ]
     cluster = request["ProcessingResources"]["ClusterConfig"]
     cluster["VolumeSizeInGB"] = max(SMALLEST_DISK_GB, DISK_PER_VIDEO * video.size // 10**9)

@@ -37,7 +37,6 @@ import local_aws
 from local_aws import Failed, Process
 from pothole.errors import PotholeError
 from pothole.media import Video
-from pothole.outputs.contact_sheet import write_contact_sheet
 from roads.output import write_video
 from roads.world import Road
 from sagemaker_front import SageMakerFront
@@ -46,9 +45,10 @@ from sagemaker_front import SageMakerFront
 sys.path.insert(0, str(local_aws.ROOT / "lambda"))
 sys.path.insert(0, str(local_aws.ROOT / "infra"))
 import deploy
-from lambda_handler import VIDEO_SUFFIXES
+from pothole.files import VIDEO_SUFFIXES
 
 OUTPUT = local_aws.ROOT / "demo_output"
+WANTED = "Outputs=video,json,contact_sheet"
 READY_S = 300
 # The event passes through the emulator and a process that it starts for the function.
 TRIGGERED_S = 60
@@ -126,7 +126,9 @@ def run(video: Path, folder: Path) -> None:
         front_end = "nginx and gunicorn" if nginx() else "gunicorn alone, nginx is not installed"
         say(f"server at {url} ready in {time.monotonic() - started:.0f} s ({front_end})")
         cloud.front.server = url
-        bucket = deploy.run(["deploy", "--name", "demo", "--image", "demo", "--no-smoke"])["VideosBucket"]
+        bucket = deploy.run(["deploy", "--name", "demo", "--image", "demo", "--no-smoke", WANTED])[
+            "VideosBucket"
+        ]
         job = Job(bucket, video, cloud.front, processes)
         job.upload()
         job.wait()
@@ -206,8 +208,6 @@ class Job:
             path = OUTPUT / Path(key).name
             self._s3.download_file(self._bucket, key, str(path))
             files[path.suffix] = path
-        sheet = OUTPUT / f"{self._video.stem}_output.jpg"
-        write_contact_sheet(sheet, files[".mp4"], files[".json"])
         report = json.loads(files[".json"].read_text())
         table = Table("file", "frames", "with potholes", "potholes", "seconds")
         summary = report["summary"]
@@ -219,7 +219,7 @@ class Job:
         for title, path in (
             ("marked video", files[".mp4"]),
             ("data", files[".json"]),
-            ("contact sheet", sheet),
+            ("contact sheet", files[".jpg"]),
         ):
             console.print(f"{title:14}{path}", highlight=False, soft_wrap=True)
 

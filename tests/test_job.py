@@ -13,6 +13,7 @@ import pytest
 from pothole.detections import Detections
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, StorageUnavailable, TooLarge
 from pothole.job import Job, JobResult, Progress, is_output, run_job
+from pothole.jobs.request import JobRequest
 from pothole.media import Video
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
@@ -229,8 +230,8 @@ def body(**fields: object) -> dict[str, Any]:
 
 def test_the_body_of_the_original_system_is_valid_field_for_field() -> None:
     original = {"input": {"s3_source_filename": "/dir/clip.mp4", "s3_bucket": "roads", "is_live": True}}
-    assert Job.from_json(original) == Job("roads", "dir/clip.mp4", is_live=True)
-    assert Job.from_json(body()) == Job("roads", "dir/clip.mp4", is_live=False)
+    assert JobRequest.from_json(original).job == Job("roads", "dir/clip.mp4", is_live=True)
+    assert JobRequest.from_json(body()).job == Job("roads", "dir/clip.mp4", is_live=False)
 
 
 def test_every_further_field_reaches_the_job() -> None:
@@ -241,7 +242,7 @@ def test_every_further_field_reaches_the_job() -> None:
         "output_bucket": "out",
         "output_prefix": "a/b",
     }
-    assert Job.from_json(body(**options)) == Job("roads", "dir/clip.mp4", **options)  # type: ignore[arg-type]
+    assert JobRequest.from_json(body(**options)).job == Job("roads", "dir/clip.mp4", **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +277,7 @@ def test_every_further_field_reaches_the_job() -> None:
 )
 def test_a_wrong_request_is_refused_in_one_sentence_that_names_the_field(wrong: object, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        Job.from_json(wrong)
+        JobRequest.from_json(wrong)
     assert message in caught.value.message
     assert len(caught.value.message) < 200
     assert caught.value.hint
@@ -287,7 +288,7 @@ def test_a_wrong_request_is_refused_in_one_sentence_that_names_the_field(wrong: 
 
 def test_fault_the_string_false_counted_as_true() -> None:
     with pytest.raises(RequestError, match="is_live"):
-        Job.from_json(body(is_live="False"))
+        JobRequest.from_json(body(is_live="False"))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from pothole.detections import Detections
 from pothole.entrypoints.cli.main import load_model
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.outputs.annotate import marked
-from pothole.tracking.keyframes import KeyFrames, watch
+from pothole.pipeline.waiting import WaitingFrames
+from pothole.tracking.keyframes import KeyFrames, detect_key_frames
 from pothole.tracking.tracker import Tracker
 from pothole.types import Image, Size
 
@@ -66,14 +67,15 @@ def stages(clip: Path, count: str) -> dict[str, Any]:
         clock = time.process_time()
         frames = list(islice(video.frames(), int(count)))
         done("decode")
-        sightings = list(watch(frames, detector, KeyFrames()))
+        observed = list(detect_key_frames(frames, detector, KeyFrames()))
         done("flow")
         costs["detect"] = 1000 * detector.seconds / len(frames)
         costs["flow"] -= costs["detect"]
         clock = time.process_time()
-        followed = list(Tracker(len(frames)).follow(sightings))
+        waiting, tracker = WaitingFrames(), Tracker(len(frames))
+        tracked = list(waiting.join(tracker.track(waiting.observations(observed))))
         done("track")
-        drawn = [marked(f.frame, f.potholes) for f in followed]
+        drawn = [marked(frame, said.detections) for frame, said in tracked]
         done("draw")
         with VideoWriter(Path(folder, "out.mp4"), video.info, clip) as writer:
             with SegmentWriter(Path(folder, "out.nut"), video.info) as segment:

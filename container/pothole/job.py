@@ -5,8 +5,8 @@ Read this first: `run_job` is the whole of it, a stage a line.
 
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,21 +14,22 @@ from typing import Any
 
 from pothole.detection.detector import Detector
 from pothole.errors import RequestError, SourceIsOutput
-from pothole.jobs.request import parse_input
-from pothole.media import Video, VideoWriter
+from pothole.media import Video
 from pothole.media.limits import check_length
-from pothole.outputs.annotate import mark_all
-from pothole.outputs.report import ReportWriter
-from pothole.pipeline.prefetch import ahead
-from pothole.pipeline.segments import Checkpoints, NoCheckpoints, encode
+from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
+from pothole.outputs.sink import Sink, Source, Summary
+from pothole.pipeline.prefetch import Stages
+from pothole.pipeline.segments import Checkpoints, Counts, NoCheckpoints, mark, write_segments
+from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
 from pothole.storage import Storage
-from pothole.tracking.keyframes import KeyFrames, watch
+from pothole.tracking.keyframes import KeyFrames, detect_key_frames
+from pothole.tracking.state import TrackerState
 from pothole.tracking.tracker import Tracker
 
-WAITING = 16  # frames between two stages, ...
-WAITING_BYTES = 2**25  # ... if they are not larger than this
-HELD_BYTES = 2**27  # of frames between two key frames, and of those that wait to know what counts
+MAX_PREFETCHED = 16  # frames between two stages, ...
+MAX_PREFETCHED_BYTES = 2**25  # ... if they are not larger than this
+MAX_WAITING_BYTES = 2**27  # of frames between two key frames, and of those that wait to know what counts
 SAMPLE = Fraction(1, 100)  # seconds marked of a video that is not live
 
 
@@ -40,11 +41,12 @@ class Job:
         source_bucket: Bucket, or folder, of the video.
         source_key: Key of the video.
         is_live: Mark the whole video; otherwise the frames of its first 0.01 s, at least one.
-        frame_interval: Detect on every n-th frame; None chooses the frames by how the road moves. Potholes
-            are followed through the others.
+        frame_interval: Detect on every n-th frame; None chooses the key frames by how the road moves.
+            Potholes are followed through the others.
         min_confidence: Lowest score of a pothole, 0..1; the model's own when None.
         output_bucket: Where the outputs go; the source's bucket when None.
         output_prefix: Folder put before the outputs' keys.
+        outputs: What to make, by its names in `outputs.registry`; kept in the order there.
         source_version: Version of the video that is meant, see `Stat`; the one that is there when None.
     """
 
@@ -55,9 +57,11 @@ class Job:
     min_confidence: float | None = None
     output_bucket: str | None = None
     output_prefix: str | None = None
+    outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     source_version: str | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "outputs", chosen_outputs(self.outputs))
         if not _split(self.source_key)[1]:
             raise RequestError(f"{self.source_key!r} is a folder.", hint="Name a video in it.")
         if is_output(self.source_key):
@@ -65,25 +69,6 @@ class Job:
                 f"{self.source_key!r} already is an output.",
                 hint="Name a source; if this is one, rename it so that it does not end in '_output'.",
             )
-
-    @classmethod
-    def from_json(cls, body: object) -> "Job":
-        """Check the request's decoded JSON.
-
-        Raises:
-            RequestError: A field is missing, unknown or wrong; names the field.
-            SourceIsOutput: The source is one of our outputs.
-        """
-        given = parse_input(body)
-        return cls(
-            source_bucket=given.s3_bucket,
-            source_key=given.s3_source_filename.removeprefix("/"),
-            is_live=given.is_live,
-            frame_interval=given.frame_interval,
-            min_confidence=given.min_confidence,
-            output_bucket=given.output_bucket,
-            output_prefix=given.output_prefix,
-        )
 
     @property
     def until(self) -> Fraction | None:
@@ -120,7 +105,7 @@ class JobResult:
     """What a job did.
 
     Attributes:
-        outputs: Where the marked video and its data are.
+        outputs: Where they are, the marked video first.
         frames: Frames marked.
         potholes: Potholes, each counted once however many frames show it.
         frames_with_potholes: Frames that show one or more.
@@ -182,39 +167,42 @@ def run_job(
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
     with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as name:
         folder = Path(name)
-        output, data = folder / "marked.mp4", folder / "potholes.json"
-        source = inputs.fetch(job.source_key, folder / "source", settings.max_video_bytes, job.source_version)
+        file = inputs.fetch(job.source_key, folder / "source", settings.max_video_bytes, job.source_version)
         with (
-            Video.open(source, settings.max_image_pixels) as video,
-            VideoWriter(output, video.info, source, job.until) as writer,
-            _report(data, job, detector, inputs, outputs) as report,
+            Video.open(file, settings.max_image_pixels) as video,
+            _open_sinks(job, _source(job, file, video, detector, inputs, outputs), folder) as sinks,
         ):
             if job.is_live:
                 check_length(video.info, settings)
-            depth = min(video.info.frames_in(WAITING_BYTES), WAITING)
-            held = video.info.frames_in(HELD_BYTES)
-            start = checkpoints.resume(video.info, folder)
-            keys, tracker = KeyFrames(job.frame_interval, held), Tracker(held, settings.segment_s, start)
-            total = video.info.frame_count if job.is_live else None
-
-            def tell(frames: int) -> None:
-                on_progress(Progress(frames, total, tracker.count, start.released))
-
-            with (
-                ahead(video.frames(job.until, start.first, lambda: tell(start.released)), depth) as frames,
-                ahead(watch(frames, detector, keys, job.min_confidence, start.looked), depth) as sightings,
-                ahead(mark_all(tracker.follow(sightings)), depth) as marked,
-                ahead(encode(marked, video.info, folder, tell), 1) as segments,
-            ):
-                for segment in checkpoints.keep(segments):
-                    writer.append(segment.video)
-                    report.append(segment.report)
-            summary = report.finish(tracker.tracks(), video)
+            start = checkpoints.resume(sinks, folder)
+            depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
+            held = video.info.frames_in(MAX_WAITING_BYTES)
+            key_frames = KeyFrames(job.frame_interval, held)
+            tracker = Tracker(held, settings.segment_s, start)
+            tell = _teller(video.info.frame_count if job.is_live else None, tracker, start, on_progress)
+            waiting, counts = WaitingFrames(start.released), Counts()
+            with Stages() as stages:
+                decoded = video.frames(job.until, start.first, lambda: tell(start.released))
+                frames = stages.prefetch(decoded, depth)
+                detected = detect_key_frames(
+                    frames, detector, key_frames, job.min_confidence, start.last_key_frame
+                )
+                observed = waiting.observations(stages.prefetch(detected, depth))
+                tracked = waiting.join(tracker.track(observed))
+                marks = stages.prefetch(mark(tracked, any(OUTPUTS[o].draws for o in job.outputs)), depth)
+                segments = stages.prefetch(write_segments(marks, sinks, folder, tell), 1)
+                for segment in checkpoints.save(segments):
+                    counts += segment.counts
+                    for output, sink in sinks.items():
+                        sink.append(segment.parts[output])
+            tracks = tracker.tracks()
+            summary = Summary(len(tracks), counts.detections, counts.frames, counts.frames_with_potholes)
+            for sink in sinks.values():
+                sink.finish(summary, tracks, video)
         with publishing():
-            data_at = outputs.publish(data, job.output_key(".json"), "application/json")
-            marked_at = outputs.publish(output, job.output_key(".mp4"), "video/mp4")
+            addresses = {o: _publish(o, job, folder, outputs) for o in reversed(job.outputs)}
     return JobResult(
-        outputs=(marked_at, data_at),
+        outputs=tuple(addresses[o] for o in job.outputs),
         frames=summary.frames,
         potholes=summary.potholes,
         frames_with_potholes=summary.frames_with_potholes,
@@ -224,11 +212,37 @@ def run_job(
     )
 
 
-def _report(path: Path, job: Job, detector: Detector, inputs: Storage, outputs: Storage) -> ReportWriter:
-    return ReportWriter(
-        path,
-        source=inputs.address(job.source_key),
-        output=outputs.address(job.output_key(".mp4")),
+@contextmanager
+def _open_sinks(job: Job, source: Source, folder: Path) -> Iterator[dict[str, Sink]]:
+    """Open the sinks of a job's outputs, by name; what a failure leaves of them is removed."""
+    with ExitStack() as stack:
+        yield {o: stack.enter_context(OUTPUTS[o].open(_path(o, folder), source)) for o in job.outputs}
+
+
+def _publish(output: str, job: Job, folder: Path, outputs: Storage) -> str:
+    kind = OUTPUTS[output]
+    return outputs.publish(_path(output, folder), job.output_key(kind.suffix), kind.content_type)
+
+
+def _path(output: str, folder: Path) -> Path:
+    return folder / f"{output}{OUTPUTS[output].suffix}"
+
+
+def _teller(
+    total: int | None, tracker: Tracker, start: TrackerState, on_progress: Callable[[Progress], None]
+) -> Callable[[int], None]:
+    return lambda frames: on_progress(Progress(frames, total, tracker.count, start.released))
+
+
+def _source(
+    job: Job, file: Path, video: Video, detector: Detector, inputs: Storage, outputs: Storage
+) -> Source:
+    return Source(
+        path=file,
+        info=video.info,
+        until=job.until,
+        address=inputs.address(job.source_key),
+        output=outputs.address(job.output_key(OUTPUTS["video"].suffix)) if "video" in job.outputs else None,
         model=detector.name,
         min_confidence=detector.min_confidence if job.min_confidence is None else job.min_confidence,
         settings={"is_live": job.is_live, "frame_interval": job.frame_interval},

@@ -16,8 +16,8 @@ from pothole.entrypoints.http.error_answers import status_of
 from pothole.entrypoints.http.invocations import answer_json
 from pothole.errors import ConfigError, DatasetError, PotholeError, RequestError
 from pothole.job import Job
-from pothole.jobs.record import Lease
-from pothole.jobs.request import Input
+from pothole.jobs.lease import Lease
+from pothole.jobs.request import Input, JobRequest
 from pothole.jobs.worker import Worker
 from pothole.settings import Settings
 from pothole.storage import open_folder
@@ -100,7 +100,7 @@ def test_answer_example_is_what_is_answered(marked):
 
 
 def test_request_example_is_a_job_and_its_fields_are_all_listed():
-    assert Job.from_json(block_with("input")).source_key == "roads/clip.mp4"
+    assert JobRequest.from_json(block_with("input")).job.source_key == "roads/clip.mp4"
     listed = {name.strip("`"): default.strip("`") for name, _, default in table_after("| field of `input`")}
     assert listed.keys() == Input.model_fields.keys()
     defaults = {
@@ -113,7 +113,9 @@ def test_request_example_is_a_job_and_its_fields_are_all_listed():
 
 def test_error_example_is_what_is_answered():
     with pytest.raises(RequestError) as caught:
-        Job.from_json({"input": {"s3_bucket": "b", "s3_source_filename": "clip.mp4", "is_live": "False"}})
+        JobRequest.from_json(
+            {"input": {"s3_bucket": "b", "s3_source_filename": "clip.mp4", "is_live": "False"}}
+        )
     assert block_with("error") == caught.value.to_json()
 
 

@@ -16,14 +16,19 @@ import numpy as np
 import pytest
 
 from pothole.detections import Detections
-from pothole.errors import DiskFull, GivenUp, Interrupted, SourceChanged, StorageUnavailable
+from pothole.errors import DiskFull, GivenUp, Interrupted, LeaseLost, SourceChanged, StorageUnavailable
+from pothole.files import file_digest
 from pothole.job import Job
 from pothole.jobs.checkpoints import StoredCheckpoints
-from pothole.jobs.monitor import Stopping
-from pothole.jobs.record import Lease, LeaseLost, Record
+from pothole.jobs.lease import Lease
+from pothole.jobs.record import Record, record_key, segments_folder
+from pothole.jobs.shutdown import ShutdownSignal
 from pothole.jobs.worker import Worker
 from pothole.media import Video
 from pothole.metrics import Metrics
+from pothole.outputs.report import ReportSink
+from pothole.outputs.sink import Source
+from pothole.outputs.video import VideoSink
 from pothole.settings import Settings
 from pothole.storage import LocalStorage, Stat
 from pothole.tracking.state import TrackerState
@@ -136,7 +141,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, clip: bytes) -> tuple[
     return road.outputs()
 
 
-def ending(after: int, stopping: Stopping) -> type[LocalStorage]:
+def ending(after: int, stopping: ShutdownSignal) -> type[LocalStorage]:
     """A storage that sees the process being told to end when so many segments are stored."""
 
     class Ending(LocalStorage):
@@ -150,11 +155,11 @@ def ending(after: int, stopping: Stopping) -> type[LocalStorage]:
 
 def interrupt(road: Road, after: int) -> None:
     """Work until so many segments are stored, and end."""
-    stopping = Stopping()
+    stopping = ShutdownSignal()
     with pytest.raises(Interrupted):
-        road.work(ending(after, stopping), stopping=stopping)
+        road.work(ending(after, stopping), shutdown=stopping)
     assert (road.record().state, road.record().segments) == ("interrupted", after)
-    assert len(road.stored()) == 2 * after
+    assert len(road.stored()) == 3 * after
 
 
 def test_a_job_goes_on_from_its_last_checkpoint_as_if_nothing_had_happened(
@@ -180,6 +185,21 @@ def test_a_job_may_be_ended_after_each_segment_and_goes_on_from_every_checkpoint
     assert road.outputs() == undisturbed
 
 
+def test_a_contact_sheet_is_the_same_whether_a_job_was_interrupted_or_not(
+    road: Road, tmp_path: Path, clip: bytes
+) -> None:
+    undisturbed = Road(tmp_path / "undisturbed", clip, road.settings)
+    for each in (road, undisturbed):
+        each.job = replace(each.job, outputs=("contact_sheet",))
+    undisturbed.work()
+    stopping = ShutdownSignal()
+    with pytest.raises(Interrupted):
+        road.work(ending(2, stopping), shutdown=stopping)
+    assert road.work()[0].resumed_at > 0
+    sheets = [each.folder / "clip_output.jpg" for each in (road, undisturbed)]
+    assert sheets[0].read_bytes() == sheets[1].read_bytes()
+
+
 def test_a_job_may_be_ended_between_checkpoints(road: Road, undisturbed: tuple[bytes, bytes]) -> None:
     class Ended(Wavering):
         """Slow, and told to end some frames after each checkpoint."""
@@ -193,9 +213,9 @@ def test_a_job_may_be_ended_between_checkpoints(road: Road, undisturbed: tuple[b
     stored = attempts = 0
     while not (road.folder / "clip_output.mp4").exists():
         attempts += 1
-        stopping = Stopping()
+        stopping = ShutdownSignal()
         with suppress(Interrupted):
-            road.work(detector=Ended(), stopping=stopping)
+            road.work(detector=Ended(), shutdown=stopping)
         stored, before = road.record().segments, stored
         assert stored > before or road.record().state == "done"
     assert attempts > 2
@@ -222,7 +242,7 @@ def test_a_worker_that_dies_between_the_files_of_a_checkpoint_costs_that_one_alo
     with pytest.raises(Killed):
         road.work(Dying)
     assert (road.record().state, road.record().segments) == ("running", 2)
-    assert [path.name for path in road.stored()][-1] == "0002.nut"
+    assert [path.name for path in road.stored()][-1] == "0002-video.nut"
     record, frames = road.work(Later)
     assert (record.attempt, record.segments) == (2, SEGMENTS)
     assert frames < 0.7 * FRAMES
@@ -230,7 +250,7 @@ def test_a_worker_that_dies_between_the_files_of_a_checkpoint_costs_that_one_alo
 
 
 def swap(stored: list[Path]) -> None:
-    for name in (".nut", ".json"):
+    for name in (".nut", ".jsonl", ".json"):
         first, second = (path for path in stored if path.suffix == name)
         other = first.read_bytes()
         first.write_bytes(second.read_bytes())
@@ -255,24 +275,39 @@ def without_masks(data: bytearray) -> None:
 
 def one_frame_less(data: bytearray) -> None:
     content = json.loads(data)
-    content["report"]["records"].pop()
+    content["counts"]["frames"] -= 1
     data[:] = json.dumps(content).encode()
+
+
+def another_report(stored: list[Path]) -> None:
+    """Of one record less, with the digest to it."""
+    stored[0].write_text("".join(stored[0].read_text().splitlines(keepends=True)[:-1]))
+    content = json.loads(stored[2].read_bytes())
+    content["parts"]["json"] = file_digest(stored[0])
+    stored[2].write_text(json.dumps(content))
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda stored: stored[0].unlink(),
-        lambda stored: stored[-1].unlink(),
+        # Of each of two segments: the report's part, the video's, and the data.
+        lambda stored: stored[2].unlink(),
+        lambda stored: stored[4].unlink(),
+        lambda stored: stored[3].unlink(),
         lambda stored: change(stored[1], flip),
-        lambda stored: change(stored[3], lambda data: data.__delitem__(slice(100, None))),
-        lambda stored: stored[0].write_text('{"hello": 1}'),
-        lambda stored: stored[2].write_text("[" * 100_000),
-        lambda stored: change(stored[2], without_masks),
-        lambda stored: change(stored[2], one_frame_less),
+        lambda stored: change(stored[0], flip),
+        lambda stored: change(stored[4], lambda data: data.__delitem__(slice(100, None))),
+        lambda stored: stored[2].write_text('{"hello": 1}'),
+        lambda stored: stored[5].write_text("[" * 100_000),
+        lambda stored: change(stored[5], without_masks),
+        lambda stored: change(stored[5], one_frame_less),
+        another_report,
         swap,
     ],
-    ids=["no data", "no pictures", "damaged", "cut", "other", "deep", "no masks", "frames", "swapped"],
+    ids=[
+        *("no data", "no pictures", "no report", "damaged", "report damaged", "cut"),
+        *("other", "deep", "no masks", "frames", "other report", "swapped"),
+    ],
 )
 def test_segments_that_are_not_as_they_were_stored_are_not_used(
     road: Road, damage: Callable[[list[Path]], None], caplog: pytest.LogCaptureFixture
@@ -294,17 +329,25 @@ def test_segments_coded_in_another_way_are_not_joined_with_ours(
     assert resumed(road) == TrackerState()
 
 
+class _Enough(Exception):
+    """Leaves the sinks without outputs."""
+
+
 def resumed(road: Road) -> TrackerState:
     """Where a worker would go on, and that it finds as much to put before."""
     worker = road.worker()
     lease = worker.claim(road.job)
     assert isinstance(lease, Lease)
-    folder = worker._segments(road.job, lease.record)
+    folder = segments_folder(record_key("clip_output", lease.record.id))
     checkpoints = StoredCheckpoints(LocalStorage(road.folder), folder, lease, 2**20, lambda: None)
     stored = lease.record.segments
     with Video.open(road.folder / "clip.mp4") as video:
-        state = checkpoints.resume(video.info, road.settings.temp_dir)
-    assert sum(len(s.report.records) for s in checkpoints.keep(())) == state.released
+        source = Source(road.folder / "clip.mp4", video.info, None, "clip", None, "model", 0.5, {})
+        with VideoSink(road.settings.temp_dir / "a", source) as first, suppress(_Enough):
+            with ReportSink(road.settings.temp_dir / "b", source) as second:
+                state = checkpoints.resume({"video": first, "json": second}, road.settings.temp_dir)
+                raise _Enough
+    assert sum(s.counts.frames for s in checkpoints.save(())) == state.released
     lease.end("interrupted", segments=stored)
     return state
 

@@ -13,8 +13,10 @@ from pothole.detections import Detections
 from pothole.entrypoints.http.app import create_app
 from pothole.errors import DiskFull, Interrupted, TooLarge
 from pothole.job import Progress
-from pothole.jobs.monitor import Guard, Stopping
-from pothole.jobs.record import Lease, Record, claim
+from pothole.jobs.lease import Lease, claim
+from pothole.jobs.monitor import JobMonitor
+from pothole.jobs.record import Record
+from pothole.jobs.shutdown import ShutdownSignal
 from pothole.metrics import Metrics
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
@@ -44,7 +46,7 @@ def test_a_video_of_too_many_frames_is_refused_at_its_first_and_leaves_nothing(
 
 
 def test_more_frames_than_were_declared_are_noticed(settings: Settings) -> None:
-    guard = Guard(replace(settings, max_video_frames=10), Metrics(), Stopping())
+    guard = JobMonitor(replace(settings, max_video_frames=10), Metrics(), ShutdownSignal())
     guard(Progress(10, None, 0))
     with pytest.raises(TooLarge, match="more than 10 frames"):
         guard(Progress(11, None, 0))
@@ -98,19 +100,19 @@ def test_a_disk_that_fills_up_on_the_way_ends_the_job(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr("pothole.jobs.monitor.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("pothole.jobs.monitor.shutil.disk_usage", lambda _: Usage(2**40, 0, 2**40))
-    guard = Guard(settings, Metrics(), Stopping())
+    monkeypatch.setattr("pothole.jobs.disk.shutil.disk_usage", lambda _: Usage(2**40, 0, 2**40))
+    guard = JobMonitor(settings, Metrics(), ShutdownSignal())
     clock[0] += 60
     guard(Progress(1, None, 0))
-    monkeypatch.setattr("pothole.jobs.monitor.shutil.disk_usage", lambda _: Usage(2**40, 2**40, 1000))
+    monkeypatch.setattr("pothole.jobs.disk.shutil.disk_usage", lambda _: Usage(2**40, 2**40, 1000))
     clock[0] += 60
     with pytest.raises(DiskFull, match="1000 bytes left"):
         guard(Progress(2, None, 0))
 
 
 def test_a_process_that_is_about_to_end_ends_the_job(settings: Settings) -> None:
-    stopping = Stopping()
-    guard = Guard(settings, Metrics(), stopping)
+    stopping = ShutdownSignal()
+    guard = JobMonitor(settings, Metrics(), stopping)
     guard(Progress(1, None, 0))
     stopping.now.set()
     with pytest.raises(Interrupted, match="stopped in the middle"):
@@ -124,11 +126,11 @@ def test_the_record_learns_of_the_progress_and_of_the_time_that_is_left(
     assert isinstance(lease, Lease)
     clock = [100.0]
     monkeypatch.setattr("pothole.jobs.monitor.time.monotonic", lambda: clock[0])
-    guard = Guard(settings, Metrics(), Stopping(), lease)
+    guard = JobMonitor(settings, Metrics(), ShutdownSignal(), lease)
     guard(Progress(50, 150, 0))  # goes on where another worker was interrupted
     clock[0] += 10
     guard(Progress(70, 150, 2))
     record = lease.end("interrupted")
     assert (record.frames, record.total, record.potholes) == (70, 150, 2)
-    guard = Guard(settings, Metrics(), Stopping())
+    guard = JobMonitor(settings, Metrics(), ShutdownSignal())
     assert lease.record.state == "interrupted"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pothole.errors import StorageUnavailable
-from pothole.jobs.record import Event, Lease, LeaseLost, Output, Record, claim, look, record_key
+from pothole.errors import LeaseLost, StorageUnavailable
+from pothole.jobs.lease import Event, Lease, claim, find_active
+from pothole.jobs.record import Output, Record, record_key
 from pothole.settings import Settings
 from pothole.storage import LocalStorage, Storage, open_s3
 
@@ -177,7 +178,7 @@ def test_a_clock_that_was_set_back_keeps_no_dead_worker_alive(store: Storage) ->
 @pytest.mark.parametrize("state", ["failed", "interrupted"])
 def test_a_job_that_did_not_end_well_is_taken_up_at_once(store: Storage, state: str) -> None:
     taken(store).end(state)  # type: ignore[arg-type]
-    assert look(store, KEY) is None
+    assert find_active(store, KEY) is None
     again = taken(store)
     assert again.record.attempt == 2
     again.end("failed")
@@ -191,7 +192,7 @@ def test_a_job_that_is_done_is_not_done_again_while_its_outputs_are_there(store:
     done = claim(store, KEY, new())
     assert isinstance(done, Record)
     assert (done.state, done.outputs) == ("done", (output,))
-    assert look(store, KEY) == done
+    assert find_active(store, KEY) == done
 
     store.write("dir/clip_output.mp4", b"another's", version)
     taken(store).end("done", outputs=(output,))

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from pothole.detections import Detections
-from pothole.errors import InvalidMedia, SourceIsOutput
+from pothole.errors import InvalidMedia, LeaseLost, SourceIsOutput
 from pothole.job import Job
-from pothole.jobs.record import Lease, LeaseLost, Record
+from pothole.jobs.lease import Lease
+from pothole.jobs.record import Record
 from pothole.jobs.worker import Worker, model_digest
 from pothole.settings import Settings
 from pothole.storage import LocalStorage, open_folder
@@ -58,7 +59,7 @@ def test_a_folder_is_worked_on_as_a_bucket_is(tmp_path: Path, settings: Settings
     assert Path(record.outputs[0].address).is_file()
     assert (
         worker.claim(job)
-        == worker.look(job)
+        == worker.find_active(job)
         == Record.model_validate_json(Path(worker.record_address(job, record)).read_text())
     )
 

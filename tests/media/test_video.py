@@ -270,14 +270,14 @@ def test_every_audio_track_comes_along(tmp_path):
 def test_failed_work_leaves_no_file(tmp_path):
     source = make_clip(tmp_path / "clip.mp4", audio="aac")
     before = source.read_bytes()
-    with pytest.raises(RuntimeError), Video.open(source) as video:  # noqa: SIM117
+    with pytest.raises(RuntimeError), Video.open(source) as video:
         with SegmentWriter(tmp_path / "out.nut", video.info) as segment:
             for frame in video.frames():
                 segment.write(frame)
                 if frame.index == 5:
                     raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
-    with pytest.raises(RuntimeError), Video.open(source) as video:  # noqa: SIM117
+    with pytest.raises(RuntimeError), Video.open(source) as video:
         with VideoWriter(tmp_path / "out.mp4", video.info, source) as writer:
             with SegmentWriter(tmp_path / "out.nut", video.info) as segment:
                 for frame in video.frames():

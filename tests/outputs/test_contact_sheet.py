@@ -1,26 +1,46 @@
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from pothole.outputs.contact_sheet import GAP, TILE_SIDE, write_contact_sheet
+from pothole.detections import Detections
+from pothole.media import Video
+from pothole.outputs.annotate import MarkedFrame
+from pothole.outputs.contact_sheet import GAP, TILE_SIDE, ContactSheetSink
+from pothole.outputs.sink import Source, Summary
 from support.clips import make_clip, number_of
 
 TILE = 360, 480  # of a 64x48 video
 
 
-def sheet_of(folder: Path, scores: dict[int, float], frames: int = 24, rate: int = 2) -> np.ndarray:
-    video = make_clip(folder / "clip_output.mp4", frames, rate)
-    records = [
-        {"index": i, "time_s": i / rate, "potholes": [{"score": scores[i]}] if i in scores else []}
-        for i in range(frames)
-    ]
-    report = folder / "clip_output.json"
-    report.write_text(json.dumps({"frames": records}))
-    write_contact_sheet(folder / "sheet.jpg", video, report)
-    return cv2.imread(str(folder / "sheet.jpg"))[..., ::-1]
+def found(score: float | None) -> Detections:
+    """A pothole that is too small to hide the number of the frame."""
+    if score is None:
+        return Detections.empty((48, 64))
+    box = np.array([[60, 44, 62, 46]], np.float32)
+    return Detections((48, 64), box, np.array([score], np.float32), (np.zeros((2, 2), bool),))
+
+
+def sheet_of(folder: Path, scores: dict[int, float], segment: int = 24) -> np.ndarray:
+    path = folder / "sheet.jpg"
+    with Video.open(make_clip(folder / "clip.mp4", 24, 2)) as video:
+        source = Source(path, video.info, None, "clip.mp4", None, "model", 0.5, {})
+        with ContactSheetSink(path, source) as sheet:
+            frames = list(video.frames())
+            for first in range(0, len(frames), segment):
+                part = folder / f"{first}.npz"
+                with sheet.open_part(part) as writer:
+                    for frame in frames[first : first + segment]:
+                        marks = found(scores.get(frame.index))
+                        # As it is: what is drawn would hide the number.
+                        marked = MarkedFrame(frame, marks)
+                        marked.__dict__["picture"] = frame
+                        writer.write(marked)
+                sheet.check_part(part, segment)
+                sheet.append(part)
+            sheet.finish(Summary(0, 0, len(frames), 0), [], video)
+    return cv2.imread(str(path))[..., ::-1]
 
 
 def numbers(sheet: np.ndarray) -> list[int]:
@@ -39,13 +59,15 @@ def test_shows_the_surest_frame_of_each_second_in_order_of_time(tmp_path):
     assert numbers(sheet)[:3] == [2, 9, 13]
 
 
-def test_shows_nine_at_most_and_the_surest_of_them(tmp_path):
+@pytest.mark.parametrize("segment", [24, 7, 1])
+def test_shows_nine_at_most_and_the_surest_of_them(tmp_path, segment):
     scores = {i: 0.5 + i / 100 for i in range(0, 24, 2)}
-    assert numbers(sheet_of(tmp_path, scores)) == [6, 8, 10, 12, 14, 16, 18, 20, 22]
+    assert numbers(sheet_of(tmp_path, scores, segment)) == [6, 8, 10, 12, 14, 16, 18, 20, 22]
 
 
-def test_one_tile_without_potholes(tmp_path):
-    sheet = sheet_of(tmp_path, {})
+@pytest.mark.parametrize("segment", [24, 7])
+def test_one_tile_without_potholes(tmp_path, segment):
+    sheet = sheet_of(tmp_path, {}, segment)
     assert sheet.shape == (TILE[0] + 2 * GAP, TILE_SIDE + 2 * GAP, 3)
     assert numbers(sheet) == [0]
 

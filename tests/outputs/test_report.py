@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.media import Frame, Video
-from pothole.outputs.report import ReportPart, ReportWriter, Summary
+from pothole.outputs.annotate import MarkedFrame
+from pothole.outputs.report import ReportSink
+from pothole.outputs.sink import Source, Summary
 from pothole.tracking.tracker import Track
 from support.clips import make_clip
 
@@ -27,41 +30,47 @@ def pothole(track_id: int) -> Detections:
     )
 
 
-def part_of(frame: Frame, detections: Detections) -> ReportPart:
-    part = ReportPart()
-    part.add(frame, detections)
-    return part
+def add(report: ReportSink, path: Path, frames: Sequence[tuple[Frame, Detections]]) -> None:
+    """Append a part."""
+    part = path.with_name("part.jsonl")
+    with report.open_part(part) as writer:
+        for frame, detections in frames:
+            writer.write(MarkedFrame(frame, detections))
+    report.check_part(part, len(frames))
+    report.append(part)
 
 
-def open_report(path: Path) -> ReportWriter:
-    return ReportWriter(
-        path,
-        "s3://b/straße/a clip.mp4",
-        "s3://b/straße/a clip_output.mp4",
-        "mask-rcnn",
-        0.5,
-        {"frame_interval": 2},
+def open_report(
+    path: Path, video: Video, output: str | None = "s3://b/straße/a clip_output.mp4"
+) -> ReportSink:
+    source = Source(
+        path=path,
+        info=video.info,
+        until=None,
+        address="s3://b/straße/a clip.mp4",
+        output=output,
+        model="mask-rcnn",
+        min_confidence=0.5,
+        settings={"frame_interval": 2},
     )
+    return ReportSink(path, source)
 
 
-def written(path: Path, frames: int = 4, cut_to: float = 1.0) -> tuple[dict, Summary]:
+def written(path: Path, frames: int = 4, cut_to: float = 1.0) -> dict:
     clip = make_clip(path.with_name("clip.mp4"), frames, rate=Fraction(30000, 1001), faststart=True)
     clip.write_bytes(clip.read_bytes()[: int(clip.stat().st_size * cut_to)])
-    with Video.open(clip) as video, open_report(path) as report:
-        part = ReportPart()
-        for frame in video.frames():
-            found = pothole(frame.index and 1) if frame.index < 3 else Detections.empty((48, 64))
-            part.add(frame, found)
-            if frame.index == 1:
-                report.append(part)
-                part = ReportPart()
-        report.append(part)
-        summary = report.finish([TRACK], video)
-    return json.loads(path.read_text(encoding="utf-8")), summary
+    with Video.open(clip) as video, open_report(path, video) as report:
+        found = [
+            (f, pothole(f.index and 1) if f.index < 3 else Detections.empty((48, 64))) for f in video.frames()
+        ]
+        add(report, path, found[:2])
+        add(report, path, found[2:])
+        report.finish(Summary(1, 3, len(found), 3), [TRACK], video)
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_report_tells_everything(tmp_path):
-    data, summary = written(tmp_path / "clip_output.json")
+    data = written(tmp_path / "clip_output.json")
     record = {"label": "pothole", "score": 0.9876, "box": [10.2, 20.5, 30.0, 28.0], "area": 160}
     polygons = [[10, 20, 10, 27, 29, 27, 29, 20]]
     assert data == {
@@ -102,11 +111,10 @@ def test_report_tells_everything(tmp_path):
         },
         "summary": {"potholes": 1, "detections": 3, "frames": 4, "frames_with_potholes": 3},
     }
-    assert summary == Summary(potholes=1, detections=3, frames=4, frames_with_potholes=3)
 
 
 def test_report_says_what_was_missing(tmp_path):
-    data, _ = written(tmp_path / "clip_output.json", frames=40, cut_to=0.8)
+    data = written(tmp_path / "clip_output.json", frames=40, cut_to=0.8)
     video = data["video"]
     assert video["frames_declared"] == 40
     assert video["missing_frames"] == 40 - video["frames_written"] > 0
@@ -117,29 +125,30 @@ def test_report_says_what_was_missing(tmp_path):
 def test_report_without_potholes_is_valid_too(tmp_path, frames):
     clip = make_clip(tmp_path / "clip.mp4", 1)
     path = tmp_path / "clip_output.json"
-    with Video.open(clip) as video, open_report(path) as report:
+    with Video.open(clip) as video, open_report(path, video, output=None) as report:
         for frame in list(video.frames())[:frames]:
-            report.append(part_of(frame, Detections.empty((48, 64))))
-        report.finish([], video)
+            add(report, path, [(frame, Detections.empty((48, 64)))])
+        report.finish(Summary(0, 0, frames, 0), [], video)
     data = json.loads(path.read_text())
-    assert (len(data["frames"]), data["tracks"]) == (frames, [])
+    assert (len(data["frames"]), data["tracks"], data["output"]) == (frames, [], None)
 
 
 @pytest.mark.parametrize("finished", [False, True])
 def test_failed_work_leaves_no_report(tmp_path, finished):
     path = tmp_path / "clip_output.json"
     clip = make_clip(tmp_path / "clip.mp4", 1)
-    with pytest.raises(RuntimeError), Video.open(clip) as video, open_report(path) as report:
-        report.append(part_of(next(video.frames()), pothole(1)))
+    with pytest.raises(RuntimeError), Video.open(clip) as video, open_report(path, video) as report:
+        add(report, path, [(next(video.frames()), pothole(1))])
         if finished:
-            report.finish([], video)
+            report.finish(Summary(1, 1, 1, 1), [], video)
         raise RuntimeError
     assert not path.exists()
 
 
 def test_report_that_was_not_finished_is_removed(tmp_path):
-    with open_report(tmp_path / "clip_output.json"):
-        pass
+    with Video.open(make_clip(tmp_path / "clip.mp4", 1)) as video:
+        with open_report(tmp_path / "clip_output.json", video):
+            pass
     assert not (tmp_path / "clip_output.json").exists()
 
 
@@ -147,18 +156,32 @@ def test_what_json_cannot_say_is_an_error_and_leaves_no_report(tmp_path):
     path = tmp_path / "clip_output.json"
     frame = Frame(0, 0, Fraction(0), av.VideoFrame(64, 48, "yuv420p"))
     broken = replace(pothole(1), scores=np.array([np.nan], np.float32))
-    with pytest.raises(ValueError, match="JSON"), open_report(path) as report:
-        report.append(part_of(frame, broken))
-    assert not path.exists()
+    with Video.open(make_clip(tmp_path / "clip.mp4", 1)) as video:
+        with pytest.raises(ValueError, match="JSON"), open_report(path, video) as report:
+            add(report, path, [(frame, broken)])
+    assert [p.name for p in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_frames_are_on_disk_while_the_video_is_worked_on(tmp_path):
     """So memory does not grow with the video."""
     path = tmp_path / "clip_output.json"
     clip = make_clip(tmp_path / "clip.mp4", 1)
-    with Video.open(clip) as video, open_report(path) as report:
+    with Video.open(clip) as video, open_report(path, video) as report:
         (frame,) = video.frames()
-        for index in range(2000):
-            report.append(part_of(replace(frame, index=index), pothole(1)))
+        part = path.with_name("part.jsonl")
+        with report.open_part(part) as writer:
+            for index in range(2000):
+                writer.write(MarkedFrame(replace(frame, index=index), pothole(1)))
+            assert part.stat().st_size > 200_000
+        report.append(part)
         assert path.stat().st_size > 200_000
-        report.finish([TRACK], video)
+        report.finish(Summary(1, 2000, 2000, 2000), [TRACK], video)
+
+
+@pytest.mark.parametrize("line", ["{}", "[]", "no JSON", '{"index": 0, "time_s": 0.0}'])
+def test_what_is_no_part_of_a_report_is_refused(tmp_path, line):
+    part = tmp_path / "part.jsonl"
+    part.write_text(line + "\n")
+    with Video.open(make_clip(tmp_path / "clip.mp4", 1)) as video:
+        with open_report(tmp_path / "clip_output.json", video) as report, pytest.raises(ValueError):
+            report.check_part(part, 1)

@@ -7,7 +7,8 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.media import Frame
-from pothole.tracking.keyframes import MOST_TIME, KeyFrames, watch
+from pothole.tracking.keyframes import MAX_TIME, KeyFrames, detect_key_frames
+from pothole.tracking.observation import Observation
 from pothole.types import Image, Size
 from support.clips import frame_of
 from support.moving_road import MovingRoad
@@ -38,10 +39,11 @@ class Witness:
 
 def looked_at(frames: Sequence[Frame], keys: KeyFrames | None = None) -> list[int]:
     """Indices of the frames that the detector looked at; all of them have to come out, in order."""
-    sightings = list(watch(frames, Witness(), keys or KeyFrames()))
-    assert [s.frame for s in sightings] == list(frames)
-    assert [s.step is None for s in sightings] == [i == 0 for i in range(len(frames))]
-    return [s.frame.index for s in sightings if s.found is not None]
+    observed = list(detect_key_frames(frames, Witness(), keys or KeyFrames()))
+    assert [frame for frame, _ in observed] == list(frames)
+    seen = [observation for _, observation in observed if isinstance(observation, Observation)]
+    assert [o.index for o in seen] == [frame.index for frame in frames]
+    return [o.index for o in seen if o.detections is not None]
 
 
 def drive(frames: int, rate: int = 30, speed: float = 0) -> list[Frame]:
@@ -56,7 +58,7 @@ def test_standing_car_looks_by_time():
 
 
 def test_time_counts_by_the_time_stamps_not_by_the_frames():
-    frames = [replace(f, time=f.time + (f.index >= 3) * MOST_TIME) for f in drive(8)]
+    frames = [replace(f, time=f.time + (f.index >= 3) * MAX_TIME) for f in drive(8)]
     assert looked_at(frames) == [0, 3, 7]
 
 
@@ -81,14 +83,15 @@ def test_every_nth_frame_is_looked_at_whatever_happens_where_so_asked(interval, 
 
 @pytest.mark.parametrize("interval", [100_000, None])
 def test_no_more_frames_wait_than_fit_into_memory(interval):
-    assert looked_at(drive(8), KeyFrames(interval, most=3)) == [0, 3, 6, 7]
+    assert looked_at(drive(8), KeyFrames(interval, max_frames=3)) == [0, 3, 6, 7]
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7])
 def test_last_frame_is_always_looked_at_and_once(frames):
     detector = Witness()
-    *_, last = watch(drive(frames), detector, KeyFrames())
-    assert last.found is not None
+    *_, (_, last) = detect_key_frames(drive(frames), detector, KeyFrames())
+    assert isinstance(last, Observation)
+    assert last.detections is not None
     assert len(detector.asked) == len({0, frames - 1})
 
 
@@ -99,13 +102,14 @@ def test_video_without_frames_is_not_looked_at():
 def test_detector_sees_a_small_picture_and_answers_in_pixels_of_the_frame():
     image = np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8).repeat(24, 0).repeat(24, 1)
     detector = Witness()
-    (sighting,) = watch([frame_of(image)], detector, KeyFrames(), 0.3)
+    ((_, seen_last),) = detect_key_frames([frame_of(image)], detector, KeyFrames(), 0.3)
     ((seen, confidence, size),) = detector.asked
     assert (seen.shape, confidence, size) == ((48, 72, 3), 0.3, (96, 144))
     middles = slice(6, None, 12)
     assert np.abs(seen[middles, middles].astype(int) - image[12::24, 12::24]).max() < 8
-    assert sighting.found is not None
-    assert sighting.found.image_size == (96, 144)
+    assert isinstance(seen_last, Observation)
+    assert seen_last.detections is not None
+    assert seen_last.detections.image_size == (96, 144)
 
 
 def test_failure_to_read_on_comes_out_after_the_frames_before_it():
@@ -115,5 +119,5 @@ def test_failure_to_read_on_comes_out_after_the_frames_before_it():
 
     seen: list[Fraction] = []
     with pytest.raises(OSError, match="no more"):
-        seen.extend(s.frame.time for s in watch(damaged(), Witness(), KeyFrames()))
+        seen.extend(f.time for f, _ in detect_key_frames(damaged(), Witness(), KeyFrames()))
     assert len(seen) == 2

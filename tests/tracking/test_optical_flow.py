@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pothole.tracking.optical_flow import Motion, MotionEstimator, Step
+from pothole.tracking.optical_flow import Motion, Step, View
 
 
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -23,11 +23,7 @@ def warped(grey: np.ndarray, scale: float, shift: tuple[float, float]) -> np.nda
 
 
 def step_of(before: np.ndarray, after: np.ndarray) -> Step:
-    estimator = MotionEstimator()
-    assert estimator.advance(before) is None
-    step = estimator.advance(after)
-    assert step is not None
-    return step
+    return Step(View.of(before), View.of(after))
 
 
 @pytest.mark.parametrize("size", [(180, 320), (720, 1280), (721, 403)])
@@ -41,13 +37,13 @@ def test_boxes_move_with_the_picture_and_back(size, scale, shift):
         for x, y in ((0.3, 0.3), (0.55, 0.45), (0.4, 0.6))
     ]
     expected = [box * scale + np.tile(shift, 2) for box in boxes]
-    for box, moved, motion in zip(boxes, expected, step.forth(boxes), strict=True):
+    for box, moved, motion in zip(boxes, expected, step.forward(boxes), strict=True):
         assert np.abs(motion.move_box(box) - moved).max() < 0.006 * width
-        assert motion.likeness > 0.8
+        assert motion.similarity > 0.8
         assert motion.inverse().move_box(motion.move_box(box)) == pytest.approx(box, abs=0.01)
-    for box, moved, motion in zip(boxes, expected, step.back(expected), strict=True):
+    for box, moved, motion in zip(boxes, expected, step.backward(expected), strict=True):
         assert np.abs(motion.move_box(moved) - box).max() < 0.006 * width
-    assert step.forth([]) == step.back([]) == []
+    assert step.forward([]) == step.backward([]) == []
 
 
 def test_several_boxes_move_as_each_alone():
@@ -56,7 +52,7 @@ def test_several_boxes_move_as_each_alone():
     boxes = [
         np.array(box, np.float32) for box in ((200, 200, 260, 230), (0, 340, 60, 360), (630, 0, 700, 40))
     ]
-    assert step.forth(boxes) == [step.forth([box])[0] for box in boxes]
+    assert step.forward(boxes) == [step.forward([box])[0] for box in boxes]
 
 
 def test_what_does_not_look_the_same_afterwards_is_told_from_what_does():
@@ -64,8 +60,8 @@ def test_what_does_not_look_the_same_afterwards_is_told_from_what_does():
     boxes = [
         np.array([x, y, x + 60, y + 30], np.float32) for x in range(80, 560, 80) for y in (120, 220, 300)
     ]
-    assert all(m.likeness > 0.99 for m in step_of(grey, grey).forth(boxes))
-    after_cut = [m.likeness for m in step_of(grey, texture(360, 640, seed=1)).forth(boxes)]
+    assert all(m.similarity > 0.99 for m in step_of(grey, grey).forward(boxes))
+    after_cut = [m.similarity for m in step_of(grey, texture(360, 640, seed=1)).forward(boxes)]
     assert np.median(after_cut) < 0.3
 
 
@@ -84,7 +80,7 @@ def test_motions_add_up():
     first, then = Motion((1.2, 0.9), (3, -4), 0.8), Motion((0.7, 1.5), (-6, 2), 0.6)
     both = first.then(then)
     assert both.move_box(box) == pytest.approx(then.move_box(first.move_box(box)))
-    assert both.likeness == 0.6
+    assert both.similarity == 0.6
     other = np.array([0, 5, 80, 25], np.float32)
     assert Motion.between(box, other).move_box(box) == pytest.approx(other, abs=1e-3)
 
@@ -98,3 +94,27 @@ def test_mask_moves_as_its_box_does():
     # The part that is set lies at (5, 22, 11, 26), which goes to (15, 56, 27, 68).
     assert (columns.min() + 10, rows.min() + 50, columns.max() + 11, rows.max() + 51) == (15, 56, 27, 68)
     assert moved.sum() > 0.95 * 12 * 12
+
+
+def test_a_view_is_sent_without_loss():
+    view = View.of(texture(720, 1280))
+    assert view.grey.shape == (180, 320)
+    sent = View.from_bytes(view.to_bytes())
+    assert sent.factor == view.factor == 4
+    assert np.array_equal(sent.grey, view.grey)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x04",
+        b"\x04 no picture",
+        b"\x03" + View.of(texture(48, 64)).to_bytes()[1:],
+        b"\x01" + cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes(),
+    ],
+    ids=["nothing", "no picture", "damaged", "factor", "colour"],
+)
+def test_what_is_no_view_is_refused(data):
+    with pytest.raises(ValueError, match=f"{len(data)} bytes are no view"):
+        View.from_bytes(data)

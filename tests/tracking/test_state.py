@@ -8,10 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from pothole.detections import Detections
-from pothole.tracking.optical_flow import Motion, MotionEstimator
+from pothole.media import Frame
+from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
+from pothole.tracking.optical_flow import Motion, View
 from pothole.tracking.state import TrackerRecord, TrackerState
-from pothole.tracking.tracker import MOST_FRAMES, Followed, Sighting, Tracker
-from pothole.tracking.tracks import Pothole, Track
+from pothole.tracking.tracker import MAX_FRAMES, Tracker
+from pothole.tracking.tracks import Track, TrackState
 from support.clips import frame_of
 from support.moving_road import MovingRoad, both, rectangles
 
@@ -20,13 +22,17 @@ ROAD = MovingRoad(POTHOLES, rate=15, speed=8, size=(180, 320))
 FRAMES = 76  # five seconds, and the frame that ends them
 
 
+def observed(frame: Frame, found: Detections | None) -> Observation:
+    return Observation(frame.index, frame.time, frame.size, View.of(frame.planes[0]), found)
+
+
 @pytest.fixture(scope="module")
-def drive() -> list[Sighting]:
+def drive() -> list[Observation]:
     """A drive past many potholes, each missed now and then; the detector looks at every third frame.
 
     It sees some that are none, too, and never again.
     """
-    rng, motion, sightings = np.random.default_rng(1), MotionEstimator(), []
+    rng, observations = np.random.default_rng(1), []
     for index in range(FRAMES):
         frame, truth = ROAD.picture(index)
         found = None
@@ -34,85 +40,84 @@ def drive() -> list[Sighting]:
             corner = rng.uniform(20, 150, 2).round()
             flash = rectangles(ROAD.size, np.array([[*corner, *corner + 12]]))
             found = both(truth[rng.random(len(truth)) < 0.7], flash)
-        sightings.append(Sighting(frame, motion.advance(frame.planes[0]), found))
-    return sightings
+        observations.append(observed(frame, found))
+    return observations
 
 
-def again(drive: list[Sighting], state: TrackerState) -> Iterator[Sighting]:
-    """The drive from a checkpoint on, as it is watched then."""
-    for sighting in drive[state.first :]:
-        done = sighting.frame.index <= state.looked
-        yield Sighting(sighting.frame, None, None) if done else sighting
+def again(drive: list[Observation], state: TrackerState) -> Iterator[Observation | EarlierFrame]:
+    """The drive from a checkpoint on, as the tracker is told of it then."""
+    for seen in drive[state.first :]:
+        earlier = EarlierFrame(seen.index, seen.time, seen.size, seen.view)
+        yield earlier if seen.index <= state.last_key_frame else seen
 
 
-def marks(followed: Followed) -> tuple[object, ...]:
-    potholes = followed.potholes
+def marks(tracked: TrackedFrame) -> tuple[object, ...]:
+    potholes = tracked.detections
     arrays = (potholes.boxes, potholes.scores, potholes.track_ids, *potholes.masks)
-    return followed.frame.index, tuple(a.tobytes() for a in arrays)
+    return tracked.index, tuple(a.tobytes() for a in arrays)
 
 
 def through_json(state: TrackerState) -> TrackerState:
     return TrackerRecord.model_validate_json(TrackerRecord.of(state).model_dump_json()).state()
 
 
-@pytest.mark.parametrize("most_held", [64, 2])
+@pytest.mark.parametrize("max_waiting", [64, 2])
 def test_all_that_follows_from_a_checkpoint_follows_from_its_json(
-    drive: list[Sighting], most_held: int
+    drive: list[Observation], max_waiting: int
 ) -> None:
-    tracker = Tracker(most_held, 1)
-    whole = list(tracker.follow(drive))
-    states = [followed.state for followed in whole if followed.state]
+    tracker = Tracker(max_waiting, 1)
+    whole = list(tracker.track(drive))
+    states = [tracked.state for tracked in whole if tracked.state]
     assert len(states) == 4
-    assert any(state.held and state.potholes and state.gone for state in states)
+    assert any(state.waiting and state.tracks and state.ended for state in states)
     for state in states:
-        resumed = Tracker(most_held, 1, through_json(state))
-        rest = list(resumed.follow(again(drive, state)))
+        resumed = Tracker(max_waiting, 1, through_json(state))
+        rest = list(resumed.track(again(drive, state)))
         assert [marks(f) for f in rest] == [marks(f) for f in whole[state.released :]]
         assert resumed.tracks() == tracker.tracks()
-        assert [f.frame.index for f in rest if f.state] == [
-            f.frame.index for f in whole[state.released :] if f.state
-        ]
+        assert [f.index for f in rest if f.state] == [f.index for f in whole[state.released :] if f.state]
 
 
-def test_checkpoints_change_nothing(drive: list[Sighting]) -> None:
+def test_checkpoints_change_nothing(drive: list[Observation]) -> None:
     without, often = Tracker(), Tracker(segment_s=1)
-    assert list(map(marks, without.follow(drive))) == list(map(marks, often.follow(drive)))
-    assert not any(followed.state for followed in Tracker().follow(drive))
+    assert list(map(marks, without.track(drive))) == list(map(marks, often.track(drive)))
+    assert not any(tracked.state for tracked in Tracker().track(drive))
 
 
 def test_a_checkpoint_may_lie_where_no_frame_waits() -> None:
     """As on a road without potholes; the frame looked at last is needed all the same, for the motion."""
-    still = [Sighting(frame_of(np.full((48, 64), 99, np.uint8), i), None, None) for i in range(40)]
-    still = [replace(s, found=Detections.empty((48, 64))) for s in still]
-    states = [followed.state for followed in Tracker(segment_s=1).follow(still) if followed.state]
-    assert [(s.released, s.looked, s.first) for s in states] == [(31, 30, 30)]
+    grey = np.full((48, 64), 99, np.uint8)
+    still = [observed(frame_of(grey, i), Detections.empty((48, 64))) for i in range(40)]
+    states = [tracked.state for tracked in Tracker(segment_s=1).track(still) if tracked.state]
+    assert [(s.released, s.last_key_frame, s.first) for s in states] == [(31, 30, 30)]
     resumed = Tracker(segment_s=1, state=states[0])
-    assert [f.frame.index for f in resumed.follow(still[30:])] == list(range(31, 40))
+    assert [f.index for f in resumed.track(again(still, states[0]))] == list(range(31, 40))
 
 
 def test_frames_that_follow_one_another_in_no_time_make_segments_too() -> None:
     frame = frame_of(np.full((16, 16), 99, np.uint8))
     found = Detections.empty((16, 16))
-    crowd = (Sighting(replace(frame, index=i, time=Fraction(i, 10**6)), None, found) for i in range(11_000))
-    ends = [f.frame.index for f in Tracker(segment_s=20).follow(crowd) if f.state]
-    assert ends == [MOST_FRAMES, 2 * MOST_FRAMES + 1]
+    one = observed(frame, found)
+    crowd = (replace(one, index=i, time=Fraction(i, 10**6)) for i in range(11_000))
+    ends = [f.index for f in Tracker(segment_s=20).track(crowd) if f.state]
+    assert ends == [MAX_FRAMES, 2 * MAX_FRAMES + 1]
 
 
-def pothole(mask: np.ndarray) -> Pothole:
+def track_state(mask: np.ndarray) -> TrackState:
     track = Track(3, 1, 2, Fraction(1001, 30000), Fraction(1, 3), 2, 0.1 + 0.2, 2, (0.1, 1.0, 2.0, 3.0))
     box = np.array([0.1, 1 / 3, 1e6, -7.7], np.float32)
     motion = Motion((1 / 3, 1.1), (-0.0, 1e-9), float("nan"))
-    return Pothole(7, track, 0.30000001192092896, box, mask, (-3, 4), motion, 5)
+    return TrackState(7, track, 0.30000001192092896, box, mask, (-3, 4), motion, 5)
 
 
 def test_numbers_and_masks_come_back_bit_for_bit() -> None:
     masks = [np.random.default_rng(0).random(size) > 0.5 for size in ((5, 7), (8, 8), (0, 3), (1, 1))]
-    held = tuple((pothole(mask), pothole(mask)) for mask in masks)
-    state = TrackerState(looked=9, held=held, potholes=held[0], ids={7: 3}, updated=Fraction(2, 7))
+    held = tuple((track_state(mask), track_state(mask)) for mask in masks)
+    state = TrackerState(last_key_frame=9, waiting=held, tracks=held[0], ids={7: 3}, updated=Fraction(2, 7))
     data = TrackerRecord.of(state).model_dump_json()
     assert len(json.loads(data)["masks"]) == len(masks), "a mask is written once"
     back = TrackerRecord.model_validate_json(data).state()
-    for before, after in zip([p for f in held for p in f], [p for f in back.held for p in f], strict=True):
+    for before, after in zip([p for f in held for p in f], [p for f in back.waiting for p in f], strict=True):
         assert (after.box.dtype, after.box.tobytes()) == (before.box.dtype, before.box.tobytes())
         assert (after.mask.dtype, after.mask.shape) == (np.dtype(bool), before.mask.shape)
         assert (after.mask == before.mask).all()
@@ -123,23 +128,25 @@ def test_numbers_and_masks_come_back_bit_for_bit() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"looked": "9"},
-        {"looked": -2},
-        {"looked": 1},
+        {"last_key_frame": "9"},
+        {"last_key_frame": -2},
+        {"last_key_frame": 1},
         {"more": 1},
         {"masks": []},
         {"masks": [{"height": 100, "width": 100, "bits": "AAAA"}]},
         {"masks": [{"height": 5, "width": 7, "bits": "no base64"}]},
         {"updated": "1/0"},
         {"ids": {"x": 1}},
-        {"potholes": [{}]},
+        {"tracks": [{}]},
     ],
     ids=str,
 )
 def test_what_cannot_be_a_state_is_refused(change: dict[str, object]) -> None:
-    one = pothole(np.ones((5, 7), bool))
+    one = track_state(np.ones((5, 7), bool))
     content = json.loads(
-        TrackerRecord.of(TrackerState(looked=9, held=((one,),) * 3, potholes=(one,))).model_dump_json()
+        TrackerRecord.of(
+            TrackerState(last_key_frame=9, waiting=((one,),) * 3, tracks=(one,))
+        ).model_dump_json()
     )
     TrackerRecord.model_validate_json(json.dumps(content)).state()
     with pytest.raises((ValidationError, ValueError)):

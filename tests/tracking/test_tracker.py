@@ -7,8 +7,9 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.media import Frame
-from pothole.tracking.optical_flow import MotionEstimator
-from pothole.tracking.tracker import HELD_S, Sighting, Tracker
+from pothole.tracking.observation import Observation
+from pothole.tracking.optical_flow import View
+from pothole.tracking.tracker import MAX_WAIT_S, Tracker
 from support.clips import frame_of
 from support.moving_road import MovingRoad, both, rectangles
 
@@ -19,16 +20,15 @@ Pair = tuple[Frame, Detections | None]  # a frame, and what was found in it wher
 See = Callable[[int, Detections], Detections | None]
 
 
-def sightings(pairs: Iterable[Pair]) -> Iterator[Sighting]:
-    motion = MotionEstimator()
+def observed(pairs: Iterable[Pair]) -> Iterator[Observation]:
     for frame, found in pairs:
-        yield Sighting(frame, motion.advance(frame.planes[0]), found)
+        yield Observation(frame.index, frame.time, frame.size, View.of(frame.planes[0]), found)
 
 
 def follow(pairs: Iterable[Pair]) -> tuple[list[Detections], Tracker]:
     """What is marked in each frame, and the tracker after the last."""
     tracker = Tracker()
-    return [followed.potholes for followed in tracker.follow(sightings(pairs))], tracker
+    return [tracked.detections for tracked in tracker.track(observed(pairs))], tracker
 
 
 def ids(marked: Iterable[Detections]) -> list[list[int]]:
@@ -116,9 +116,9 @@ def test_potholes_that_jump_too_far_get_new_ids_at_worst(rate, speed):
     assert tracker.count == len(tracker.tracks())
 
 
-@pytest.mark.parametrize("most_held", [1, 3, 64])
+@pytest.mark.parametrize("max_waiting", [1, 3, 64])
 @pytest.mark.parametrize("interval", [1, 4, 7])
-def test_every_frame_comes_out_once_and_in_order(most_held, interval):
+def test_every_frame_comes_out_once_and_in_order(max_waiting, interval):
     """Whether what they show comes, goes, or counts."""
     rng = np.random.default_rng(1)
     pairs = drive(
@@ -126,12 +126,12 @@ def test_every_frame_comes_out_once_and_in_order(most_held, interval):
         29,
         lambda i, truth: None if i % interval else noisy(truth, rng, 0.5)[0],
     )
-    out = [followed.frame for followed in Tracker(most_held).follow(sightings(pairs))]
-    assert [id(frame) for frame in out] == [id(frame) for frame, _ in pairs]
+    out = [tracked.index for tracked in Tracker(max_waiting).track(observed(pairs))]
+    assert out == [frame.index for frame, _ in pairs]
 
 
-@pytest.mark.parametrize(("most_held", "behind"), [(64, 30 * HELD_S + 4), (5, 5 + 4)])
-def test_frames_wait_no_longer_than_they_may(most_held, behind):
+@pytest.mark.parametrize(("max_waiting", "behind"), [(64, 30 * MAX_WAIT_S + 4), (5, 5 + 4)])
+def test_frames_wait_no_longer_than_they_may(max_waiting, behind):
     """However long it stays open whether a pothole counts: memory is for so many frames."""
     taken = 0
 
@@ -146,8 +146,7 @@ def test_frames_wait_no_longer_than_they_may(most_held, behind):
             taken += 1
             yield pair
 
-    following = Tracker(most_held).follow(sightings(counted()))
-    waited = [taken - followed.frame.index for followed in following]
+    waited = [taken - tracked.index for tracked in Tracker(max_waiting).track(observed(counted()))]
     assert max(waited) <= behind
     assert max(waited) > behind / 2
 

@@ -1,12 +1,15 @@
-"""The request's JSON, checked field for field; a mistake becomes one sentence that names the field."""
+"""A request's JSON, checked field for field; a mistake becomes one sentence that names the field."""
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
 from pothole.errors import RequestError
+from pothole.job import Job
+from pothole.outputs.registry import DEFAULT_OUTPUTS
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]  # S3's longest key
 
@@ -23,6 +26,7 @@ class Input(BaseModel):
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     output_bucket: Name | None = None
     output_prefix: Name | None = None
+    outputs: list[Name] | None = None
     wait: bool = True
 
 
@@ -36,6 +40,7 @@ EXPECTED = {
     "bool_type": "a JSON boolean (true or false)",
     "float_type": "a number",
     "int_type": "a whole number",
+    "list_type": "a list",
     "model_type": "a JSON object",
     "string_type": "a string",
     "string_unicode": "Unicode text",
@@ -45,6 +50,40 @@ EXPECTED = {
     "less_than_equal": "at most {le}",
 }
 EXAMPLE = '{"input": {"s3_bucket": "my-bucket", "s3_source_filename": "road/clip.mp4", "is_live": true}}'
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """What is asked for.
+
+    Attributes:
+        job: The job.
+        wait: Whether the answer waits for its end.
+    """
+
+    job: Job
+    wait: bool = True
+
+    @classmethod
+    def from_json(cls, body: object) -> "JobRequest":
+        """Check the request's decoded JSON.
+
+        Raises:
+            RequestError: A field is missing, unknown or wrong; names the field.
+            SourceIsOutput: The source is one of our outputs.
+        """
+        given = parse_input(body)
+        job = Job(
+            source_bucket=given.s3_bucket,
+            source_key=given.s3_source_filename.removeprefix("/"),
+            is_live=given.is_live,
+            frame_interval=given.frame_interval,
+            min_confidence=given.min_confidence,
+            output_bucket=given.output_bucket,
+            output_prefix=given.output_prefix,
+            outputs=DEFAULT_OUTPUTS if given.outputs is None else tuple(given.outputs),
+        )
+        return cls(job, given.wait)
 
 
 def parse_input(body: object) -> Input:

@@ -23,22 +23,15 @@ from pothole.errors import (
     SourceIsOutput,
     StorageUnavailable,
 )
+from pothole.files import file_digest
 from pothole.job import Job, JobResult, run_job
 from pothole.jobs.checkpoints import StoredCheckpoints
-from pothole.jobs.monitor import Guard, Stopping, room
-from pothole.jobs.record import (
-    FOLDER,
-    Lease,
-    Output,
-    Record,
-    State,
-    alone,
-    claim,
-    look,
-    publishing_key,
-    record_key,
-    segments_folder,
-)
+from pothole.jobs.disk import disk_space
+from pothole.jobs.files import JobFiles
+from pothole.jobs.lease import Lease, claim, exclusive, find_active
+from pothole.jobs.monitor import JobMonitor
+from pothole.jobs.record import FOLDER, Record, State
+from pothole.jobs.shutdown import ShutdownSignal
 from pothole.metrics import Metrics
 from pothole.settings import Settings
 from pothole.storage import Storage
@@ -62,7 +55,7 @@ class Worker:
         open_store: Opens a bucket.
         settings: Limits.
         metrics: What is counted.
-        stopping: Once set, jobs end, interrupted.
+        shutdown: Once set, jobs end, interrupted.
     """
 
     detector: Detector
@@ -70,7 +63,7 @@ class Worker:
     open_store: Callable[[str], Storage]
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
-    stopping: Stopping = field(default_factory=Stopping)
+    shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
 
     def claim(self, job: Job) -> Lease | Record:
         """Take a job to work on it, or return the record of who works on it or has done it.
@@ -78,24 +71,29 @@ class Worker:
         Raises:
             PotholeError: The job may not be done, or the storage failed.
         """
-        outputs, key, record = self._known(job)
-        claimed = claim(outputs, key, record, lambda event: self.metrics.lease_events.labels(event).inc())
+        files, record = self._files(job), self._new_record(job)
+        claimed = claim(
+            files.outputs,
+            files.record_key(record.id),
+            record,
+            lambda event: self.metrics.lease_events.labels(event).inc(),
+        )
         if isinstance(claimed, Record) and claimed.state == "done":
-            self._clean(job, claimed)  # which its worker may not have come to
+            self._delete_segments(files, claimed)  # which its worker may not have come to
         return claimed
 
-    def look(self, job: Job) -> Record | None:
+    def find_active(self, job: Job) -> Record | None:
         """Return the record of a job that somebody works on or that is done; None of any other.
 
         Raises:
             PotholeError: As `claim`.
         """
-        outputs, key, _ = self._known(job)
-        return look(outputs, key)
+        files = self._files(job)
+        return find_active(files.outputs, files.record_key(self._new_record(job).id))
 
     def record_address(self, job: Job, record: Record) -> str:
         """Return where the record is, for people."""
-        return self._outputs(job).address(record_key(job.output_key(""), record.id))
+        return self._files(job).record_address(record.id)
 
     def run(self, job: Job, lease: Lease) -> Record:
         """Do a job that was claimed.
@@ -105,32 +103,33 @@ class Worker:
 
         Raises:
             LeaseLost: Another worker has taken it over.
-            Interrupted: `stopping` was set. The record says so, and whoever claims the job next goes on.
+            Interrupted: `shutdown` was set. The record says so, and whoever claims the job next goes on.
             PotholeError: It failed, as the record says.
         """
         started = time.monotonic()
         outcome: State = "failed"
+        files = self._files(replace(job, source_version=lease.record.source_version))
         try:
-            result = self._mark(job, lease)
+            result = self._mark(files, lease)
             record = lease.end("done", result=result.to_json())
             outcome = "done"
-            self._clean(job, record)
+            self._delete_segments(files, record)
         except PotholeError as exc:
             named = exc.about(lease.record.source)
             outcome = "interrupted" if isinstance(exc, Interrupted) else "failed"
-            self._give_up(job, lease, outcome, named)
+            self._give_up(files, lease, outcome, named)
             raise named from exc
         except Exception:
-            self._give_up(job, lease, outcome, PotholeError("The server failed."))
+            self._give_up(files, lease, outcome, PotholeError("The server failed."))
             raise
         finally:
             self.metrics.jobs.labels(outcome).inc()
             self.metrics.job_seconds.observe(time.monotonic() - started)
         return record
 
-    def _mark(self, job: Job, lease: Lease) -> JobResult:
-        guard = Guard(self.settings, self.metrics, self.stopping, lease)
-        guard.check(at_rest=True)
+    def _mark(self, files: JobFiles, lease: Lease) -> JobResult:
+        monitor = JobMonitor(self.settings, self.metrics, self.shutdown, lease)
+        monitor.check(at_rest=True)
         if lease.record.crashes >= self.settings.max_crashes:
             raise GivenUp(
                 f"{lease.record.source} is given up: {lease.record.crashes} workers died of it.",
@@ -139,42 +138,33 @@ class Worker:
             )
         lease.note(state="running")
         lease.renew()  # at once: should the video kill the worker, that is counted
-        source = self.open_store(job.source_bucket).stat(job.source_key)
-        job = replace(job, source_version=lease.record.source_version)
-        publishing = partial(self._publishing, job, lease, guard)
+        publishing = partial(self._publishing, files, lease, monitor)
         checkpoints = StoredCheckpoints(
-            self._outputs(job),
-            self._segments(job, lease.record),
+            files.outputs,
+            files.segments_folder(lease.record.id),
             lease,
             self.settings.max_video_bytes,
-            partial(guard.check, at_rest=True),
+            partial(monitor.check, at_rest=True),
         )
-        with room(self.settings, COPIES * source.size):
-            return run_job(job, self.detector, self.open_store, self.settings, guard, publishing, checkpoints)
-
-    @contextmanager
-    def _publishing(self, job: Job, lease: Lease, guard: Guard) -> Iterator[None]:
-        """Keep jobs of other settings from the outputs, or one's video might lie beside another's data."""
-        outputs = self._outputs(job)
-        with alone(outputs, publishing_key(job.output_key("")), self.settings.lease_s, guard.check):
-            lease.renew()
-            self._check_source(job)
-            yield
-            written = [
-                Output(key=key, address=outputs.address(key), version=outputs.stat(key).version)
-                for key in (job.output_key(".mp4"), job.output_key(".json"))
-            ]
-        lease.note(outputs=tuple(written))
-
-    def _check_source(self, job: Job) -> None:
-        """Raise `SourceChanged` when the outputs would be those of a source that is no longer there."""
-        store = self.open_store(job.source_bucket)
-        if store.stat(job.source_key).version != job.source_version:
-            raise SourceChanged(
-                f"{store.address(job.source_key)} was replaced meanwhile.", hint="Send the request again."
+        with disk_space(self.settings, COPIES * files.source_stat().size):
+            return run_job(
+                files.job, self.detector, self.open_store, self.settings, monitor, publishing, checkpoints
             )
 
-    def _give_up(self, job: Job, lease: Lease, state: State, error: PotholeError) -> None:
+    @contextmanager
+    def _publishing(self, files: JobFiles, lease: Lease, monitor: JobMonitor) -> Iterator[None]:
+        """Keep jobs of other settings from the outputs, or one's video might lie beside another's data."""
+        with exclusive(files.outputs, files.publishing_key, self.settings.lease_s, monitor.check):
+            lease.renew()
+            if files.source_stat().version != files.job.source_version:
+                raise SourceChanged(
+                    f"{files.source_address} was replaced meanwhile.", hint="Send the request again."
+                )
+            yield
+            published = files.published()
+        lease.note(outputs=published)
+
+    def _give_up(self, files: JobFiles, lease: Lease, state: State, error: PotholeError) -> None:
         """Say so in the record, if that can be; without it the lease runs out."""
         stored = lease.record
         keeps = isinstance(error, RESUMABLE)
@@ -186,22 +176,22 @@ class Worker:
             _logger.warning("the record stays", extra={"job": stored.id, "reason": str(exc)})
             return
         if not keeps:
-            self._clean(job, stored)
+            self._delete_segments(files, stored)
 
-    def _clean(self, job: Job, record: Record) -> None:
+    def _delete_segments(self, files: JobFiles, record: Record) -> None:
         """Delete the segments of a job that needs them no more."""
         if not record.segments:
             return
         try:
-            self._outputs(job).delete(self._segments(job, record))
+            files.outputs.delete(files.segments_folder(record.id))
         except PotholeError as exc:
             _logger.warning("the segments stay", extra={"job": record.id, "reason": str(exc)})
 
-    def _segments(self, job: Job, record: Record) -> str:
-        return segments_folder(record_key(job.output_key(""), record.id))
+    def _files(self, job: Job) -> JobFiles:
+        return JobFiles.of(job, self.open_store)
 
-    def _known(self, job: Job) -> tuple[Storage, str, Record]:
-        """Check a job as far as that is possible without its source, and return where its record is."""
+    def _new_record(self, job: Job) -> Record:
+        """Check a job as far as that is possible without reading its source, and return a record for it."""
         if FOLDER in job.source_key.split("/"):
             raise SourceIsOutput(
                 f"{job.source_key!r} lies in a folder of this system's own.", hint="Name a video elsewhere."
@@ -211,31 +201,21 @@ class Worker:
                 f"Outputs may not go to the bucket {job.output_bucket!r}.",
                 hint="Name it in the server's OUTPUT_BUCKETS, or leave output_bucket out.",
             )
-        inputs = self.open_store(job.source_bucket)
-        source = inputs.stat(job.source_key)
-        address = inputs.address(job.source_key)
+        files = self._files(job)
+        source, address = files.source_stat(), files.source_address
         check_size(address, source.size, self.settings.max_video_bytes)
-        record = Record.new(
+        return Record.new(
             id=_digest([asdict(job), address, source.version, self.model, __version__]),
             source=address,
             source_version=source.version,
             lease_s=self.settings.lease_s,
         )
-        return self._outputs(job), record_key(job.output_key(""), record.id), record
-
-    def _outputs(self, job: Job) -> Storage:
-        return self.open_store(job.output_bucket or job.source_bucket)
 
 
 def model_digest(folder: Path) -> str:
     """Return a digest of all files of a model folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return _digest([(str(path.relative_to(folder)), _file_digest(path)) for path in files])
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return _digest([(str(path.relative_to(folder)), file_digest(path)) for path in files])
 
 
 def _digest(value: Any) -> str:

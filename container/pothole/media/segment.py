@@ -40,9 +40,12 @@ class SegmentWriter:
     def __init__(self, path: Path, info: VideoInfo) -> None:
         self._path = path
         self._info = info
-        self._output = av.open(path.absolute(), "w", format=FORMAT)
-        self._stream = self._output.add_stream(ENCODER, rate=info.rate)
-        _set_up(self._stream.codec_context, info)
+        with ExitStack() as undo:
+            undo.callback(path.unlink, missing_ok=True)
+            self._output = undo.enter_context(av.open(path.absolute(), "w", format=FORMAT))
+            self._stream = self._output.add_stream(ENCODER, rate=info.rate)
+            _set_up(self._stream.codec_context, info)
+            undo.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -79,8 +82,8 @@ def _set_up(encoder: av.VideoCodecContext, info: VideoInfo) -> None:
     encoder.color_trc = info.color_transfer
 
 
-def check_segment(path: Path, info: VideoInfo) -> None:
-    """Check that a segment can be joined with those that are written now.
+def check_segment(path: Path, info: VideoInfo, frames: int) -> None:
+    """Check that a segment has so many frames and can be joined with those that are written now.
 
     Raises:
         ValueError: It was coded in another way.
@@ -94,6 +97,9 @@ def check_segment(path: Path, info: VideoInfo) -> None:
         [stream] = segment.streams.video
         if stream.codec_context.extradata != encoder.extradata:
             raise ValueError(f"{path.name} is coded in another way than its successors would be")
+        count = sum(packet.pts is not None for packet in segment.demux(stream))
+        if count != frames:
+            raise ValueError(f"{path.name} has {count} frames, expected {frames}")
 
 
 def open_segment(path: Path) -> InputContainer:

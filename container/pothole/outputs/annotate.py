@@ -4,9 +4,9 @@ Everything is drawn on planes of one channel, so that the same code marks pictur
 and chroma, which need not become RGB for it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -14,7 +14,6 @@ from PIL import ImageFont
 
 from pothole.detections import Detections
 from pothole.media.frame import Frame, rgb_to_yuv
-from pothole.tracking.tracker import Followed
 from pothole.types import Color, Image, Mask, Plane
 
 Area = tuple[int, int, int, int]  # xyxy, the far edge exclusive
@@ -59,6 +58,24 @@ class _Canvas:
     matrix: int | None
 
 
+@dataclass(frozen=True)
+class MarkedFrame:
+    """A frame and what is marked in it.
+
+    Attributes:
+        frame: As it came from the source.
+        detections: The marks.
+    """
+
+    frame: Frame
+    detections: Detections
+
+    @cached_property
+    def picture(self) -> Frame:
+        """The frame with its marks drawn, which is done once, when it is asked for."""
+        return marked(self.frame, self.detections)
+
+
 def draw(image: Image, detections: Detections) -> None:
     """Mark the potholes of a picture in place.
 
@@ -81,12 +98,6 @@ def marked(frame: Frame, detections: Detections) -> Frame:
     copy = frame.copy()
     _draw(_Canvas(copy.planes, (1, 2, 2), frame.size, frame.picture.colorspace), detections)
     return copy
-
-
-def mark_all(frames: Iterable[Followed]) -> Iterator[Followed]:
-    """Mark frame after frame; see `marked`."""
-    for followed in frames:
-        yield replace(followed, frame=marked(followed.frame, followed.potholes))
 
 
 def _draw(canvas: _Canvas, detections: Detections) -> None:

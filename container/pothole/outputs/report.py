@@ -1,4 +1,4 @@
-"""The data beside a marked video: `<stem>_output.json`.
+"""The JSON report: `<stem>_output.json`.
 
     {
       "schema": 1,
@@ -21,7 +21,7 @@
       "summary": {"potholes": 7, "detections": 212, "frames": 375, "frames_with_potholes": 201}
     }
 
-- `settings` are the caller's.
+- `output` is where the marked video is, null when none was asked for. `settings` are the caller's.
 - `frames` has every frame of the output. Times are seconds since the first frame, as a player shows them.
 - `box` is xyxy, `polygons` are x, y, x, y …, in pixels of the upright picture; `area` is the mask's.
 - `track_id` is that of a record of `tracks`: what is marked is what counts. `tracks` has one record per
@@ -32,94 +32,44 @@
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
-from pothole.detections import Detections
-from pothole.media import Frame, Video
+from pothole.media import Video
+from pothole.outputs.annotate import MarkedFrame
+from pothole.outputs.sink import Source, Summary
 from pothole.tracking.tracks import Track
 
 SCHEMA = 1
+BETWEEN = ",\n"
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a video holds.
+class ReportSink:
+    """The report, written part by part so that memory does not grow with the video. See `Sink`.
 
-    Attributes:
-        potholes: Confirmed potholes, each counted once.
-        detections: Marks drawn, over all frames.
-        frames: Frames written.
-        frames_with_potholes: Frames with one mark or more.
-    """
-
-    potholes: int
-    detections: int
-    frames: int
-    frames_with_potholes: int
-
-
-@dataclass
-class ReportPart:
-    """What a report says of some frames, one after the other.
-
-    Attributes:
-        records: JSON, one of each frame.
-        detections: Marks drawn, over all of them.
-        frames_with_potholes: Frames with one mark or more.
-    """
-
-    records: list[str] = field(default_factory=list)
-    detections: int = 0
-    frames_with_potholes: int = 0
-
-    def add(self, frame: Frame, detections: Detections) -> None:
-        """Take one frame's potholes."""
-        record = {
-            "index": frame.index,
-            "time_s": round(float(frame.time), 6),
-            "potholes": detections.to_json(),
-        }
-        self.records.append(_json(record))
-        self.detections += len(detections)
-        self.frames_with_potholes += bool(len(detections))
-
-
-class ReportWriter:
-    """Writes the data part by part, so that memory does not grow with the video. A context manager.
-
-    When the body fails, or ends without `finish`, the file is removed.
+    A part holds the JSON of its frames, one a line.
 
     Args:
         path: The output; is overwritten.
-        source: Where the video is.
-        output: Where the marked video goes.
-        model: The detector's name.
-        min_confidence: Lowest score that counted.
-        settings: The caller's, whatever JSON can say.
+        source: What the report says of where it comes from.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        source: str,
-        output: str,
-        model: str,
-        min_confidence: float,
-        settings: Mapping[str, Any],
-    ) -> None:
+    part_suffix = ".jsonl"
+
+    def __init__(self, path: Path, source: Source) -> None:
         self._path = path
-        self._detections = self._frames = self._frames_with_potholes = 0
+        self._is_empty = True
         self._finished = False
         head = {
             "schema": SCHEMA,
-            "source": source,
-            "output": output,
-            "model": {"name": model, "min_confidence": min_confidence},
-            "settings": dict(settings),
+            "source": source.address,
+            "output": source.output,
+            "model": {"name": source.model, "min_confidence": source.min_confidence},
+            "settings": source.settings,
         }
         opening = _json(head).removesuffix("}")
         self._file = path.open("w", encoding="utf-8")
@@ -128,23 +78,37 @@ class ReportWriter:
     def __enter__(self) -> Self:
         return self
 
-    def append(self, part: ReportPart) -> None:
-        """Write what is said of the next frames."""
-        for record in part.records:
-            self._file.write((",\n" if self._frames else "\n") + record)
-            self._frames += 1
-        self._detections += part.detections
-        self._frames_with_potholes += part.frames_with_potholes
+    @contextmanager
+    def open_part(self, path: Path) -> Iterator["_ReportPart"]:
+        """See `Sink.open_part`."""
+        try:
+            with path.open("w", encoding="utf-8") as file:
+                yield _ReportPart(file)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
-    def finish(self, tracks: Sequence[Track], video: Video) -> Summary:
-        """Write what is known only after the last frame.
+    def check_part(self, path: Path, frames: int) -> None:
+        """See `Sink.check_part`."""
+        count = 0
+        with path.open(encoding="utf-8") as lines:
+            for count, line in enumerate(lines, start=1):
+                record = json.loads(line)
+                if not isinstance(record, dict) or record.keys() != {"index", "time_s", "potholes"}:
+                    raise ValueError(f"line {count} of {path.name} is no record of a frame")
+        if count != frames:
+            raise ValueError(f"{path.name} has the records of {count} frames, expected {frames}")
 
-        Args:
-            tracks: The confirmed potholes.
-            video: The source, after its last frame.
-        """
+    def append(self, part: Path) -> None:
+        """See `Sink.append`."""
+        with part.open(encoding="utf-8") as lines:
+            for line in lines:
+                self._file.write(("\n" if self._is_empty else BETWEEN) + line.removesuffix("\n"))
+                self._is_empty = False
+
+    def finish(self, summary: Summary, tracks: Sequence[Track], video: Video) -> None:
+        """See `Sink.finish`."""
         info = video.info
-        summary = Summary(len(tracks), self._detections, self._frames, self._frames_with_potholes)
         about_video = {
             "width": info.width,
             "height": info.height,
@@ -152,15 +116,14 @@ class ReportWriter:
             "fps_float": round(float(info.rate), 6),
             "duration_s": info.duration_s,
             "frames_declared": info.frame_count,
-            "frames_written": self._frames,
+            "frames_written": summary.frames,
             "missing_frames": video.missing_frames,
             "warning": video.decode_warning,
         }
-        records = ",\n".join(_json(track.to_json()) for track in tracks)
+        records = BETWEEN.join(_json(track.to_json()) for track in tracks)
         self._file.write(f'\n],\n"tracks":[\n{records}\n],\n"video":{_json(about_video)},\n')
         self._file.write(f'"summary":{_json(asdict(summary))}}}\n')
         self._finished = True
-        return summary
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -173,6 +136,19 @@ class ReportWriter:
         finally:
             if error is not None or not self._finished:
                 self._path.unlink(missing_ok=True)
+
+
+class _ReportPart:
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, marked: MarkedFrame) -> None:
+        record = {
+            "index": marked.frame.index,
+            "time_s": round(float(marked.frame.time), 6),
+            "potholes": marked.detections.to_json(),
+        }
+        self._file.write(_json(record) + "\n")
 
 
 def _json(value: Any) -> str:

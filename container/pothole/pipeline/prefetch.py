@@ -1,10 +1,10 @@
-"""Stages that work side by side: each is an iterator, and `ahead` runs one in a thread of its own."""
+"""Stages that work side by side: each is an iterator, and runs ahead of the next in a thread of its own."""
 
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 import cv2
 
@@ -23,59 +23,77 @@ class _End:
         self.error = error
 
 
-@contextmanager
-def ahead(items: Iterable[T], depth: int) -> Iterator[Iterator[T]]:
-    """Let an iterator run ahead in a thread.
+class _Left(BaseException):
+    """Ends a stage in the middle of what it does, when nobody takes its items any more."""
 
-    What it raises comes out where the item would have, and leaving the context ends it, wherever it is: a
-    failure on either side ends both. Decoding, detection and encoding let go of Python's lock, so they
-    overlap.
 
-    Args:
-        items: A stage; a generator among them is closed in its thread.
-        depth: Items that may wait between the two sides.
-    """
-    waiting: queue.Queue[T | _End] = queue.Queue(depth)
-    left = threading.Event()
+class Stages:
+    """The stages of a pipeline. A context manager: leaving it ends all of them at their next item."""
 
-    def put(item: T | _End) -> bool:
-        while not left.is_set():
-            try:
-                waiting.put(item, timeout=POLL_S)
-            except queue.Full:
-                continue
-            return True
-        return False
+    def __init__(self) -> None:
+        self._left = threading.Event()
+        self._threads: list[threading.Thread] = []
 
-    def work() -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._left.set()
+        for thread in self._threads:
+            thread.join()
+
+    def prefetch(self, items: Iterable[T], depth: int) -> Iterator[T]:
+        """Let an iterator run ahead in a thread.
+
+        What it raises comes out where the item would have: a failure on either side ends both. Decoding,
+        detection and encoding let go of Python's lock, so they overlap.
+
+        Args:
+            items: A stage; a generator among them is closed in its thread.
+            depth: Items that may wait between the two sides.
+        """
+        waiting: queue.Queue[T | _End] = queue.Queue(depth)
+        thread = threading.Thread(target=self._work, args=(items, waiting), name="stage", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return self._taken(waiting)
+
+    def _work(self, items: Iterable[T], waiting: "queue.Queue[T | _End]") -> None:
         error: BaseException | None = None
         try:
             for item in items:
-                if not put(item):
-                    break
+                self._put(waiting, item)
         except BaseException as exc:  # goes on on the other side
             error = exc
-        finally:
-            try:
-                if close := getattr(items, "close", None):
-                    close()
-            except BaseException as exc:
-                error = error or exc
-            put(_End(error))
+        try:
+            if close := getattr(items, "close", None):
+                close()
+        except BaseException as exc:
+            error = error or exc
+        try:
+            self._put(waiting, _End(error))
+        except _Left:
+            return
 
-    def taken() -> Iterator[T]:
-        while True:
-            item = waiting.get()
+    def _put(self, waiting: "queue.Queue[T | _End]", item: T | _End) -> None:
+        while not self._left.is_set():
+            try:
+                return waiting.put(item, timeout=POLL_S)
+            except queue.Full:
+                continue
+        raise _Left
+
+    def _taken(self, waiting: "queue.Queue[T | _End]") -> Iterator[T]:
+        while not self._left.is_set():
+            try:
+                item = waiting.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
             if isinstance(item, _End):
                 if item.error:
                     raise item.error
                 return
             yield item
-
-    thread = threading.Thread(target=work, name="stage", daemon=True)
-    thread.start()
-    try:
-        yield taken()
-    finally:
-        left.set()
-        thread.join()
+        raise _Left

@@ -1,16 +1,42 @@
 """Segments: the pieces in which a job makes its outputs, each a checkpoint from which it can go on."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from pothole.media import SegmentWriter, VideoInfo
-from pothole.media.segment import SUFFIX
-from pothole.outputs.report import ReportPart
+from pothole.media import Frame
+from pothole.outputs.annotate import MarkedFrame
+from pothole.outputs.sink import Sink
+from pothole.tracking.observation import TrackedFrame
 from pothole.tracking.state import TrackerState
-from pothole.tracking.tracker import Followed
+
+Marks = tuple[MarkedFrame, TrackerState | None]
+"""A frame with its marks, and the tracker's state after it, at a checkpoint."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What some frames hold.
+
+    Attributes:
+        frames: Their number.
+        detections: Marks, over all of them.
+        frames_with_potholes: Frames with one mark or more.
+    """
+
+    frames: int = 0
+    detections: int = 0
+    frames_with_potholes: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.frames + other.frames,
+            self.detections + other.detections,
+            self.frames_with_potholes + other.frames_with_potholes,
+        )
 
 
 @dataclass(frozen=True)
@@ -18,48 +44,65 @@ class Segment:
     """A piece of a job's outputs.
 
     Attributes:
-        video: Its frames, see `SegmentWriter`.
-        report: What is said of them.
+        parts: The part of each sink, by its name.
+        counts: Of the segment's frames.
         state: Of the tracker after the last of them; None at the end of the video.
     """
 
-    video: Path
-    report: ReportPart
+    parts: Mapping[str, Path]
+    counts: Counts
     state: TrackerState | None
 
+    def delete(self) -> None:
+        """Remove the files that are still there."""
+        for path in self.parts.values():
+            path.unlink(missing_ok=True)
 
-def encode(
-    marked: Iterable[Followed], info: VideoInfo, folder: Path, on_frame: Callable[[int], None]
+
+def mark(tracked: Iterable[tuple[Frame, TrackedFrame]], draws: bool) -> Iterator[Marks]:
+    """Join frames with their marks, and draw these ahead when some sink shows every frame."""
+    for frame, said in tracked:
+        marked = MarkedFrame(frame, said.detections)
+        if draws:
+            _ = marked.picture
+        yield marked, said.state
+
+
+def write_segments(
+    marks: Iterable[Marks], sinks: Mapping[str, Sink], folder: Path, on_frame: Callable[[int], None]
 ) -> Iterator[Segment]:
-    """Encode and describe marked frames; a segment ends at each checkpoint, and at the end.
+    """Write frames into a part of each sink; a segment ends at each checkpoint, and at the end.
 
     Args:
-        marked: Frames in order.
-        info: The source's.
-        folder: Where the segments' files are written.
+        marks: Frames in order.
+        sinks: By name.
+        folder: Where the parts are written.
         on_frame: Called after each frame with the number of frames so far; what it raises goes on.
     """
-    rest = iter(marked)
+    rest = iter(marks)
     for first in rest:
-        video, report = folder / f"{first.frame.index}{SUFFIX}", ReportPart()
-        with SegmentWriter(video, info) as writer:
-            for followed in chain([first], rest):
-                writer.write(followed.frame)
-                report.add(followed.frame, followed.potholes)
-                on_frame(followed.frame.index + 1)
-                if followed.state:
+        index, counts, state = first[0].frame.index, Counts(), None
+        parts = {name: folder / f"{index}-{name}{sink.part_suffix}" for name, sink in sinks.items()}
+        with ExitStack() as stack:
+            writers = [stack.enter_context(sinks[name].open_part(path)) for name, path in parts.items()]
+            for marked, state in chain([first], rest):
+                for writer in writers:
+                    writer.write(marked)
+                counts += Counts(1, len(marked.detections), bool(len(marked.detections)))
+                on_frame(marked.frame.index + 1)
+                if state:
                     break
-        yield Segment(video, report, followed.state)
+        yield Segment(parts, counts, state)
 
 
 class Checkpoints(Protocol):
     """Where segments are kept, so that a job goes on where an earlier attempt ended; a seam of `run_job`."""
 
-    def resume(self, info: VideoInfo, folder: Path) -> TrackerState:
+    def resume(self, sinks: Mapping[str, Sink], folder: Path) -> TrackerState:
         """Look for segments of an earlier attempt.
 
         Args:
-            info: The source's.
+            sinks: The job's, by name, to check the parts.
             folder: Where copies are written if some are needed.
 
         Returns:
@@ -67,23 +110,23 @@ class Checkpoints(Protocol):
         """
         ...
 
-    def keep(self, segments: Iterable[Segment]) -> Iterator[Segment]:
-        """Yield the segments of the earlier attempt, then these, and keep each of these.
+    def save(self, segments: Iterable[Segment]) -> Iterator[Segment]:
+        """Yield the segments of the earlier attempt, then these, and save each of these.
 
-        That is done when the next one is asked for. The segment's file may then be gone.
+        That is done when the next one is asked for. The segment's files may then be gone.
         """
         ...
 
 
 class NoCheckpoints:
-    """Keeps nothing: a job starts from its beginning."""
+    """Saves nothing: a job starts from its beginning."""
 
-    def resume(self, info: VideoInfo, folder: Path) -> TrackerState:
+    def resume(self, sinks: Mapping[str, Sink], folder: Path) -> TrackerState:
         """See `Checkpoints.resume`."""
         return TrackerState()
 
-    def keep(self, segments: Iterable[Segment]) -> Iterator[Segment]:
-        """See `Checkpoints.keep`."""
+    def save(self, segments: Iterable[Segment]) -> Iterator[Segment]:
+        """See `Checkpoints.save`."""
         for segment in segments:
             yield segment
-            segment.video.unlink()
+            segment.delete()

@@ -1,6 +1,6 @@
-"""Where potholes are in the frames between two key frames, the only ones that the detector looks at.
+"""Where objects are in the frames between two key frames, the only ones that the detector sees.
 
-Each pothole comes from both sides: forward from the key frame before, and back from the one after, so that
+Each object comes from both sides: forward from the key frame before, and backward from the one after, so that
 neither an error of the flow nor a jump of the detector's box shows. One that only the second shows was there
 before, farther away, so it is followed back to the first. One that only the first shows ends in the middle.
 """
@@ -12,37 +12,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.tracking.optical_flow import Motion, Step
-from pothole.tracking.tracks import Pothole
-from pothole.types import Box
+from pothole.tracking.tracks import TrackState
+from pothole.types import Box, Size
 
-EDGE = 0.01  # parts of the picture's height within which a box ends at its edge
+EDGE = 0.01  # parts of the picture's height within which a box ends at the picture's edge
+
+Frames = list[dict[int, TrackState]]
+"""For each frame its tracks, by key."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A pothole followed into a frame.
+    """A track followed into a frame.
 
     Attributes:
-        pothole: It there.
+        track: The track there.
         motion: From the frame before.
     """
 
-    pothole: Pothole
+    track: TrackState
     motion: Motion
 
 
-def fill(
-    before: Sequence[Pothole],
+def interpolate(
+    before: Sequence[TrackState],
     places: Sequence[dict[int, Place]],
-    after: Sequence[Pothole],
+    after: Sequence[TrackState],
     steps: Sequence[Step | None],
-    size: tuple[int, int],
-) -> list[list[Pothole]]:
-    """Return the potholes to show in each frame between two key frames.
+    size: Size,
+) -> list[list[TrackState]]:
+    """Return the tracks to show in each frame between two key frames.
 
     Args:
         before: What the first key frame shows, there.
-        places: For each frame after it up to the second, the known potholes by key, followed there.
+        places: For each frame after it up to the second, the known tracks by key, followed there.
         after: What the second key frame shows, there.
         steps: The motion into each of these frames.
         size: Picture `(height, width)`.
@@ -50,63 +53,85 @@ def fill(
     Returns:
         For each frame but the last.
     """
+    forward = _forward(before, places, {track.key for track in after})
+    backward = _backward(after, places, steps, size)
+    cut_before = {track.key: _cut(track.box, size) for track in before}
+    cut_after = {track.key: _cut(track.box, size) for track in after}
+    for i, (shown, found) in enumerate(zip(forward, backward, strict=True)):
+        nearness = (i + 1) / len(places)
+        for key, track in found.items():
+            cut = cut_before.get(key, cut_after[key]), cut_after[key]
+            shown[key] = _blend(shown[key], track, nearness, *cut) if key in shown else track
+    return [list(shown.values()) for shown in forward]
+
+
+def _forward(before: Sequence[TrackState], places: Sequence[dict[int, Place]], after: set[int]) -> Frames:
+    """Follow what the first key frame shows; to the middle alone, where it stays but the second lacks it."""
     count = len(places)
-    shown: list[dict[int, Pothole]] = [{} for _ in range(count - 1)]
-    behind, ahead = ({p.key: p for p in potholes} for potholes in (before, after))
-    for pothole in before:
-        stays = pothole.key in places[-1]
+    shown: Frames = [{} for _ in range(count - 1)]
+    for track in before:
+        ends_in_the_middle = track.key in places[-1] and track.key not in after
         for i, frame in enumerate(shown):
-            place = places[i].get(pothole.key)
-            in_reach = (i + 1) / count <= 0.5 or not stays or pothole.key in ahead
-            if place and in_reach and place.pothole.is_followed:
-                frame[pothole.key] = place.pothole
-    for pothole in after:
-        key, back = pothole.key, pothole
-        cut = [_cut(p.box, size) for p in (behind.get(key, pothole), pothole)]
-        for i in reversed(range(count - 1)):
-            step, nearness = steps[i + 1], (i + 1) / count
-            if step is None:
-                break
-            # A motion that was read on the way there is not read again.
-            known = places[i + 1][key].motion.inverse() if key in places[-1] else None
-            back = back.move(known or step.back([back.box])[0])
-            if not back.is_followed or _is_out(back.box, size):
-                break
-            shown[i][key] = _between(shown[i].get(key), back, nearness, *cut)
-    return [list(frame.values()) for frame in shown]
+            place = places[i].get(track.key)
+            in_reach = (i + 1) / count <= 0.5 or not ends_in_the_middle
+            if place and in_reach and place.track.is_followed:
+                frame[track.key] = place.track
+    return shown
 
 
-def _between(
-    forth: Pothole | None,
-    back: Pothole,
+def _backward(
+    after: Sequence[TrackState], places: Sequence[dict[int, Place]], steps: Sequence[Step | None], size: Size
+) -> Frames:
+    """Follow what the second key frame shows back, until it is lost or out of the picture."""
+    shown: Frames = [{} for _ in range(len(places) - 1)]
+    for track in after:
+        for i in reversed(range(len(shown))):
+            motion = _motion_back(track, places[i + 1] if track.key in places[-1] else {}, steps[i + 1])
+            if motion is None:
+                break
+            track = track.move(motion)  # noqa: PLW2901  # goes on from frame to frame
+            if not track.is_followed or _is_out(track.box, size):
+                break
+            shown[i][track.key] = track
+    return shown
+
+
+def _motion_back(track: TrackState, known: dict[int, Place], step: Step | None) -> Motion | None:
+    """Return the motion to the frame before; one that was read on the way here is not read again."""
+    if step is None:
+        return None
+    return known[track.key].motion.inverse() if known else step.backward([track.box])[0]
+
+
+def _blend(
+    forward: TrackState,
+    backward: TrackState,
     nearness: float,
     cut_before: NDArray[np.bool_],
     cut_after: NDArray[np.bool_],
-) -> Pothole:
-    """Return what is shown of a pothole that was followed to a frame from one side or from both.
+) -> TrackState:
+    """Return what is shown of a track that was followed to a frame from both sides.
 
     Args:
-        forth: From the key frame before.
-        back: From the one after.
+        forward: From the key frame before.
+        backward: From the one after.
         nearness: 0 at the first, 1 at the second.
         cut_before: `(4,)` sides that the picture's edge cuts at the first: where they are is known from the
             second alone.
         cut_after: The same the other way round.
     """
-    if forth is None:
-        return back
     share = np.where(cut_before == cut_after, nearness, cut_before).astype(np.float32)
-    mask_of_forth = nearness - cut_after.sum() + cut_before.sum() <= 0.5
-    near = forth if mask_of_forth else back
-    box = (1 - share) * forth.box + share * back.box
+    takes_forward_mask = nearness - cut_after.sum() + cut_before.sum() <= 0.5
+    near = forward if takes_forward_mask else backward
+    box = (1 - share) * forward.box + share * backward.box
     # Sides taken from here and there may cross where the two sides disagree altogether.
     return near.fit(box) if (box[2:] > box[:2]).all() else near
 
 
-def _is_out(box: Box, size: tuple[int, int]) -> bool:
+def _is_out(box: Box, size: Size) -> bool:
     return bool((box[2:] <= 0).any() or (box[:2] >= size[::-1]).any())
 
 
-def _cut(box: Box, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _cut(box: Box, size: Size) -> NDArray[np.bool_]:
     edges = np.array([0, 0, size[1], size[0]], np.float32)
     return np.asarray(np.abs(box - edges) <= EDGE * size[0], np.bool_)

@@ -1,90 +1,100 @@
-"""Which frames the detector looks at, and how the picture moves from one to the next."""
+"""Which frames are key frames, those that the detector sees."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
 from pothole.media import Frame
-from pothole.tracking.optical_flow import MotionEstimator, Step
-from pothole.tracking.tracker import Sighting
+from pothole.tracking.observation import EarlierFrame, Observation
+from pothole.tracking.optical_flow import Step, View
 
 # Between two key frames the road may move by so much, in parts of the picture's height, ...
-MOST_TRAVEL = 0.115
+MAX_TRAVEL = 0.115
 # ... and no more time may pass than this, so that a pothole far ahead is found when it comes into sight.
-MOST_TIME = Fraction(1, 4)
+MAX_TIME = Fraction(1, 4)
 
 
-@dataclass
 class KeyFrames:
-    """Chooses the frames that the detector looks at: the first, and then as the road moves.
+    """Chooses the frames that the detector sees: the first, and then as the road moves.
 
-    Attributes:
+    Args:
         interval: Every n-th frame instead, whatever happens in them; None to go by motion.
-        most: Frames that fit into memory from one to the next.
+        max_frames: Frames that fit into memory from one to the next.
     """
 
-    interval: int | None = None
-    most: int = 64
-
-    def __post_init__(self) -> None:
+    def __init__(self, interval: int | None = None, max_frames: int = 64) -> None:
+        self._interval, self._max_frames = interval, max_frames
         self._travel = 0.0
-        self._last: Frame | None = None
+        self._last: tuple[int, Fraction] | None = None  # index and time of the last key frame
 
-    def is_key(self, frame: Frame, step: Step | None) -> bool:
-        """Say whether the detector should look at a frame; to be asked of each, in order."""
-        if step is not None and self.interval is None:
+    def is_key_frame(self, index: int, time: Fraction, step: Step | None) -> bool:
+        """Say whether the detector should see a frame; to be asked of each, in order.
+
+        Args:
+            index: The frame's.
+            time: Seconds since the first frame.
+            step: The motion since the frame before; None for the first one.
+        """
+        if step is not None and self._interval is None:
             self._travel += step.travel
-        key = self._last is None or self._is_due(frame, self._last)
-        if key:
-            self.start_from(frame)
-        return key
+        due = self._last is None or self._is_due(index, time, *self._last)
+        if due:
+            self.start_from(index, time)
+        return due
 
-    def start_from(self, key: Frame) -> None:
-        """Go on from a key frame that was looked at before."""
-        self._last, self._travel = key, 0.0
+    def start_from(self, index: int, time: Fraction) -> None:
+        """Go on from a key frame that was chosen before."""
+        self._last, self._travel = (index, time), 0.0
 
-    def _is_due(self, frame: Frame, last: Frame) -> bool:
-        if frame.index - last.index >= min(self.interval or self.most, self.most):
+    def _is_due(self, index: int, time: Fraction, last_index: int, last_time: Fraction) -> bool:
+        if index - last_index >= min(self._interval or self._max_frames, self._max_frames):
             return True
-        moved = self._travel >= MOST_TRAVEL or frame.time - last.time >= MOST_TIME
-        return self.interval is None and moved
+        moved = self._travel >= MAX_TRAVEL or time - last_time >= MAX_TIME
+        return self._interval is None and moved
 
 
-def watch(
+def detect_key_frames(
     frames: Iterable[Frame],
     detector: Detector,
-    keys: KeyFrames,
+    key_frames: KeyFrames,
     min_confidence: float | None = None,
-    looked: int = -1,
-) -> Iterator[Sighting]:
-    """Look at the frames, the key frames and the last one with the detector.
+    last_key_frame: int = -1,
+) -> Iterator[tuple[Frame, Observation | EarlierFrame]]:
+    """Run the detector on the key frames and on the last frame.
 
     Args:
         frames: In order.
-        detector: Finds the potholes.
-        keys: Chooses the key frames.
-        min_confidence: Lowest score that counts; the model's own when None.
-        looked: Index of a key frame up to which all was done before: it is gone on from there.
+        detector: Finds the objects.
+        key_frames: Chooses the key frames.
+        min_confidence: Score threshold; the model's own when None.
+        last_key_frame: Index of the key frame up to which an earlier attempt came; -1 for none.
+
+    Yields:
+        Each frame, and what the tracker is told of it.
     """
 
-    def find(frame: Frame) -> Detections:
+    def detect(frame: Frame) -> Detections:
         small = frame.rgb(detector.input_size(frame.size))
         [found] = detector.predict([small], min_confidence, [frame.size])
         return found
 
-    motion = MotionEstimator()
-    held: Sighting | None = None  # until it is known whether it is the last
+    view: View | None = None
+    held: tuple[Frame, Observation] | None = None  # until it is known whether it is the last
     for frame in frames:
         if held:
             yield held
-        step = motion.advance(frame.planes[0])
-        if frame.index <= looked:
-            keys.start_from(frame)
-            yield Sighting(frame, None, None)
+        before, view = view, View.of(frame.planes[0])
+        if frame.index <= last_key_frame:
+            key_frames.start_from(frame.index, frame.time)
+            yield frame, EarlierFrame(frame.index, frame.time, frame.size, view)
             continue
-        held = Sighting(frame, step, find(frame) if keys.is_key(frame, step) else None)
+        is_key_frame = key_frames.is_key_frame(
+            frame.index, frame.time, Step(before, view) if before else None
+        )
+        found = detect(frame) if is_key_frame else None
+        held = frame, Observation(frame.index, frame.time, frame.size, view, found)
     if held:
-        # Not by its truth: that of no potholes is false.
-        yield held if held.found is not None else Sighting(held.frame, held.step, find(held.frame))
+        frame, last = held
+        yield frame, last if last.detections is not None else replace(last, detections=detect(frame))

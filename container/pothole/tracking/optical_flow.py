@@ -18,7 +18,7 @@ ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.03)
 # Pixels around a box that move with it: a small box alone gives too few to go by.
 SURROUNDINGS = 6
 SAMPLES = 6  # points along each side of an area
-PATCH = 24  # side in pixels of what is compared for likeness
+PATCH = 24  # side in pixels of what is compared for similarity
 LARGEST_GROWTH = 0.5  # per frame; more is an error of the flow
 
 
@@ -29,13 +29,13 @@ class Motion:
     Attributes:
         scale: Of x and y.
         shift: Of x and y, in pixels of the picture.
-        likeness: How much the picture looks the same before and after, as correlation, -1..1. Low where
+        similarity: How much the picture looks the same before and after, as correlation, -1..1. Low where
             the motion was not found: after a cut, when something moves in between.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
     shift: tuple[float, float] = (0.0, 0.0)
-    likeness: float = 1.0
+    similarity: float = 1.0
 
     @classmethod
     def between(cls, before: Box, after: Box) -> "Motion":
@@ -53,13 +53,13 @@ class Motion:
                 later.scale[0] * self.shift[0] + later.shift[0],
                 later.scale[1] * self.shift[1] + later.shift[1],
             ),
-            min(self.likeness, later.likeness),
+            min(self.similarity, later.similarity),
         )
 
     def inverse(self) -> "Motion":
         """Return the motion back."""
         (scale_x, scale_y), (shift_x, shift_y) = self.scale, self.shift
-        return Motion((1 / scale_x, 1 / scale_y), (-shift_x / scale_x, -shift_y / scale_y), self.likeness)
+        return Motion((1 / scale_x, 1 / scale_y), (-shift_x / scale_x, -shift_y / scale_y), self.similarity)
 
     def enlarged(self, factor: float) -> "Motion":
         """Return the motion in a picture that many times larger."""
@@ -93,7 +93,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class View:
-    """A frame as motion is looked for in it.
+    """A frame as motion is looked for in it: all that the tracker needs to see of it.
 
     Attributes:
         grey: Luma, shrunk.
@@ -105,12 +105,34 @@ class View:
 
     @classmethod
     def of(cls, luma: Plane) -> "View":
-        """Make one of a frame's luma `(height, width)` uint8."""
+        """Shrink a frame's luma `(height, width)` uint8."""
         factor = 1
         while max(luma.shape) >= 1.5 * VIEW_SIDE:  # by halves, which is the fastest way
             luma = np.asarray(cv2.resize(luma, _half(luma), interpolation=cv2.INTER_AREA), np.uint8)
             factor *= 2
         return cls(luma, factor)
+
+    def to_bytes(self) -> bytes:
+        """Return the view as another machine can read it, without loss: its factor in a byte, then a PNG.
+
+        Of a rendered road of 1280×720 that is 27 KB a frame, of a real one of 960×540 22 KB
+        (`python bench/motion_bytes.py VIDEO`).
+        """
+        _, coded = cv2.imencode(".png", self.grey)
+        return bytes([self.factor]) + coded.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "View":
+        """Read a view that `to_bytes` wrote.
+
+        Raises:
+            ValueError: The bytes are none.
+        """
+        factor, coded = data[:1], np.frombuffer(data[1:], np.uint8)
+        grey = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED) if len(coded) else None
+        if grey is None or grey.ndim != 2 or grey.dtype != np.uint8 or factor[0].bit_count() != 1:
+            raise ValueError(f"{len(data)} bytes are no view of a frame")
+        return cls(np.asarray(grey, np.uint8), factor[0])
 
 
 @dataclass(frozen=True)
@@ -125,11 +147,11 @@ class Step:
     before: View
     after: View
 
-    def forth(self, boxes: Sequence[Box]) -> list[Motion]:
+    def forward(self, boxes: Sequence[Box]) -> list[Motion]:
         """Return the motion of boxes `(4,)` xyxy of the frame before to this one."""
         return _motions(self.before, self.after, boxes)
 
-    def back(self, boxes: Sequence[Box]) -> list[Motion]:
+    def backward(self, boxes: Sequence[Box]) -> list[Motion]:
         """Return the motion of boxes `(4,)` xyxy of this frame to the frame before."""
         return _motions(self.after, self.before, boxes)
 
@@ -139,25 +161,6 @@ class Step:
         height, width = self.before.grey.shape
         moved, found = _flow(self.before, self.after, _grid(0, height // 2, width, height))
         return float(np.median(np.linalg.norm(moved[found], axis=-1)) / height) if found.any() else 0.0
-
-
-class MotionEstimator:
-    """Follows a video frame by frame."""
-
-    def __init__(self) -> None:
-        self._last: View | None = None
-
-    def advance(self, luma: Plane) -> Step | None:
-        """Go on to the next frame.
-
-        Args:
-            luma: `(height, width)` uint8; all of one size.
-
-        Returns:
-            The motion since the frame before; None for the first one.
-        """
-        last, self._last = self._last, View.of(luma)
-        return Step(last, self._last) if last else None
 
 
 def _half(luma: Plane) -> tuple[int, int]:
@@ -198,8 +201,8 @@ def _motions(before: View, after: View, boxes: Sequence[Box]) -> list[Motion]:
     motions = []
     for box, scale, shift in zip(small, scales.tolist(), shifts.tolist(), strict=True):
         motion = Motion(tuple(scale), tuple(shift))
-        likeness = _likeness(before.grey, after.grey, box, motion)
-        motions.append(replace(motion.enlarged(before.factor), likeness=likeness))
+        similarity = _similarity(before.grey, after.grey, box, motion)
+        motions.append(replace(motion.enlarged(before.factor), similarity=similarity))
     return motions
 
 
@@ -224,7 +227,7 @@ def _lines(
     return 1 + growth, np.median(along, axis=(2, 3)) - growth * (low + high) / 2
 
 
-def _likeness(last: Plane, current: Plane, box: Box, motion: Motion) -> float:
+def _similarity(last: Plane, current: Plane, box: Box, motion: Motion) -> float:
     around = (box[2:] - box[:2]) / 4 + 3
     before = np.concatenate([box[:2] - around, box[2:] + around])
     patches = [_patch(last, before), _patch(current, motion.move_box(before))]

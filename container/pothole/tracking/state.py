@@ -13,31 +13,31 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from pothole.tracking.optical_flow import Motion
-from pothole.tracking.tracks import Pothole, Track
+from pothole.tracking.tracks import Track, TrackState
 from pothole.types import Mask
 
 
 @dataclass(frozen=True)
 class TrackerState:
-    """What a tracker knows after it has let go of some frames; by default, before the first one.
+    """What a tracker knows after it has released some frames; by default, before the first one.
 
     Attributes:
-        looked: Index of the last frame that the detector looked at.
-        held: For each frame that waits, the last of which is that one, what is to be shown in it.
-        potholes: Those followed, where they are in that frame.
+        last_key_frame: Index of the last key frame; -1 before the first.
+        waiting: For each frame that waits, the last of which is that one, the tracks to be shown in it.
+        tracks: Those followed, where they are in that frame.
         shown: Those of them that it shows.
-        gone: Tracks of confirmed potholes that are out of sight.
-        ids: Of all confirmed potholes, by key.
+        ended: Confirmed tracks that are out of sight.
+        ids: Of all confirmed tracks, by key.
         keys: Number of keys given.
-        updates: Number of frames that the detector looked at.
+        updates: Number of key frames.
         updated: Time of the last of them.
     """
 
-    looked: int = -1
-    held: tuple[tuple[Pothole, ...], ...] = ()
-    potholes: tuple[Pothole, ...] = ()
-    shown: tuple[Pothole, ...] = ()
-    gone: tuple[Track, ...] = ()
+    last_key_frame: int = -1
+    waiting: tuple[tuple[TrackState, ...], ...] = ()
+    tracks: tuple[TrackState, ...] = ()
+    shown: tuple[TrackState, ...] = ()
+    ended: tuple[Track, ...] = ()
     ids: dict[int, int] = field(default_factory=dict)
     keys: int = 0
     updates: int = 0
@@ -45,13 +45,13 @@ class TrackerState:
 
     @property
     def released(self) -> int:
-        """Number of frames that it has let go of, and so index of the next one."""
-        return self.looked + 1 - len(self.held)
+        """Number of frames that the tracker has released, and so the index of the next one."""
+        return self.last_key_frame + 1 - len(self.waiting)
 
     @property
     def first(self) -> int:
         """Index of the first frame that is needed to go on, also where none waits: motion starts from one."""
-        return max(0, min(self.released, self.looked))
+        return max(0, min(self.released, self.last_key_frame))
 
 
 STRICT = ConfigDict(
@@ -85,7 +85,7 @@ class _MaskRecord(_Strict):
         return bits.reshape(self.height, self.width).astype(bool)
 
 
-class _PotholeRecord(_Strict):
+class _TrackRecord(_Strict):
     key: int
     track: Track
     score: float
@@ -95,8 +95,8 @@ class _PotholeRecord(_Strict):
     motion: Motion
     misses: int
 
-    def pothole(self, masks: list[Mask]) -> Pothole:
-        return Pothole(
+    def track_state(self, masks: list[Mask]) -> TrackState:
+        return TrackState(
             key=self.key,
             track=self.track,
             score=self.score,
@@ -109,7 +109,7 @@ class _PotholeRecord(_Strict):
 
 
 class _Masks:
-    """Numbers masks: a pothole has the same one in all frames until it is detected again."""
+    """Numbers masks: a track has the same one in all frames until it is detected again."""
 
     def __init__(self) -> None:
         self._all: dict[int, tuple[int, Mask]] = {}
@@ -117,31 +117,31 @@ class _Masks:
     def records(self) -> tuple[_MaskRecord, ...]:
         return tuple(_MaskRecord.of(mask) for _, mask in self._all.values())
 
-    def numbered(self, potholes: Iterable[Pothole]) -> tuple[_PotholeRecord, ...]:
+    def numbered(self, tracks: Iterable[TrackState]) -> tuple[_TrackRecord, ...]:
         return tuple(
-            _PotholeRecord(
-                key=p.key,
-                track=p.track,
-                score=p.score,
-                box=tuple(p.box.tolist()),
-                mask=self._all.setdefault(id(p.mask), (len(self._all), p.mask))[0],
-                origin=p.origin,
-                motion=p.motion,
-                misses=p.misses,
+            _TrackRecord(
+                key=t.key,
+                track=t.track,
+                score=t.score,
+                box=tuple(t.box.tolist()),
+                mask=self._all.setdefault(id(t.mask), (len(self._all), t.mask))[0],
+                origin=t.origin,
+                motion=t.motion,
+                misses=t.misses,
             )
-            for p in potholes
+            for t in tracks
         )
 
 
 class TrackerRecord(_Strict):
     """A `TrackerState` as it is stored."""
 
-    looked: int = Field(ge=-1)
-    held: tuple[tuple[_PotholeRecord, ...], ...]
-    potholes: tuple[_PotholeRecord, ...]
-    shown: tuple[_PotholeRecord, ...]
+    last_key_frame: int = Field(ge=-1)
+    waiting: tuple[tuple[_TrackRecord, ...], ...]
+    tracks: tuple[_TrackRecord, ...]
+    shown: tuple[_TrackRecord, ...]
     masks: tuple[_MaskRecord, ...]
-    gone: tuple[Track, ...]
+    ended: tuple[Track, ...]
     ids: dict[int, int]
     keys: int
     updates: int
@@ -152,12 +152,12 @@ class TrackerRecord(_Strict):
         """Describe a state."""
         masks = _Masks()
         return cls(
-            looked=state.looked,
-            held=tuple(masks.numbered(potholes) for potholes in state.held),
-            potholes=masks.numbered(state.potholes),
+            last_key_frame=state.last_key_frame,
+            waiting=tuple(masks.numbered(tracks) for tracks in state.waiting),
+            tracks=masks.numbered(state.tracks),
             shown=masks.numbered(state.shown),
             masks=masks.records(),
-            gone=state.gone,
+            ended=state.ended,
             ids=state.ids,
             keys=state.keys,
             updates=state.updates,
@@ -172,19 +172,21 @@ class TrackerRecord(_Strict):
         """
         masks = [record.mask() for record in self.masks]
 
-        def decoded(records: Iterable[_PotholeRecord]) -> tuple[Pothole, ...]:
+        def decoded(records: Iterable[_TrackRecord]) -> tuple[TrackState, ...]:
             if any(record.mask >= len(masks) for record in records):
-                raise ValueError("a pothole without its mask")
-            return tuple(record.pothole(masks) for record in records)
+                raise ValueError("a track without its mask")
+            return tuple(record.track_state(masks) for record in records)
 
-        if len(self.held) > self.looked + 1:
-            raise ValueError(f"expected at most {self.looked + 1} frames that wait, got {len(self.held)}")
+        if len(self.waiting) > self.last_key_frame + 1:
+            raise ValueError(
+                f"expected at most {self.last_key_frame + 1} frames that wait, got {len(self.waiting)}"
+            )
         return TrackerState(
-            looked=self.looked,
-            held=tuple(decoded(potholes) for potholes in self.held),
-            potholes=decoded(self.potholes),
+            last_key_frame=self.last_key_frame,
+            waiting=tuple(decoded(tracks) for tracks in self.waiting),
+            tracks=decoded(self.tracks),
             shown=decoded(self.shown),
-            gone=self.gone,
+            ended=self.ended,
             ids=self.ids,
             keys=self.keys,
             updates=self.updates,

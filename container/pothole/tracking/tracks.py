@@ -1,4 +1,4 @@
-"""What is known of the potholes of a video: `Track`, for the report, and `Pothole`, one in a frame."""
+"""What is known of the objects of a video: `Track`, for the report, and `TrackState`, one in a frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 
 from pothole.detections import Detections, pixel_boxes
-from pothole.media import Frame
 from pothole.tracking.optical_flow import Motion
 from pothole.types import Box, Mask
 
-MIN_LIKENESS = 0.4  # below it a pothole is shown only where it is detected: nothing floats on after a cut
+MIN_SIMILARITY = 0.4  # below it an object is shown only where it is detected: nothing floats on after a cut
 
 
 @dataclass(frozen=True)
 class Track:
-    """One pothole of a video.
+    """One object of a video.
 
     Attributes:
         id: From 1, unique within the job, in the order of confirmation.
@@ -57,11 +56,11 @@ class Track:
 
 
 @dataclass(frozen=True)
-class Pothole:
-    """Where a pothole is in a frame, and what is known of it. Its track has the id 0 until it is confirmed.
+class TrackState:
+    """Where an object is in a frame, and what is known of it. Its track has the id 0 until it is confirmed.
 
     Attributes:
-        key: Tells it from the others, confirmed or not.
+        key: Tells the track from the others, confirmed or not.
         track: Its record so far.
         score: Of the last detection.
         box: `(4,)` xyxy in the current frame; may reach out of the picture.
@@ -81,52 +80,58 @@ class Pothole:
     misses: int
 
     @classmethod
-    def of(cls, key: int, detections: Detections, i: int, frame: Frame, known: "Pothole | None") -> "Pothole":
-        """Take detection i for a new pothole, or for a known one."""
+    def of(
+        cls,
+        key: int,
+        detections: Detections,
+        i: int,
+        index: int,
+        time: Fraction,
+        known: "TrackState | None",
+    ) -> "TrackState":
+        """Take detection i of the frame with that index and time for a new object, or for a known one."""
         score, box = float(detections.scores[i]), detections.boxes[i]
         corners = tuple(box.tolist())
-        if known is None:
-            track = Track(0, frame.index, frame.index, frame.time, frame.time, 0, score, frame.index, corners)
-        else:
-            track = known.track
-        track = replace(track, last_frame=frame.index, last_time=frame.time, hits=track.hits + 1)
+        new = Track(0, index, index, time, time, 0, score, index, corners)
+        track = known.track if known else new
+        track = replace(track, last_frame=index, last_time=time, hits=track.hits + 1)
         if score > track.max_score:
-            track = replace(track, max_score=score, best_frame=frame.index, best_box=corners)
+            track = replace(track, max_score=score, best_frame=index, best_box=corners)
         left, top, _, _ = detections.mask_boxes[i].tolist()
         misses = 0 if known is None else known.misses
         return cls(key, track, score, box, detections.masks[i], (left, top), Motion(), misses)
 
-    def move(self, motion: Motion) -> "Pothole":
+    def move(self, motion: Motion) -> "TrackState":
         """Return it after a motion of the picture."""
         return replace(self, box=motion.move_box(self.box), motion=self.motion.then(motion))
 
-    def fit(self, box: Box) -> "Pothole":
+    def fit(self, box: Box) -> "TrackState":
         """Return it stretched and moved to a box."""
         return self.move(Motion.between(self.box, box))
 
-    def miss(self) -> "Pothole":
+    def miss(self) -> "TrackState":
         """Return it after the detector ran and did not find it."""
         return replace(self, misses=self.misses + 1)
 
-    def confirm(self, track_id: int) -> "Pothole":
+    def confirm(self, track_id: int) -> "TrackState":
         """Return it as one that counts."""
         return replace(self, track=replace(self.track, id=track_id))
 
     @property
     def is_followed(self) -> bool:
         """Whether the picture still looks as where it was last detected."""
-        return self.motion.likeness >= MIN_LIKENESS
+        return self.motion.similarity >= MIN_SIMILARITY
 
 
-def as_detections(potholes: Sequence[Pothole], size: tuple[int, int]) -> Detections:
-    """Return potholes of a picture `(height, width)` as its detections, with the ids of their tracks."""
-    boxes = np.array([p.box for p in potholes], np.float32).reshape(-1, 4)
+def as_detections(tracks: Sequence[TrackState], size: tuple[int, int]) -> Detections:
+    """Return the tracks of a picture `(height, width)` as its detections, with their ids."""
+    boxes = np.array([t.box for t in tracks], np.float32).reshape(-1, 4)
     boxes = np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
     areas = pixel_boxes(boxes, size).tolist()
     return Detections(
         image_size=size,
         boxes=boxes,
-        scores=np.array([p.score for p in potholes], np.float32),
-        masks=tuple(p.motion.move_mask(p.mask, p.origin, a) for p, a in zip(potholes, areas, strict=True)),
-        track_ids=np.array([p.track.id for p in potholes], np.int32),
+        scores=np.array([t.score for t in tracks], np.float32),
+        masks=tuple(t.motion.move_mask(t.mask, t.origin, a) for t, a in zip(tracks, areas, strict=True)),
+        track_ids=np.array([t.track.id for t in tracks], np.int32),
     )

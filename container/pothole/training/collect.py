@@ -19,17 +19,17 @@ import numpy as np
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
 from pothole.errors import RequestError, SourceIsOutput
+from pothole.files import VIDEO_SUFFIXES
 from pothole.job import is_output
 from pothole.media import Frame, Video
+from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
-from pothole.tracking.optical_flow import MotionEstimator
-from pothole.tracking.tracker import Sighting, Tracker
+from pothole.tracking.observation import Observation
+from pothole.tracking.optical_flow import View
+from pothole.tracking.tracker import Tracker
 from pothole.training.labels import LabelWriter, new_folder
 
-SUFFIXES = frozenset(
-    (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".wmv", ".flv")
-)
 DOUBTFUL = 0.5
 FLICKERS = "flickers"
 SCORE = "score"
@@ -90,7 +90,7 @@ def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
         found = [path]
         if path.is_dir():
             found = sorted(
-                p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not is_output(p.name)
+                p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not is_output(p.name)
             )
             if not found:
                 raise RequestError(f"{path} holds no video.", "Name a video, or a folder with videos in it.")
@@ -222,8 +222,10 @@ class _Look:
 
     def through(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Look at every n-th frame; yield all up to the last that was looked at."""
-        for followed in self._tracker.follow(self._sightings(frames)):
-            frame, shown = followed.frame, followed.potholes
+        waiting = WaitingFrames()
+        tracked = self._tracker.track(waiting.observations(self._observed(frames)))
+        for frame, said in waiting.join(tracked):
+            shown = said.detections
             sure = self._sure.pop(frame.index, None)
             if sure is not None:
                 lost = shown[~(shown.boxes[:, None] == sure.boxes).all(axis=2).any(axis=1)]
@@ -231,19 +233,18 @@ class _Look:
                 self._lost[frame.index] = dict(scores)
             yield frame
 
-    def _sightings(self, frames: Iterable[Frame]) -> Iterator[Sighting]:
-        motion = MotionEstimator()
+    def _observed(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Observation]]:
         for frame in frames:
-            step = motion.advance(frame.planes[0])
+            seen = Observation(frame.index, frame.time, frame.size, View.of(frame.planes[0]), None)
             if frame.index % self._interval:
-                yield Sighting(frame, step, None)
+                yield frame, seen
                 continue
             found = _find(self._detector, frame)
             sure = found[found.scores >= self._detector.min_confidence]
             uncertainty = max((self._uncertainty(float(s)) for s in found.scores), default=0.0)
             self._seen.append(Candidate(self._video, frame.index, frame.time, uncertainty, SCORE))
             self._sure[frame.index] = sure
-            yield Sighting(frame, step, sure)
+            yield frame, replace(seen, detections=sure)
 
     def candidates(self) -> list[Candidate]:
         """Return the frames looked at; only at the end it is known which potholes came again."""

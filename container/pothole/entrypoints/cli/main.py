@@ -26,6 +26,7 @@ from pothole.entrypoints.cli.import_weights import add_command as add_import
 from pothole.errors import PotholeError, RequestError
 from pothole.media.picture import encode_picture, read_picture
 from pothole.outputs.annotate import draw
+from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
 from pothole.training import collect as collecting
@@ -81,6 +82,7 @@ def mark(args: argparse.Namespace) -> None:
         frame_interval=args.frame_interval,
         min_confidence=args.min_confidence,
         output_bucket=str(args.output_dir.absolute()) if args.output_dir else None,
+        outputs=args.outputs,
     )
     detector = load_model(args.model)
     with progress_bar(video.name) as update:
@@ -212,6 +214,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="detect on every N-th frame (default: as the road moves)",
     )
+    command.add_argument(
+        "--outputs",
+        type=outputs,
+        default=DEFAULT_OUTPUTS,
+        metavar="NAME,...",
+        help=f"what to make, of {', '.join(OUTPUTS)} (default: {','.join(DEFAULT_OUTPUTS)})",
+    )
     command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
     command.set_defaults(run=mark)
 
@@ -254,6 +263,14 @@ def parser() -> argparse.ArgumentParser:
     add_import(commands)
     add_export(commands)
     return result
+
+
+def outputs(text: str) -> tuple[str, ...]:
+    """Read names of outputs with commas between them."""
+    try:
+        return chosen_outputs(text.split(","))
+    except RequestError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def positive(text: str) -> int:

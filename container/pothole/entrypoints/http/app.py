@@ -17,7 +17,7 @@ from pothole.entrypoints.http.invocations import Invocations
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.logs import log_requests
 from pothole.errors import NotReady
-from pothole.jobs.monitor import Stopping
+from pothole.jobs.shutdown import ShutdownSignal
 from pothole.jobs.worker import Worker, model_digest
 from pothole.metrics import Metrics
 from pothole.settings import Settings
@@ -43,17 +43,17 @@ def create_app(
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
-    metrics, stopping = Metrics(), Stopping()
+    metrics, shutdown = Metrics(), ShutdownSignal()
     log_requests(app)
     answer_errors_as_json(app, metrics)
 
     def load() -> Worker:
         detector = DetectorInTurns(load_detector(settings.model_dir), metrics)
         opener = open_store or partial(open_s3, settings=settings)
-        return Worker(detector, model_digest(settings.model_dir), opener, settings, metrics, stopping)
+        return Worker(detector, model_digest(settings.model_dir), opener, settings, metrics, shutdown)
 
     loading: Future[Worker] = ThreadPoolExecutor(1).submit(load)
-    queue = JobQueue(settings, metrics, stopping)
+    queue = JobQueue(settings, metrics, shutdown)
     app.extensions |= {"worker": loading, "queue": queue}
     accepted = Invocations(queue, settings)
 

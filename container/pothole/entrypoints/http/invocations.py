@@ -18,9 +18,10 @@ from werkzeug.wsgi import FileWrapper
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.job import Job, JobResult, run_job
-from pothole.jobs.monitor import Guard, room
+from pothole.jobs.disk import disk_space
+from pothole.jobs.monitor import JobMonitor
 from pothole.jobs.record import Record
-from pothole.jobs.request import EXAMPLE, parse_input
+from pothole.jobs.request import EXAMPLE, JobRequest
 from pothole.jobs.worker import COPIES, Worker
 from pothole.media.picture import FORMATS, encode_picture, read_picture
 from pothole.outputs.annotate import draw
@@ -64,12 +65,12 @@ class Invocations:
         )
 
     def _job(self, request: Request, worker: Worker) -> Response:
-        body = _decoded_json(_body(request, MIB))
-        job, wait = Job.from_json(body), parse_input(body).wait
+        asked = JobRequest.from_json(_decoded_json(_body(request, MIB)))
+        job = asked.job
         try:
             place = self._queue.place()
         except Busy:
-            if record := worker.look(job):
+            if record := worker.find_active(job):
                 return _told(record, worker.record_address(job, record))
             raise
         with place:
@@ -77,7 +78,7 @@ class Invocations:
             if isinstance(claimed, Record):
                 return _told(claimed, worker.record_address(job, claimed))
             work = place.start(worker.run, job, claimed)
-        record = work.result() if wait else claimed.record
+        record = work.result() if asked.wait else claimed.record
         return _told(record, worker.record_address(job, record))
 
     def _picture(self, request: Request, worker: Worker) -> Response:
@@ -102,7 +103,7 @@ class Invocations:
     def _video(self, request: Request, worker: Worker) -> Response:
         with (
             self._queue.place() as place,
-            room(self._settings, COPIES * (request.content_length or 0)),
+            disk_space(self._settings, COPIES * (request.content_length or 0)),
             tempfile.TemporaryDirectory(prefix="body-", dir=self._settings.temp_dir) as folder,
         ):
             job = Job(source_bucket=folder, source_key="body", is_live=True)
@@ -123,9 +124,9 @@ class Invocations:
 
 def _mark(job: Job, worker: Worker) -> JobResult:
     """Mark a video that nobody else can ask for, so that it needs no record."""
-    guard = Guard(worker.settings, worker.metrics, worker.stopping)
-    guard.check(at_rest=True)
-    return run_job(job, worker.detector, open_folder, worker.settings, guard)
+    monitor = JobMonitor(worker.settings, worker.metrics, worker.shutdown)
+    monitor.check(at_rest=True)
+    return run_job(job, worker.detector, open_folder, worker.settings, monitor)
 
 
 def answer_json(record: Record, address: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pothole.errors import Busy, NotReady
-from pothole.jobs.monitor import Stopping
+from pothole.jobs.shutdown import ShutdownSignal
 from pothole.metrics import Metrics
 from pothole.settings import Settings
 
@@ -21,13 +21,13 @@ class JobQueue:
     Args:
         settings: How many of each.
         metrics: Shows how many there are.
-        stopping: Set when those in work have to end; see `stop`.
+        shutdown: Set when those in work have to end; see `stop`.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, stopping: Stopping) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, shutdown: ShutdownSignal) -> None:
         self._places = threading.BoundedSemaphore(settings.max_jobs + settings.max_queued_jobs)
         self._workers = ThreadPoolExecutor(settings.max_jobs, "job")
-        self._metrics, self._stopping = metrics, stopping
+        self._metrics, self._shutdown = metrics, shutdown
 
     def place(self) -> "Place":
         """Take a place, to start work from or to give back.
@@ -36,7 +36,7 @@ class JobQueue:
             Busy: All are taken.
             NotReady: The server is stopping.
         """
-        if self._stopping.soon.is_set():
+        if self._shutdown.soon.is_set():
             raise NotReady("The server is stopping.", hint="Send the request again.")
         if not self._places.acquire(blocking=False):
             raise Busy(
@@ -63,8 +63,8 @@ class JobQueue:
 
     def stop(self, patience_s: float) -> None:
         """Take and begin no more; interrupt those in work at a checkpoint, or after some seconds."""
-        self._stopping.soon.set()
-        timer = threading.Timer(patience_s, self._stopping.now.set)
+        self._shutdown.soon.set()
+        timer = threading.Timer(patience_s, self._shutdown.now.set)
         timer.daemon = True
         timer.start()
 

@@ -1,0 +1,63 @@
+"""`JobFiles`: where all that belongs to a job is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pothole.job import Job
+from pothole.jobs.record import Output, publishing_key, record_key, segments_folder
+from pothole.outputs.registry import OUTPUTS
+from pothole.storage import Stat, Storage
+
+
+@dataclass(frozen=True)
+class JobFiles:
+    """Where a job's files are.
+
+    Attributes:
+        job: The job.
+        source: The bucket of its source.
+        outputs: The bucket of its outputs, record and segments.
+    """
+
+    job: Job
+    source: Storage
+    outputs: Storage
+
+    @classmethod
+    def of(cls, job: Job, open_store: Callable[[str], Storage]) -> "JobFiles":
+        """Open a job's buckets."""
+        return cls(job, open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket))
+
+    @property
+    def source_address(self) -> str:
+        """Name of the source, for people."""
+        return self.source.address(self.job.source_key)
+
+    @property
+    def publishing_key(self) -> str:
+        """Key of the record of who publishes outputs in these places."""
+        return publishing_key(self.job.output_key(""))
+
+    def source_stat(self) -> Stat:
+        """Look at the source."""
+        return self.source.stat(self.job.source_key)
+
+    def record_key(self, job_id: str) -> str:
+        """Return the key of the job's record."""
+        return record_key(self.job.output_key(""), job_id)
+
+    def record_address(self, job_id: str) -> str:
+        """Return the name of the job's record, for people."""
+        return self.outputs.address(self.record_key(job_id))
+
+    def segments_folder(self, job_id: str) -> str:
+        """Return the key of the folder of the job's segments."""
+        return segments_folder(self.record_key(job_id))
+
+    def published(self) -> tuple[Output, ...]:
+        """Return the outputs as they are there now."""
+        keys = [self.job.output_key(OUTPUTS[name].suffix) for name in self.job.outputs]
+        return tuple(
+            Output(key=key, address=self.outputs.address(key), version=self.outputs.stat(key).version)
+            for key in keys
+        )

@@ -1,0 +1,54 @@
+"""The outputs that a job can make, by name. A new one is a sink and a line here."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pothole.errors import RequestError
+from pothole.outputs.contact_sheet import ContactSheetSink
+from pothole.outputs.report import ReportSink
+from pothole.outputs.sink import Sink, Source
+from pothole.outputs.video import VideoSink
+
+
+@dataclass(frozen=True)
+class OutputKind:
+    """One kind of output.
+
+    Attributes:
+        suffix: How its name ends: `<stem>_output<suffix>`.
+        content_type: Its media type.
+        open: Makes the sink that writes it to a path.
+        draws: Whether it shows every frame with its marks drawn.
+    """
+
+    suffix: str
+    content_type: str
+    open: Callable[[Path, Source], Sink]
+    draws: bool = False
+
+
+# In the order in which they are listed in answers. They are published in the opposite order: where the marked
+# video is, everything is.
+OUTPUTS = {
+    "video": OutputKind(".mp4", "video/mp4", VideoSink, draws=True),
+    "json": OutputKind(".json", "application/json", ReportSink),
+    "contact_sheet": OutputKind(".jpg", "image/jpeg", ContactSheetSink),
+}
+DEFAULT_OUTPUTS = ("video", "json")
+
+
+def chosen_outputs(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of outputs, each once, in the order of `OUTPUTS`.
+
+    Raises:
+        RequestError: One is not known, or there is none.
+    """
+    given = list(names)
+    known = ", ".join(OUTPUTS)
+    for name in given:
+        if name not in OUTPUTS:
+            raise RequestError(f"outputs names {name!r}, which is no output.", hint=f"Known are {known}.")
+    if not given:
+        raise RequestError("outputs names nothing.", hint=f"Name some of {known}, or leave it out.")
+    return tuple(name for name in OUTPUTS if name in given)

@@ -1,0 +1,60 @@
+"""What goes into the tracker and what comes out of it: small values that another machine can send."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from pothole.detections import Detections
+from pothole.tracking.optical_flow import View
+from pothole.tracking.state import TrackerState
+from pothole.types import Size
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the tracker is told of a frame.
+
+    Attributes:
+        index: The frame's, counted from 0.
+        time: Seconds since the first frame.
+        size: Picture `(height, width)` in pixels.
+        view: The frame as optical flow sees it.
+        detections: What the detector found; None between key frames.
+    """
+
+    index: int
+    time: Fraction
+    size: Size
+    view: View
+    detections: Detections | None
+
+
+@dataclass(frozen=True)
+class EarlierFrame:
+    """A frame that the tracker took in an earlier attempt at the job, up to a checkpoint.
+
+    Attributes:
+        index: The frame's, counted from 0.
+        time: Seconds since the first frame.
+        size: Picture `(height, width)` in pixels.
+        view: The frame as optical flow sees it: the motion of the next frame starts from it.
+    """
+
+    index: int
+    time: Fraction
+    size: Size
+    view: View
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """What the tracker says of a frame.
+
+    Attributes:
+        index: The frame's, counted from 0.
+        detections: Those in it that count, with the ids of their tracks.
+        state: Of the tracker after this frame, at a checkpoint: all later frames follow from it.
+    """
+
+    index: int
+    detections: Detections
+    state: TrackerState | None = None
