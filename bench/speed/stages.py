@@ -27,6 +27,7 @@ class ClockedDetector:
 
     def __init__(self, detector: Detector) -> None:
         self.name, self.min_confidence = detector.name, detector.min_confidence
+        self.class_names = detector.class_names
         self.input_size = detector.input_size
         self.seconds = 0.0
         self._detector = detector

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from pothole.types import Mask
 
 NO_IDS: NDArray[np.int32] = np.zeros(0, np.int32)
-"""Stands for "no tracker has seen these yet"."""
+"""Stands for "none given": all zeros, as many as there are objects."""
+
+DEFAULT_CLASS_NAMES = ("pothole",)
 
 
 @dataclass(frozen=True)
 class Detections:
-    """N potholes of one picture.
+    """N objects of one picture.
 
     Attributes:
         image_size: Picture `(height, width)` in pixels.
@@ -28,6 +30,8 @@ class Detections:
         scores: `(N,)` float32 in 0..1.
         masks: N boolean arrays; mask i covers `mask_boxes[i]`, with shape `(bottom - top, right - left)`.
         track_ids: `(N,)` int32, ids from 1 that are unique within a job; 0 is not (yet) a track.
+        class_ids: `(N,)` int32, from 0, numbers of `class_names`.
+        class_names: What the detector can tell apart.
     """
 
     image_size: tuple[int, int]
@@ -35,20 +39,27 @@ class Detections:
     scores: NDArray[np.float32]
     masks: tuple[Mask, ...]
     track_ids: NDArray[np.int32] = field(default_factory=lambda: NO_IDS)
+    class_ids: NDArray[np.int32] = field(default_factory=lambda: NO_IDS)
+    class_names: tuple[str, ...] = DEFAULT_CLASS_NAMES
 
     def __post_init__(self) -> None:
         count = len(self.scores)
-        if self.track_ids is NO_IDS:
-            object.__setattr__(self, "track_ids", np.zeros(count, np.int32))
+        for name in ("track_ids", "class_ids"):
+            if getattr(self, name) is NO_IDS:
+                object.__setattr__(self, name, np.zeros(count, np.int32))
         expected: dict[str, tuple[int, ...]] = {
             "scores": (count,),
             "boxes": (count, 4),
             "track_ids": (count,),
+            "class_ids": (count,),
         }
         for name, shape in expected.items():
             got = getattr(self, name).shape
             if got != shape:
                 raise ValueError(f"{name}: expected shape {shape}, got {got}")
+        if count and not 0 <= self.class_ids.min() <= self.class_ids.max() < len(self.class_names):
+            got = sorted(set(self.class_ids.tolist()))
+            raise ValueError(f"class_ids: expected 0 to {len(self.class_names) - 1}, got {got}")
         if len(self.masks) != count:
             raise ValueError(f"masks: expected {count}, got {len(self.masks)}")
         for i, (mask, (left, top, right, bottom)) in enumerate(zip(self.masks, self.mask_boxes, strict=True)):
@@ -59,7 +70,7 @@ class Detections:
 
     @classmethod
     def empty(cls, image_size: tuple[int, int]) -> "Detections":
-        """Return the detections of a picture without potholes."""
+        """Return the detections of a picture without objects."""
         return cls(image_size, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), ())
 
     @property
@@ -79,20 +90,26 @@ class Detections:
             scores=self.scores[chosen],
             masks=tuple(self.masks[i] for i in chosen),
             track_ids=self.track_ids[chosen],
+            class_ids=self.class_ids[chosen],
         )
 
+    @property
+    def labels(self) -> list[str]:
+        """The name of each object's class."""
+        return [self.class_names[i] for i in self.class_ids]
+
     def to_json(self) -> list[dict[str, Any]]:
-        """Return a record per pothole: `box` xyxy, `score`, `track_id`, `polygons` in picture coordinates."""
+        """Return a record per object: `box` xyxy, `score`, `track_id`, `polygons` in picture coordinates."""
         return list(self._records())
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        for box, score, track_id, mask, (left, top, _, _) in zip(
-            self.boxes, self.scores, self.track_ids, self.masks, self.mask_boxes, strict=True
+        for label, box, score, track_id, mask, (left, top, _, _) in zip(
+            self.labels, self.boxes, self.scores, self.track_ids, self.masks, self.mask_boxes, strict=True
         ):
             contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
             polygons = [(c[:, 0, :] + (left, top)).ravel().tolist() for c in contours if len(c) >= 3]
             yield {
-                "label": "pothole",
+                "label": label,
                 "score": round(float(score), 4),
                 "box": [round(float(v), 1) for v in box],
                 "area": int(mask.sum()),

@@ -245,6 +245,7 @@ def _source(
         output=outputs.address(job.output_key(OUTPUTS["video"].suffix)) if "video" in job.outputs else None,
         model=detector.name,
         min_confidence=detector.min_confidence if job.min_confidence is None else job.min_confidence,
+        class_names=detector.class_names,
         settings={"is_live": job.is_live, "frame_interval": job.frame_interval},
     )
 

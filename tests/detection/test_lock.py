@@ -6,16 +6,16 @@ from itertools import pairwise
 
 import pytest
 
-from pothole.detection.lock import Turns
+from pothole.detection.lock import FairLock
 
 
 def test_nobody_is_served_again_before_those_who_came_earlier() -> None:
-    turns, together, served = Turns(), threading.Barrier(4), list[int]()
+    lock, together, served = FairLock(), threading.Barrier(4), list[int]()
 
     def ask(name: int) -> None:
         together.wait()
         for _ in range(50):
-            with turns:
+            with lock:
                 served.append(name)
                 time.sleep(0.001)
 
@@ -30,8 +30,8 @@ def test_nobody_is_served_again_before_those_who_came_earlier() -> None:
 
 
 def test_a_turn_that_fails_is_handed_on() -> None:
-    turns = Turns()
-    with pytest.raises(ZeroDivisionError), turns:
+    lock = FairLock()
+    with pytest.raises(ZeroDivisionError), lock:
         raise ZeroDivisionError
-    with turns:
+    with lock:
         pass

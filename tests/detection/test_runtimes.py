@@ -11,8 +11,8 @@ import numpy as np
 import openvino
 import pytest
 
-from pothole.detection.detector import load_detector
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
+from pothole.detection.registry import load_detector
 from pothole.detection.runtimes.export import export
 from pothole.detection.runtimes.openvino import EXPORTED
 from pothole.errors import ModelError
@@ -137,7 +137,7 @@ def test_without_an_export_tensorflow_runs_and_openvino_says_what_to_do(tmp_path
 
 def test_the_shipped_model_starts_without_tensorflow_and_reports_to_nobody():
     code = (
-        "import sys; from pothole.detection.detector import load_detector;"
+        "import sys; from pothole.detection.registry import load_detector;"
         "from pothole.settings import SHIPPED_MODEL;"
         "load_detector(SHIPPED_MODEL, 'openvino');"
         "print([m for m in ('tensorflow', 'keras', 'openvino_telemetry') if sys.modules.get(m)])"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pothole.detection.detector import load_detector
+from pothole.detection.registry import load_detector
 from pothole.settings import SHIPPED_MODEL
 from pothole.training.evaluate import evaluate
 from roads.output import write_dataset

@@ -342,7 +342,9 @@ def resumed(road: Road) -> TrackerState:
     checkpoints = StoredCheckpoints(LocalStorage(road.folder), folder, lease, 2**20, lambda: None)
     stored = lease.record.segments
     with Video.open(road.folder / "clip.mp4") as video:
-        source = Source(road.folder / "clip.mp4", video.info, None, "clip", None, "model", 0.5, {})
+        source = Source(
+            road.folder / "clip.mp4", video.info, None, "clip", None, "model", 0.5, ("pothole",), {}
+        )
         with VideoSink(road.settings.temp_dir / "a", source) as first, suppress(_Enough):
             with ReportSink(road.settings.temp_dir / "b", source) as second:
                 state = checkpoints.resume({"video": first, "json": second}, road.settings.temp_dir)

@@ -25,7 +25,7 @@ def found(score: float | None) -> Detections:
 def sheet_of(folder: Path, scores: dict[int, float], segment: int = 24) -> np.ndarray:
     path = folder / "sheet.jpg"
     with Video.open(make_clip(folder / "clip.mp4", 24, 2)) as video:
-        source = Source(path, video.info, None, "clip.mp4", None, "model", 0.5, {})
+        source = Source(path, video.info, None, "clip.mp4", None, "model", 0.5, ("pothole",), {})
         with ContactSheetSink(path, source) as sheet:
             frames = list(video.frames())
             for first in range(0, len(frames), segment):

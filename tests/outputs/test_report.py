@@ -51,6 +51,7 @@ def open_report(
         output=output,
         model="mask-rcnn",
         min_confidence=0.5,
+        class_names=("pothole",),
         settings={"frame_interval": 2},
     )
     return ReportSink(path, source)

@@ -16,6 +16,7 @@ class MagentaDetector:
 
     name = "magenta"
     min_confidence = 0.5
+    class_names = ("pothole",)
 
     def input_size(self, size: Size) -> Size:
         return size
@@ -52,6 +53,7 @@ class Oracle:
 
     name = "oracle"
     min_confidence = 0.5
+    class_names = ("pothole",)
 
     def __init__(self, score_of_false: float = 0.3, shift: int = 0) -> None:
         self.score_of_false = score_of_false

@@ -24,6 +24,6 @@ def test_sides_that_two_key_frames_see_apart_never_cross(after):
     places = [{1: Place(first, Motion())} for _ in range(4)]
     steps = [object()] * 4  # only asked whether it is there, as the motions are known
     for frame in interpolate([first], places, [second], steps, SIZE):
-        detections = as_detections(frame, SIZE)
+        detections = as_detections(frame, SIZE, ("pothole",))
         assert len(detections) == 1
         assert (detections.boxes[:, 2:] > detections.boxes[:, :2]).all()

@@ -19,6 +19,7 @@ class Witness:
 
     name = "witness"
     min_confidence = 0.5
+    class_names = ("pothole",)
 
     def __init__(self) -> None:
         self.asked: list[tuple[Image, float | None, Size]] = []

@@ -1,15 +1,16 @@
-"""Turns at the model: whoever came first is served first, so that a picture never starves behind a video."""
+"""One detector for many callers, first come, first served: a picture never starves behind a video."""
 
 import threading
-from typing import Any
+from collections.abc import Sequence
 
 from pothole.detection.detector import Detector
+from pothole.detections import Detections
 from pothole.metrics import Metrics
-from pothole.types import Size
+from pothole.types import Image, Size
 
 
-class Turns:
-    """A lock handed on in the order of asking; Python's own may go to the same thread again and again."""
+class FairLock:
+    """A lock that is handed on in the order of asking; Python's own may go to one thread again and again."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -27,8 +28,8 @@ class Turns:
             self._changed.notify_all()
 
 
-class DetectorInTurns:
-    """A `Detector` that takes its callers in turns and tells how long the model took for each.
+class SharedDetector:
+    """A `Detector` that serves its callers one after the other and tells how long the model took for each.
 
     Args:
         detector: Does the work.
@@ -37,17 +38,20 @@ class DetectorInTurns:
 
     def __init__(self, detector: Detector, metrics: Metrics) -> None:
         self.name, self.min_confidence = detector.name, detector.min_confidence
+        self.class_names = detector.class_names
         self._detector, self._metrics = detector, metrics
-        self._turns = Turns()
+        self._lock = FairLock()
 
     def input_size(self, size: Size) -> Size:
         """See `Detector.input_size`."""
         return self._detector.input_size(size)
 
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
+    def predict(
+        self,
+        images: Sequence[Image],
+        min_confidence: float | None = None,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Detections]:
         """See `Detector.predict`."""
-        with self._turns, self._metrics.model_seconds.time():
-            return self._detector.predict(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._detector, name)
+        with self._lock, self._metrics.model_seconds.time():
+            return self._detector.predict(images, min_confidence, sizes)

@@ -1,4 +1,4 @@
-"""Marks potholes in a picture: translucent mask, outline, box and a label such as "pothole 0.98 #12".
+"""Marks objects in a picture: translucent mask, outline, box and a label of class, score and track.
 
 Everything is drawn on planes of one channel, so that the same code marks pictures in RGB and frames in luma
 and chroma, which need not become RGB for it.
@@ -77,9 +77,9 @@ class MarkedFrame:
 
 
 def draw(image: Image, detections: Detections) -> None:
-    """Mark the potholes of a picture in place.
+    """Mark the objects of a picture in place.
 
-    A track keeps its colour; a pothole without a track id has no "#…".
+    A track keeps its colour; an object without a track id has no "#…".
 
     Args:
         image: `(height, width, 3)` uint8 RGB; is changed.
@@ -92,7 +92,7 @@ def draw(image: Image, detections: Detections) -> None:
 
 
 def marked(frame: Frame, detections: Detections) -> Frame:
-    """Return a frame with its potholes marked; the frame itself where there are none."""
+    """Return a frame with its objects marked; the frame itself where there are none."""
     if not len(detections):
         return frame
     copy = frame.copy()
@@ -112,10 +112,10 @@ def _draw(canvas: _Canvas, detections: Detections) -> None:
         _outline(canvas, mask, box, value, line)
     # Last, so that nothing is drawn over a label.
     taken: list[Area] = []
-    for color, score, track_id, box in zip(
-        colors, detections.scores, detections.track_ids, boxes, strict=True
+    for color, name, score, track_id, box in zip(
+        colors, detections.labels, detections.scores, detections.track_ids, boxes, strict=True
     ):
-        text = f"pothole {score:.2f}" + (f" #{track_id}" if track_id else "")
+        text = f"{name} {score:.2f}" + (f" #{track_id}" if track_id else "")
         text_size = max(MIN_TEXT, round(short_side / TEXT_DIVISOR))
         patches = _label(text, text_size, color, canvas.matrix, tuple(canvas.steps))
         area = _place(patches[0].shape, canvas.size, box, taken)

@@ -24,6 +24,7 @@
 - `output` is where the marked video is, null when none was asked for. `settings` are the caller's.
 - `frames` has every frame of the output. Times are seconds since the first frame, as a player shows them.
 - `box` is xyxy, `polygons` are x, y, x, y …, in pixels of the upright picture; `area` is the mask's.
+- `label` is the class; `tracks` tell it, too, where the model has more than one.
 - `track_id` is that of a record of `tracks`: what is marked is what counts. `tracks` has one record per
   confirmed pothole; its frames, `hits` and `best_box` are those in which the detector saw it.
 - `fps`, `duration_s` and `frames_declared` are the source's; the latter two are null when it does not say.
@@ -62,6 +63,7 @@ class ReportSink:
 
     def __init__(self, path: Path, source: Source) -> None:
         self._path = path
+        self._class_names = source.class_names
         self._is_empty = True
         self._finished = False
         head = {
@@ -120,10 +122,14 @@ class ReportSink:
             "missing_frames": video.missing_frames,
             "warning": video.decode_warning,
         }
-        records = BETWEEN.join(_json(track.to_json()) for track in tracks)
+        records = BETWEEN.join(_json(self._record(track)) for track in tracks)
         self._file.write(f'\n],\n"tracks":[\n{records}\n],\n"video":{_json(about_video)},\n')
         self._file.write(f'"summary":{_json(asdict(summary))}}}\n')
         self._finished = True
+
+    def _record(self, track: Track) -> dict[str, Any]:
+        names = self._class_names
+        return track.to_json() | ({"label": names[track.class_id]} if len(names) > 1 else {})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

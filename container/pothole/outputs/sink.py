@@ -41,6 +41,7 @@ class Source:
         output: Where the marked video goes, for people; None when none is made.
         model: The detector's name.
         min_confidence: Lowest score that counts.
+        class_names: What the detector can tell apart.
         settings: The caller's, whatever JSON can say.
     """
 
@@ -51,6 +52,7 @@ class Source:
     output: str | None
     model: str
     min_confidence: float
+    class_names: tuple[str, ...]
     settings: dict[str, Any]
 
 

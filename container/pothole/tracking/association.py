@@ -31,6 +31,8 @@ def associate(tracks: Sequence[TrackState], detections: Detections) -> list[int 
     found = _grown(detections.boxes, margin)
     shared = shared_areas(known, found)
     iou = shared / (areas(known)[:, None] + areas(found) - shared)
+    classes = np.array([t.track.class_id for t in tracks])
+    iou[classes[:, None] != detections.class_ids] = 0
     for flat in np.argsort(-iou, axis=None):
         k, i = np.unravel_index(flat, iou.shape)
         if iou[k, i] < MIN_IOU:
@@ -41,7 +43,8 @@ def associate(tracks: Sequence[TrackState], detections: Detections) -> list[int 
 
 
 def is_part_of_any(track: TrackState, others: Sequence[TrackState]) -> bool:
-    """Say whether a track is one of the others again: the detector may find a whole and a part of it."""
+    """Say whether a track is one of the others of its class again: a detector may find a whole and a part."""
+    others = [other for other in others if other.track.class_id == track.track.class_id]
     if not others:
         return False
     boxes = np.array([other.box for other in others])

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from pothole.detections import DEFAULT_CLASS_NAMES
 from pothole.tracking.optical_flow import Motion
 from pothole.tracking.tracks import Track, TrackState
 from pothole.types import Mask
@@ -31,6 +32,7 @@ class TrackerState:
         keys: Number of keys given.
         updates: Number of key frames.
         updated: Time of the last of them.
+        class_names: What the detector can tell apart.
     """
 
     last_key_frame: int = -1
@@ -42,6 +44,7 @@ class TrackerState:
     keys: int = 0
     updates: int = 0
     updated: Fraction | None = None
+    class_names: tuple[str, ...] = DEFAULT_CLASS_NAMES
 
     @property
     def released(self) -> int:
@@ -146,6 +149,7 @@ class TrackerRecord(_Strict):
     keys: int
     updates: int
     updated: Fraction | None
+    class_names: tuple[str, ...]
 
     @classmethod
     def of(cls, state: TrackerState) -> Self:
@@ -162,6 +166,7 @@ class TrackerRecord(_Strict):
             keys=state.keys,
             updates=state.updates,
             updated=state.updated,
+            class_names=state.class_names,
         )
 
     def state(self) -> TrackerState:
@@ -191,4 +196,5 @@ class TrackerRecord(_Strict):
             keys=self.keys,
             updates=self.updates,
             updated=self.updated,
+            class_names=self.class_names,
         )

@@ -76,6 +76,7 @@ class Tracker:
         self._keys = state.keys
         self._updates = state.updates
         self._updated = state.updated
+        self._class_names = state.class_names
 
     def track(self, observations: Iterable[Observation | EarlierFrame]) -> Iterator[TrackedFrame]:
         """Follow the objects through the frames.
@@ -136,7 +137,7 @@ class Tracker:
             self._waiting.popleft()
             self._segment_start = self._segment_start or (frame.index, frame.time)
             confirmed = [t.confirm(self._ids[t.key]) for t in frame.tracks if t.key in self._ids]
-            yield frame, TrackedFrame(frame.index, as_detections(confirmed, frame.size))
+            yield frame, TrackedFrame(frame.index, as_detections(confirmed, frame.size, self._class_names))
 
     def _checkpoint(self, last: _WaitingFrame) -> TrackerState | None:
         """Return the state after the last frame released when it is time for a checkpoint.
@@ -160,6 +161,7 @@ class Tracker:
             keys=self._keys,
             updates=self._updates,
             updated=self._updated,
+            class_names=self._class_names,
         )
 
     def _update_to(self, between: list[tuple[Observation, Step | None]], detections: Detections) -> None:
@@ -196,6 +198,7 @@ class Tracker:
     def _update(self, detections: Detections, frame: Observation) -> None:
         """Give each detection to its track or to a new one, and confirm those that count from now on."""
         needed = self._needed_hits(frame)
+        self._class_names = detections.class_names
         missed = dict(enumerate(self._tracks))
         found = []
         for i, k in enumerate(associate(self._tracks, detections)):

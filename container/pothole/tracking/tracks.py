@@ -9,7 +9,7 @@ import numpy as np
 
 from pothole.detections import Detections, pixel_boxes
 from pothole.tracking.optical_flow import Motion
-from pothole.types import Box, Mask
+from pothole.types import Box, Mask, Size
 
 MIN_SIMILARITY = 0.4  # below it an object is shown only where it is detected: nothing floats on after a cut
 
@@ -28,6 +28,7 @@ class Track:
         max_score: Highest score.
         best_frame: Index of the frame with it.
         best_box: `(4,)` xyxy in that frame, in pixels.
+        class_id: Number of its class.
     """
 
     id: int
@@ -39,6 +40,7 @@ class Track:
     max_score: float
     best_frame: int
     best_box: tuple[float, float, float, float]
+    class_id: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the record of a report."""
@@ -92,7 +94,8 @@ class TrackState:
         """Take detection i of the frame with that index and time for a new object, or for a known one."""
         score, box = float(detections.scores[i]), detections.boxes[i]
         corners = tuple(box.tolist())
-        new = Track(0, index, index, time, time, 0, score, index, corners)
+        class_id = int(detections.class_ids[i])
+        new = Track(0, index, index, time, time, 0, score, index, corners, class_id)
         track = known.track if known else new
         track = replace(track, last_frame=index, last_time=time, hits=track.hits + 1)
         if score > track.max_score:
@@ -123,7 +126,7 @@ class TrackState:
         return self.motion.similarity >= MIN_SIMILARITY
 
 
-def as_detections(tracks: Sequence[TrackState], size: tuple[int, int]) -> Detections:
+def as_detections(tracks: Sequence[TrackState], size: Size, class_names: tuple[str, ...]) -> Detections:
     """Return the tracks of a picture `(height, width)` as its detections, with their ids."""
     boxes = np.array([t.box for t in tracks], np.float32).reshape(-1, 4)
     boxes = np.clip(boxes, 0, [size[1], size[0], size[1], size[0]]).astype(np.float32)
@@ -134,4 +137,6 @@ def as_detections(tracks: Sequence[TrackState], size: tuple[int, int]) -> Detect
         scores=np.array([t.score for t in tracks], np.float32),
         masks=tuple(t.motion.move_mask(t.mask, t.origin, a) for t, a in zip(tracks, areas, strict=True)),
         track_ids=np.array([t.track.id for t in tracks], np.int32),
+        class_ids=np.array([t.track.class_id for t in tracks], np.int32),
+        class_names=class_names,
     )

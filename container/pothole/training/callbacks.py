@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pothole.detection.detector import MaskRCNNDetector
+from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.runtimes.keras import KerasNetwork
 from pothole.errors import PotholeError
 from pothole.training.checkpoint import Checkpoint, Progress

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from pothole.detection.detector import MaskRCNNDetector
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
+from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.runtimes.keras import KerasNetwork
 from support.datasets import write_dataset
 from support.networks import SMALL
@@ -21,7 +21,7 @@ ON_JAX = """
 import json, sys
 from pathlib import Path
 import keras, numpy as np
-from pothole.detection.detector import MaskRCNNDetector
+from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.runtimes.keras import KerasNetwork
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.training.train import main

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pothole.detection.detector import MaskRCNNDetector, load_detector
 from pothole.detection.mask_rcnn.backbone import mobilenet_v2
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
+from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
+from pothole.detection.registry import load_detector
 from pothole.detection.runtimes.keras import KerasNetwork
 from pothole.errors import ModelError
 from support.networks import SMALL

@@ -12,10 +12,10 @@ import requests
 import tensorflow as tf
 from werkzeug.serving import make_server
 
-from pothole.detection.detector import load_detector
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.matterport.importer import configuration, import_weights
 from pothole.detection.matterport.operation import Operation, read_operation
+from pothole.detection.registry import load_detector
 from pothole.entrypoints.cli import main as cli
 from pothole.entrypoints.http.app import create_app
 from pothole.errors import ConfigError, ModelError, RequestError

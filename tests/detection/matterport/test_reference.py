@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from pothole.detection.detector import MaskRCNNDetector
 from pothole.detection.mask_rcnn.letterbox import fit, limits
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.mask_rcnn.postprocess import detect
 from pothole.detection.mask_rcnn.rpn import propose
+from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.matterport.importer import import_weights
 from pothole.detection.matterport.operation import read_operation
 from pothole.detection.runtimes.keras import KerasNetwork

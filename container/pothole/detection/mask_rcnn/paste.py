@@ -14,6 +14,8 @@ def paste_masks(
     boxes_xyxy: NDArray[np.float32],
     scores: NDArray[np.float32],
     masks: NDArray[np.float32],
+    classes: NDArray[np.int32],
+    class_names: tuple[str, ...],
     image_size: tuple[int, int],
     border: str = "repeat",
 ) -> Detections:
@@ -23,6 +25,8 @@ def paste_masks(
         boxes_xyxy: `(N, 4)` in pixels of the picture.
         scores: `(N,)`.
         masks: `(N, size, size)` probabilities, each over its box.
+        classes: `(N,)` from 1; 0 is the background.
+        class_names: Of the classes from 1 on.
         image_size: Picture `(height, width)`.
         border: `mask_border` of the configuration.
     """
@@ -32,9 +36,10 @@ def paste_masks(
     whole = pixel_boxes(inside, image_size)
     filled = ((whole[:, 2:] - whole[:, :2]) > 0).all(axis=1)
     inside, scores, masks, whole = inside[filled], scores[filled], masks[filled], whole[filled]
+    class_ids = np.asarray(classes[filled] - 1, np.int32)
     paste = _fading if border == "zero" else _repeating
     pasted = (paste(*one) >= 0.5 for one in zip(masks, inside, whole, strict=True))
-    return Detections(image_size, inside, scores, tuple(pasted))
+    return Detections(image_size, inside, scores, tuple(pasted), class_ids=class_ids, class_names=class_names)
 
 
 def _repeating(mask: NDArray[np.float32], box: NDArray[np.float32], whole: NDArray[np.int32]) -> Any:

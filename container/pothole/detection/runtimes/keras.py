@@ -8,7 +8,7 @@ import numpy as np
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.detection.runtimes.network import Answers, Batch, Limits
+from pothole.detection.runtimes.network import Batch, Limits, NetworkOutputs
 
 
 class KerasNetwork:
@@ -24,18 +24,23 @@ class KerasNetwork:
         self._find = _compiled(find)
         self._masks = _compiled(model.masks)
 
-    def find(self, batch: Batch, limits: Limits, lowest: float) -> Answers:
+    def find(self, batch: Batch, limits: Limits, score_threshold: float) -> NetworkOutputs:
         """See `Network.find`."""
         pyramid, (boxes, scores, classes) = self._find(batch, limits)
         scores = np.asarray(scores)
         # Fifty masks cost two thirds of all the rest, and most pictures hold few potholes: only
         # boxes that count get one.
-        most = int((scores >= lowest).sum(axis=1).max(initial=0))
+        most = int((scores >= score_threshold).sum(axis=1).max(initial=0))
         count = self._padded(most)
         boxes, classes = boxes[:, :count], classes[:, :count]
         size = 2 * self.config.mask_pool
         masks = self._masks(pyramid, boxes, classes) if most else np.zeros((*boxes.shape[:2], size, size))
-        return np.asarray(boxes), scores[:, :count], np.asarray(masks, np.float32)
+        return NetworkOutputs(
+            np.asarray(boxes),
+            scores[:, :count],
+            np.asarray(classes, np.int32),
+            np.asarray(masks, np.float32),
+        )
 
     def _padded(self, most: int) -> int:
         """Round up to a power of two from 4 on: a backend may compile each new count anew."""

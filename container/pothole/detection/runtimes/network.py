@@ -1,6 +1,6 @@
 """`Network`: what the detector asks of a runtime."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +9,28 @@ from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 
 Batch = NDArray[np.uint8]
 Limits = NDArray[np.float32]
-Answers = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+
+
+class NetworkOutputs(NamedTuple):
+    """What a network finds.
+
+    Legend: B: batch, N: boxes that any picture of the batch may need, P: `mask_pool`.
+
+    Attributes:
+        boxes: `(B, N, 4)` xyxy in `box_units`.
+        scores: `(B, N)`, best first. Rows whose score is below the threshold mean nothing.
+        classes: `(B, N)` from 1; 0 is the background.
+        masks: `(B, N, 2P, 2P)` probabilities over each box.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    classes: NDArray[np.int32]
+    masks: NDArray[np.float32]
 
 
 class Network(Protocol):
     """A Mask R-CNN that is ready to run.
-
-    Legend: B: batch, N: boxes that any picture of the batch may need, P: `mask_pool`.
 
     Attributes:
         config: The model's configuration.
@@ -23,17 +38,13 @@ class Network(Protocol):
 
     config: MaskRCNNConfig
 
-    def find(self, batch: Batch, limits: Limits, lowest: float) -> Answers:
+    def find(self, batch: Batch, limits: Limits, score_threshold: float) -> NetworkOutputs:
         """Find the objects of pictures.
 
         Args:
             batch: `(B, height, width, 3)` uint8 RGB, of the configuration's `image_size`.
             limits: `(B, 4)`, see `letterbox.limits`.
-            lowest: Score below which a box needs no mask, 0..1.
-
-        Returns:
-            Boxes `(B, N, 4)` xyxy in `box_units`, scores `(B, N)`, best first, masks `(B, N, 2P, 2P)`
-            probabilities over each box. Rows whose score is below `lowest` mean nothing.
+            score_threshold: Score below which a box needs no mask, 0..1.
         """
         ...
 

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
-from pothole.detection.runtimes.network import Answers, Batch, Limits
+from pothole.detection.runtimes.network import Batch, Limits, NetworkOutputs
 from pothole.detection.runtimes.source import source_digest
 from pothole.errors import ModelError
 
@@ -47,26 +48,27 @@ class OpenVINONetwork:
         options = OPTIONS | {"INFERENCE_NUM_THREADS": threads}
         self._request = core.compile_model(model, "CPU", options).create_infer_request()
 
-    def find(self, batch: Batch, limits: Limits, lowest: float) -> Answers:
+    def find(self, batch: Batch, limits: Limits, score_threshold: float) -> NetworkOutputs:
         """See `Network.find`; the pictures go one after the other, since a CPU gains nothing from more."""
-        each = [self._find_one(batch[i : i + 1], limits[i : i + 1], lowest) for i in range(len(batch))]
-        most = max(scores.shape[1] for _, scores, _ in each)
-        boxes, scores, masks = (
-            np.concatenate([_padded(answer[part], most) for answer in each]) for part in range(3)
+        each = [
+            self._find_one(batch[i : i + 1], limits[i : i + 1], score_threshold) for i in range(len(batch))
+        ]
+        count = max(outputs.scores.shape[1] for outputs in each)
+        return NetworkOutputs(
+            *(np.concatenate([_padded(a, count) for a in part]) for part in zip(*each, strict=True))
         )
-        return boxes, scores, masks
 
-    def _find_one(self, picture: Batch, limits: Limits, lowest: float) -> Answers:
-        self._request.infer({"images": picture, "limits": limits, "lowest": np.float32(lowest)})
+    def _find_one(self, picture: Batch, limits: Limits, score_threshold: float) -> NetworkOutputs:
+        self._request.infer({"images": picture, "limits": limits, "lowest": np.float32(score_threshold)})
         boxes, scores, classes, logits = (self._request.get_tensor(name).data for name in OUTPUTS)
         own = np.maximum(classes.astype(int) - 1, 0)[..., None, None, None]
         masks = 1 / (1 + np.exp(-np.take_along_axis(logits, own, axis=-1)[..., 0]))
-        return boxes.copy(), scores.copy(), masks
+        return NetworkOutputs(boxes.copy(), scores.copy(), classes.astype(np.int32), masks)
 
     def warm_up(self) -> None:
         """See `Network.warm_up`."""
         self.find(np.zeros((1, *self.config.image_size, 3), np.uint8), np.zeros((1, 4), np.float32), 0.0)
 
 
-def _padded(rows: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+def _padded(rows: NDArray[Any], count: int) -> NDArray[Any]:
     return np.pad(rows, [(0, 0), (0, count - rows.shape[1])] + [(0, 0)] * (rows.ndim - 2))

@@ -20,7 +20,8 @@ from rich.table import Column, Table
 
 from pothole import __version__
 from pothole import job as jobs
-from pothole.detection.detector import Detector, load_detector
+from pothole.detection.detector import Detector
+from pothole.detection.registry import load_detector
 from pothole.entrypoints.cli.export import add_command as add_export
 from pothole.entrypoints.cli.import_weights import add_command as add_import
 from pothole.errors import PotholeError, RequestError

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pothole.detection.detector import Detector
-from pothole.detection.lock import DetectorInTurns
+from pothole.detection.lock import SharedDetector
 from pothole.entrypoints.http.error_answers import answer_errors_as_json
 from pothole.entrypoints.http.invocations import Invocations
 from pothole.entrypoints.http.job_queue import JobQueue
@@ -48,7 +48,7 @@ def create_app(
     answer_errors_as_json(app, metrics)
 
     def load() -> Worker:
-        detector = DetectorInTurns(load_detector(settings.model_dir), metrics)
+        detector = SharedDetector(load_detector(settings.model_dir), metrics)
         opener = open_store or partial(open_s3, settings=settings)
         return Worker(detector, model_digest(settings.model_dir), opener, settings, metrics, shutdown)
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from gunicorn.arbiter import Arbiter
 
-from pothole.detection.detector import load_detector
+from pothole.detection.registry import load_detector
 from pothole.entrypoints.http.app import create_app
 from pothole.jobs.worker import Worker
 from pothole.settings import Settings

@@ -1,0 +1,94 @@
+"""The Mask R-CNN as a detector: one model in a process, one lock around one call of the network."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pothole.detection.mask_rcnn.letterbox import fit, input_size, limits, to_picture
+from pothole.detection.mask_rcnn.paste import paste_masks
+from pothole.detections import Detections
+from pothole.errors import ModelError
+from pothole.settings import Runtime
+from pothole.types import Image, Size
+
+if TYPE_CHECKING:
+    from pothole.detection.runtimes.network import Network
+
+logger = logging.getLogger(__name__)
+
+
+class MaskRCNNDetector:
+    """A Mask R-CNN as a `Detector`, on the runtime it was loaded in."""
+
+    def __init__(self, network: "Network") -> None:
+        self.name: str = network.config.name
+        self.min_confidence: float = network.config.min_confidence
+        self.class_names: tuple[str, ...] = network.config.class_names
+        self._network = network
+        self._lock = threading.Lock()
+
+    def input_size(self, size: Size) -> Size:
+        """See `Detector.input_size`."""
+        return input_size(size, self._network.config)
+
+    def predict(
+        self,
+        images: Sequence[Image],
+        min_confidence: float | None = None,
+        sizes: Sequence[Size] | None = None,
+    ) -> list[Detections]:
+        """See `Detector.predict`."""
+        config = self._network.config
+        threshold = self.min_confidence if min_confidence is None else min_confidence
+        fitted = [fit(image, config) for image in images]
+        batch = np.stack([canvas for canvas, _ in fitted])
+        edges = np.stack([limits(window, config) for _, window in fitted])
+        with self._lock:  # the network alone: a session serves one caller at a time
+            outputs = self._network.find(batch, edges, threshold)
+        found = []
+        for i, (_, window) in enumerate(fitted):
+            size = sizes[i] if sizes else (images[i].shape[0], images[i].shape[1])
+            boxes, scores, classes, masks = (
+                part[i][outputs.scores[i] >= max(threshold, 1e-6)] for part in outputs
+            )
+            boxes = to_picture(boxes, window, size, config)
+            found.append(
+                paste_masks(boxes, scores, masks, classes, self.class_names, size, config.mask_border)
+            )
+        return found
+
+
+def load_mask_rcnn(model_dir: Path, runtime: Runtime = "auto") -> MaskRCNNDetector:
+    """Load a model folder and warm it up, so that the first request is as fast as the others.
+
+    Args:
+        model_dir: The folder.
+        runtime: `auto` is OpenVINO where the folder has an export and the machine no NVIDIA GPU, else
+            TensorFlow.
+
+    Raises:
+        ModelError: The folder is incomplete or does not fit this code, or there is no export for `openvino`.
+    """
+    network = _load(model_dir, runtime)
+    network.warm_up()
+    logger.info("model loaded", extra={"model": network.config.name, "runtime": type(network).__name__})
+    return MaskRCNNDetector(network)
+
+
+def _load(model_dir: Path, runtime: Runtime) -> "Network":
+    # Each import takes what the other runtime does not need: Keras and TensorFlow alone take seconds.
+    exported = (model_dir / "openvino.xml").is_file()
+    if runtime == "openvino" and not exported:
+        raise ModelError(f"{model_dir} has no openvino.xml: run `pothole export` on it.")
+    if runtime == "openvino" or (runtime == "auto" and exported and not Path("/dev/nvidiactl").exists()):
+        from pothole.detection.runtimes.openvino import OpenVINONetwork  # noqa: PLC0415
+
+        return OpenVINONetwork(model_dir)
+    from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN  # noqa: PLC0415
+    from pothole.detection.runtimes.keras import KerasNetwork  # noqa: PLC0415
+
+    return KerasNetwork(MaskRCNN.load_folder(model_dir))

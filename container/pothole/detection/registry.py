@@ -1,0 +1,122 @@
+"""Detectors by configuration: a model folder names its kind, and this finds what loads it.
+
+A folder without `detector.json` holds a Mask R-CNN. The file says `[kind, arguments]`, such as
+`["mask_rcnn", {"runtime": "openvino"}]`. Packages of users add kinds of their own as entry points of the
+group `pothole.detectors`, each a `DetectorKind` by the name of its kind.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pothole.detection.detector import Detector
+from pothole.detection.mask_rcnn_detector import load_mask_rcnn
+from pothole.errors import ModelError
+from pothole.settings import Runtime
+
+GROUP = "pothole.detectors"
+CONFIGURATION = "detector.json"
+DEFAULT_KIND = "mask_rcnn"
+
+
+class Arguments(BaseModel):
+    """What a kind of detector is told; a subclass has its own fields, and others are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class DetectorKind:
+    """One kind of detector.
+
+    Attributes:
+        arguments: What it can be told.
+        load: Loads a model folder, told these.
+    """
+
+    arguments: type[Arguments]
+    load: Callable[[Path, Any], Detector]
+
+
+class MaskRCNNArguments(Arguments):
+    """What a Mask R-CNN is told.
+
+    Attributes:
+        runtime: What runs the network; see `load_mask_rcnn`.
+    """
+
+    runtime: Runtime = "auto"
+
+
+BUILT_IN = {
+    DEFAULT_KIND: DetectorKind(
+        MaskRCNNArguments, lambda folder, arguments: load_mask_rcnn(folder, arguments.runtime)
+    )
+}
+
+
+def load_detector(folder: Path, runtime: Runtime = "auto") -> Detector:
+    """Load the detector of a model folder and warm it up.
+
+    Args:
+        folder: The folder.
+        runtime: For a Mask R-CNN whose configuration does not say: what runs the network.
+
+    Raises:
+        ModelError: The folder is incomplete or does not fit this code, its configuration names an unknown
+            kind or argument, or the kind cannot be imported.
+    """
+    name, given = _configuration(folder)
+    kind = _kind(name, folder)
+    if kind.arguments is MaskRCNNArguments:
+        given = {"runtime": runtime} | given
+    try:
+        arguments = kind.arguments.model_validate(given)
+    except ValidationError as exc:
+        error = exc.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in error["loc"])
+        known = ", ".join(kind.arguments.model_fields) or "none"
+        raise ModelError(
+            f"{folder / CONFIGURATION}: {field} of {name}: {error['msg']}.", f"Known are {known}."
+        ) from exc
+    return kind.load(folder, arguments)
+
+
+def _configuration(folder: Path) -> tuple[str, dict[str, Any]]:
+    path = folder / CONFIGURATION
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return DEFAULT_KIND, {}
+    except (OSError, ValueError) as exc:
+        raise ModelError(f"{path} cannot be read: {exc}.") from exc
+    match content:
+        case [str(name), dict(arguments)]:
+            return name, arguments
+    raise ModelError(
+        f"{path} is not a kind and its arguments.", f'Write for example ["{DEFAULT_KIND}", {{}}].'
+    )
+
+
+def _kind(name: str, folder: Path) -> DetectorKind:
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    installed = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in installed:
+        known = ", ".join(sorted({*BUILT_IN, *installed}))
+        raise ModelError(
+            f"{folder / CONFIGURATION} names the detector {name!r}, which is not installed.",
+            f"Known are {known}; a package adds one as an entry point of {GROUP}.",
+        )
+    try:
+        kind = installed[name].load()
+    except Exception as exc:  # what a package of users raises at its import may be anything
+        raise ModelError(f"The detector {name!r} cannot be imported: {exc!r}.") from exc
+    if not isinstance(kind, DetectorKind):
+        raise ModelError(f"The entry point {name!r} of {GROUP} is no DetectorKind but {kind!r}.")
+    return kind
