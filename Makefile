@@ -83,6 +83,10 @@ check-infra: setup ## Check the templates of infra/ for mistakes and for securit
 	$(CHECKOV_VENV)/bin/pip install --quiet --require-hashes -r requirements-checkov.lock
 	$(CHECKOV_VENV)/bin/checkov --config-file infra/.checkov.yaml --directory infra
 
+.PHONY: settings-page
+settings-page: setup ## Write the page of settings from their declarations
+	$(BIN)/python -m pothole.entrypoints.settings_help > docs/reference/settings.md
+
 .PHONY: figures
 figures: setup ## Count potholes on SETS= of eight rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
 	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"} --sets $${SETS:-1}

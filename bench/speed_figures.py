@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pothole.entrypoints.cli.main import positive, seconds
+from pothole.entrypoints.cli.common import positive, seconds
 from pothole.errors import PotholeError
 from speed.clips import Clip, rendered, repeated
 from speed.figures import memory_table, row_figures, rows_table, server_table, spread_each, stages_table

@@ -10,6 +10,7 @@ the network's code.
 import argparse
 import hashlib
 import json
+import os
 import pickle
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from agreement import Agreement, agree
 from matching import VideoFigures, compare, pool
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
-from pothole.entrypoints.cli.main import console, load_model, positive, progress_bar, share
+from pothole.entrypoints.cli.common import console, load_model, positive, progress_bar, share
 from pothole.job import Job, run_job
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
@@ -87,6 +88,7 @@ class RememberingDetector:
     def __init__(self, detector: Detector, memory: Path) -> None:
         self.name = detector.name
         self.min_confidence = detector.min_confidence
+        self.class_names = detector.class_names
         self._detector = detector
         self._memory = memory
         self._found: dict[tuple[bytes, float, Size], Detections] = (
@@ -170,7 +172,7 @@ def mark(
             job,
             remembering,
             lambda bucket: LocalStorage(Path(bucket)),
-            Settings.from_env(),
+            Settings.from_env(os.environ),
             lambda p: update(p.frames, p.total, f"{p.potholes} potholes"),
         )
     remembering.save()
@@ -314,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("build", "figures"), metavar="DIR")
     given = parser.parse_args(arguments)
 
-    model = given.model or Settings.from_env().model_dir
+    model = given.model or Settings.from_env(os.environ).model_dir
     roads, marked = given.cache / "roads", given.cache / digest(model)
     roads.mkdir(parents=True, exist_ok=True)
     detector = load_model(model)

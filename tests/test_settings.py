@@ -1,12 +1,14 @@
 """Settings come from the environment, and mistakes in it are named."""
 
+import re
 import tempfile
 from pathlib import Path
 
 import pytest
 
+import pothole
 from pothole.errors import ConfigError
-from pothole.settings import Settings
+from pothole.settings import Settings, declarations, shown_default
 
 
 def test_values_are_read_and_defaults_kept() -> None:
@@ -25,6 +27,34 @@ def test_a_mistake_is_named(env: dict[str, str]) -> None:
     [name] = env
     with pytest.raises(ConfigError, match=name):
         Settings.from_env(env)
+
+
+@pytest.mark.parametrize("runtime", ["auto", "openvino", "tensorflow"])
+def test_a_choice_is_taken_and_another_word_is_refused_with_those_that_there_are(runtime: str) -> None:
+    assert Settings.from_env({"POTHOLE_RUNTIME": runtime}).runtime == runtime
+    with pytest.raises(ConfigError, match="POTHOLE_RUNTIME is 'fast', expected auto, openvino, tensorflow"):
+        Settings.from_env({"POTHOLE_RUNTIME": "fast"})
+
+
+def test_each_variable_is_declared_once_and_its_default_is_of_its_kind() -> None:
+    variables = [declaration.variable for declaration in declarations().values()]
+    assert len(variables) == len(set(variables))
+    for name, declaration in declarations().items():
+        value = getattr(Settings(), name)
+        if isinstance(value, int | str) and value != "":
+            assert declaration.read(str(value)) == value, name
+        assert declaration.help
+        assert shown_default(name)
+
+
+def test_nothing_below_the_entry_points_reads_the_environment() -> None:
+    package = Path(pothole.__file__).parent
+    readers = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if re.search(r"os\.(environ|getenv)", path.read_text())
+    }
+    assert {reader.partition("/")[0] for reader in readers} == {"entrypoints"}
 
 
 def test_a_temporary_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

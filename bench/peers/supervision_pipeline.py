@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import supervision as sv
 
-from pothole.entrypoints.cli.main import load_model
+from pothole.entrypoints.cli.common import load_model
 from speed.clock import clocked
 
 clip, _, answer_file = map(Path, sys.argv[1:])

@@ -9,7 +9,7 @@ from typing import Any
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
-from pothole.entrypoints.cli.main import load_model
+from pothole.entrypoints.cli.common import load_model
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.outputs.annotate import marked
 from pothole.pipeline.waiting import WaitingFrames

@@ -5,6 +5,7 @@ before: starting is measured apart.
 """
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any
 
 import cv2
 
-from pothole.entrypoints.cli.main import load_model
+from pothole.entrypoints.cli.common import load_model
 from pothole.job import Job, run_job
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.settings import Settings
@@ -28,7 +29,7 @@ Answer = dict[str, Any]
 
 def job(clip: Path, *interval: str) -> Answer:
     """Do the whole job as it ships, or with a `frame_interval`."""
-    settings = Settings.from_env()
+    settings = Settings.from_env(os.environ)
     detector = load_model(None)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         given: dict[str, Any] = {"frame_interval": int(interval[0])} if interval else {}

@@ -1,12 +1,15 @@
-"""Every name that is read from the environment, once, into one frozen value."""
+"""The settings, each declared once: its variable in the environment, default, group and help.
+
+The page of settings, `serve --help` and the checks are made from these declarations. The environment is
+read by the entry points alone, into one frozen value.
+"""
 
 import logging
-import os
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 from pothole.errors import ConfigError
 
@@ -16,61 +19,197 @@ SHIPPED_MODEL = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How the server and the commands run. Names of the environment beside each value.
+class Kind:
+    """How a value is read from text.
 
     Attributes:
-        host: `MODEL_SERVER_HOST`, the address to listen at; the container needs 0.0.0.0.
-        port: `SAGEMAKER_BIND_TO_PORT`, where nginx (or gunicorn alone) listens.
-        model_dir: `SM_MODEL_DIR`; without a `config.json` in it, the shipped weights.
-        threads: `MODEL_SERVER_THREADS`, pictures at a time in the one process that holds the model.
-        request_timeout_s: `MODEL_SERVER_TIMEOUT`, seconds that one invocation may take.
-        stop_timeout_s: `MODEL_SERVER_STOP_TIMEOUT`, seconds from SIGTERM to the end; SageMaker kills at 30.
-        runtime: `POTHOLE_RUNTIME`, what runs the network: auto, openvino or tensorflow; see `load_detector`.
-        max_jobs: `MAX_JOBS`, videos worked on at a time.
-        max_queued_jobs: `MAX_QUEUED_JOBS`, videos that wait for their turn.
-        lease_s: `LEASE_SECONDS`, after which a worker that shows no sign of life has lost its job.
-        segment_s: `SEGMENT_SECONDS`, of video, after which what is done is stored, to go on from there.
-        max_crashes: `MAX_CRASHES`, workers that may die of a video before it is given up.
-        output_buckets: `OUTPUT_BUCKETS`, buckets beside the source's own that a request may name for outputs,
-            with commas between them.
-        max_image_bytes: `MAX_IMAGE_BYTES`, largest image body.
-        max_video_bytes: `MAX_VIDEO_BYTES`, largest video, as a body or as an object.
-        max_image_pixels: `MAX_IMAGE_PIXELS`, largest picture or frame, against decompression bombs.
-        max_video_seconds: `MAX_VIDEO_SECONDS`, longest video.
-        max_video_frames: `MAX_VIDEO_FRAMES`, most frames of a video.
-        min_free_bytes: `MIN_FREE_BYTES`, room on the disk that a job leaves to others.
-        s3_timeout_s: `S3_TIMEOUT_SECONDS`, that S3 may be silent in the middle of a call.
-        s3_kms_key: `S3_KMS_KEY`, id of the KMS key of outputs; without, the bucket's own encryption.
-        s3_requester_pays: `S3_REQUESTER_PAYS`, whether we pay for reading a bucket that asks for it.
-        temp_dir: `TMPDIR`, where each job makes a folder of its own.
-        log_level: `LOG_LEVEL`.
+        expected: What it has to be, for people.
+        read: Reads it; raises ValueError for what it cannot be.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    model_dir: Path = SHIPPED_MODEL
-    threads: int = 8
-    request_timeout_s: int = 3600
-    stop_timeout_s: int = 25
-    runtime: Runtime = "auto"
-    max_jobs: int = 1
-    max_queued_jobs: int = 8
-    lease_s: int = 60
-    segment_s: int = 20
-    max_crashes: int = 5
-    output_buckets: tuple[str, ...] = ()
-    max_image_bytes: int = 32 * 2**20
-    max_video_bytes: int = 8 * 2**30
-    max_image_pixels: int = 7680 * 4320
-    max_video_seconds: int = 6 * 3600
-    max_video_frames: int = 2_000_000
-    min_free_bytes: int = 256 * 2**20
-    s3_timeout_s: int = 20
-    s3_kms_key: str = ""
-    s3_requester_pays: bool = False
-    temp_dir: Path = Path("/tmp")  # noqa: S108  # the default of tempfile itself; folders inside are private
-    log_level: str = "INFO"
+    expected: str
+    read: Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is said of a setting.
+
+    Attributes:
+        variable: Its name in the environment.
+        group: What it belongs to.
+        help: What it is, in some words.
+        kind: How it is read.
+        shown: Its default as people read it; None for the value itself.
+    """
+
+    variable: str
+    group: str
+    help: str
+    kind: Kind
+    shown: str | None = None
+
+    def read(self, text: str) -> Any:
+        """Read a value.
+
+        Raises:
+            ConfigError: It is not what it has to be; names the variable.
+        """
+        try:
+            return self.kind.read(text)
+        except ValueError as exc:
+            raise ConfigError(f"{self.variable} is {text!r}, expected {self.kind.expected}.") from exc
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise ValueError
+    return int(text)
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError
+    return text.lower() == "true"
+
+
+def _runtime(text: str) -> str:
+    if text not in get_args(Runtime):
+        raise ValueError
+    return text
+
+
+def _level(text: str) -> str:
+    if text.upper() not in logging.getLevelNamesMapping():
+        raise ValueError
+    return text.upper()
+
+
+NUMBER = Kind("a positive whole number", _positive)
+SWITCH = Kind("true or false", _switch)
+TEXT = Kind("text", str)
+FOLDER = Kind("a folder", Path)
+NAMES = Kind("names with commas between them", lambda text: tuple(text.replace(",", " ").split()))
+RUNTIME = Kind(", ".join(get_args(Runtime)), _runtime)
+LEVEL = Kind("DEBUG, INFO, WARNING or ERROR", _level)
+
+
+def _setting(
+    default: Any, variable: str, group: str, help: str, kind: Kind = NUMBER, shown: str | None = None
+) -> Any:
+    declaration = Declaration(variable, group, help, kind, shown)
+    return field(default=default, metadata={"declaration": declaration})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the server and the commands run; `declarations` tells of each."""
+
+    host: str = _setting(
+        "127.0.0.1",
+        "MODEL_SERVER_HOST",
+        "server",
+        "address to listen at",
+        TEXT,
+        "`127.0.0.1`; in the image `0.0.0.0`",
+    )
+    port: int = _setting(8080, "SAGEMAKER_BIND_TO_PORT", "server", "port to listen at")
+    model_dir: Path = _setting(
+        SHIPPED_MODEL,
+        "SM_MODEL_DIR",
+        "model",
+        "model folder; without a `config.json` or `detector.json` in it the shipped weights are used",
+        FOLDER,
+        "`/opt/ml/model`",
+    )
+    runtime: Runtime = _setting(
+        "auto",
+        "POTHOLE_RUNTIME",
+        "model",
+        "what runs the network: `openvino`, `tensorflow`, or `auto`: OpenVINO where the model folder has an "
+        "export and the machine no NVIDIA GPU",
+        RUNTIME,
+    )
+    threads: int = _setting(
+        8,
+        "MODEL_SERVER_THREADS",
+        "server",
+        "pictures in work at a time, in the one process that holds the model",
+    )
+    request_timeout_s: int = _setting(
+        3600, "MODEL_SERVER_TIMEOUT", "server", "seconds that one invocation may take"
+    )
+    stop_timeout_s: int = _setting(
+        25,
+        "MODEL_SERVER_STOP_TIMEOUT",
+        "server",
+        "seconds from SIGTERM to the end; SageMaker kills after 30",
+    )
+    max_jobs: int = _setting(1, "MAX_JOBS", "jobs", "videos worked on at a time")
+    max_queued_jobs: int = _setting(8, "MAX_QUEUED_JOBS", "jobs", "videos that wait for their turn")
+    lease_s: int = _setting(
+        60,
+        "LEASE_SECONDS",
+        "jobs",
+        "a worker without a heartbeat for so long has lost its job to the next",
+    )
+    segment_s: int = _setting(
+        20,
+        "SEGMENT_SECONDS",
+        "jobs",
+        "seconds of video after which what is done is stored; a job that was ended goes on from there",
+    )
+    max_crashes: int = _setting(
+        5,
+        "MAX_CRASHES",
+        "jobs",
+        "workers that may die of a video, none of them getting to the next segment, before it is given up",
+    )
+    output_buckets: tuple[str, ...] = _setting(
+        (),
+        "OUTPUT_BUCKETS",
+        "storage",
+        "buckets that `output_bucket` may name beside the source's own, with commas between them",
+        NAMES,
+    )
+    max_image_bytes: int = _setting(32 * 2**20, "MAX_IMAGE_BYTES", "limits", "largest picture as a body")
+    max_video_bytes: int = _setting(
+        8 * 2**30, "MAX_VIDEO_BYTES", "limits", "largest video, as a body or in S3"
+    )
+    max_image_pixels: int = _setting(
+        7680 * 4320, "MAX_IMAGE_PIXELS", "limits", "largest picture or frame, width × height"
+    )
+    max_video_seconds: int = _setting(6 * 3600, "MAX_VIDEO_SECONDS", "limits", "longest video")
+    max_video_frames: int = _setting(2_000_000, "MAX_VIDEO_FRAMES", "limits", "most frames of a video")
+    min_free_bytes: int = _setting(
+        256 * 2**20, "MIN_FREE_BYTES", "limits", "room on the disk that a job leaves to others"
+    )
+    s3_timeout_s: int = _setting(
+        20,
+        "S3_TIMEOUT_SECONDS",
+        "storage",
+        "that S3 may be silent in the middle of a call, which is then tried again",
+    )
+    s3_kms_key: str = _setting(
+        "",
+        "S3_KMS_KEY",
+        "storage",
+        "id of the KMS key that encrypts what is written; without, the bucket's own encryption",
+        TEXT,
+    )
+    s3_requester_pays: bool = _setting(
+        False, "S3_REQUESTER_PAYS", "storage", "whether to pay for reading a bucket that asks for it", SWITCH
+    )
+    temp_dir: Path = _setting(
+        Path("/tmp"),  # noqa: S108  # the default of tempfile itself; folders inside are private
+        "TMPDIR",
+        "storage",
+        "where jobs keep their temporary files: the source and the marked video",
+        FOLDER,
+    )
+    log_level: str = _setting(
+        "INFO", "LOG_LEVEL", "server", "of the log, one JSON object a line on stdout", LEVEL
+    )
 
     @property
     def max_invocations(self) -> int:
@@ -78,61 +217,42 @@ class Settings:
         return self.threads + self.max_jobs + self.max_queued_jobs
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the settings.
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings; what is not set, or empty, keeps its default.
+
+        Args:
+            env: The environment.
 
         Raises:
             ConfigError: A value is not what it has to be; names the variable.
         """
-
-        def number(name: str, default: int) -> int:
-            text = env.get(name) or str(default)
-            if not text.isdecimal() or int(text) == 0:
-                raise ConfigError(f"{name} is {text!r}, expected a positive whole number.")
-            return int(text)
-
-        def switch(name: str, default: bool) -> bool:
-            text = env.get(name) or str(default)
-            if text.lower() not in {"true", "false"}:
-                raise ConfigError(f"{name} is {text!r}, expected true or false.")
-            return text.lower() == "true"
-
+        values: dict[str, Any] = {}
+        for name, declaration in declarations().items():
+            if text := env.get(declaration.variable):
+                values[name] = declaration.read(text)
+        given = values.get("model_dir", Path("/opt/ml/model"))
+        has_model = any((given / file).is_file() for file in ("config.json", "detector.json"))
+        values["model_dir"] = given if has_model else SHIPPED_MODEL
         try:
-            temp_dir = Path(tempfile.gettempdir())
+            values["temp_dir"] = Path(tempfile.gettempdir())
         except FileNotFoundError as exc:
             raise ConfigError(
                 "Nothing can be written to TMPDIR.", hint="Mount a disk or tmpfs there."
             ) from exc
-        log_level = env.get("LOG_LEVEL", cls.log_level).upper()
-        if log_level not in logging.getLevelNamesMapping():
-            raise ConfigError(f"LOG_LEVEL is {log_level!r}, expected DEBUG, INFO, WARNING or ERROR.")
-        runtime = env.get("POTHOLE_RUNTIME", cls.runtime)
-        if runtime not in get_args(Runtime):
-            raise ConfigError(f"POTHOLE_RUNTIME is {runtime!r}, expected {', '.join(get_args(Runtime))}.")
-        given = Path(env.get("SM_MODEL_DIR", "/opt/ml/model"))
-        return cls(
-            host=env.get("MODEL_SERVER_HOST", cls.host),
-            port=number("SAGEMAKER_BIND_TO_PORT", cls.port),
-            model_dir=given if (given / "config.json").is_file() else SHIPPED_MODEL,
-            threads=number("MODEL_SERVER_THREADS", cls.threads),
-            request_timeout_s=number("MODEL_SERVER_TIMEOUT", cls.request_timeout_s),
-            stop_timeout_s=number("MODEL_SERVER_STOP_TIMEOUT", cls.stop_timeout_s),
-            runtime=cast(Runtime, runtime),
-            max_jobs=number("MAX_JOBS", cls.max_jobs),
-            max_queued_jobs=number("MAX_QUEUED_JOBS", cls.max_queued_jobs),
-            lease_s=number("LEASE_SECONDS", cls.lease_s),
-            segment_s=number("SEGMENT_SECONDS", cls.segment_s),
-            max_crashes=number("MAX_CRASHES", cls.max_crashes),
-            output_buckets=tuple(env.get("OUTPUT_BUCKETS", "").replace(",", " ").split()),
-            max_image_bytes=number("MAX_IMAGE_BYTES", cls.max_image_bytes),
-            max_video_bytes=number("MAX_VIDEO_BYTES", cls.max_video_bytes),
-            max_image_pixels=number("MAX_IMAGE_PIXELS", cls.max_image_pixels),
-            max_video_seconds=number("MAX_VIDEO_SECONDS", cls.max_video_seconds),
-            max_video_frames=number("MAX_VIDEO_FRAMES", cls.max_video_frames),
-            min_free_bytes=number("MIN_FREE_BYTES", cls.min_free_bytes),
-            s3_timeout_s=number("S3_TIMEOUT_SECONDS", cls.s3_timeout_s),
-            s3_kms_key=env.get("S3_KMS_KEY", cls.s3_kms_key),
-            s3_requester_pays=switch("S3_REQUESTER_PAYS", cls.s3_requester_pays),
-            temp_dir=temp_dir,
-            log_level=log_level,
-        )
+        return cls(**values)
+
+
+def declarations() -> dict[str, Declaration]:
+    """Return what is said of each setting, by the name of its field, in the order of declaration."""
+    return {f.name: _declaration(f) for f in fields(Settings)}
+
+
+def shown_default(name: str) -> str:
+    """Return the default of a field as people read it, in Markdown."""
+    declaration, value = declarations()[name], getattr(Settings(), name)
+    return declaration.shown or (f"`{value}`" if value not in ("", ()) else "none")
+
+
+def _declaration(setting: "Field[Any]") -> Declaration:
+    declaration: Declaration = setting.metadata["declaration"]
+    return declaration

@@ -2,9 +2,9 @@
 
 from fakes import MagentaDetector
 
-from pothole.entrypoints.cli import main as cli
+from pothole.entrypoints.cli import common, main
 
-cli.load_model = lambda folder: MagentaDetector()  # type: ignore[assignment,return-value]
+common.load_model = lambda folder: MagentaDetector()  # type: ignore[assignment,return-value]
 
 if __name__ == "__main__":
-    cli.main()
+    main.main()

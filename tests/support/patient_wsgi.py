@@ -1,5 +1,6 @@
 """The application as in production, but for a detector that sees magenta, ten pictures a second."""
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,4 +20,4 @@ class PatientDetector(MagentaDetector):
         return super().predict(images, *args, **kwargs)
 
 
-app = create_app(Settings.from_env(), lambda model_dir: PatientDetector())
+app = create_app(Settings.from_env(os.environ), lambda model_dir: PatientDetector())

@@ -71,10 +71,13 @@ class Server:
         environment = {
             "SAGEMAKER_BIND_TO_PORT": str(self.port),
             "TMPDIR": str(self.temp_dir),
-            "PYTHONPATH": str(ROOT / "tests"),
+            "PYTHONPATH": f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}",
         } | environment
         hide_nginx = "" if nginx else "import shutil; shutil.which = lambda *_, **__: None; "
-        serve = f"from pothole.entrypoints.http.launch import serve; raise SystemExit(serve({application!r}))"
+        serve = (
+            "import os; from pothole.entrypoints.http.launch import serve;"
+            f"raise SystemExit(serve(os.environ, {application!r}))"
+        )
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", hide_nginx + serve],

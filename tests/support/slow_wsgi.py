@@ -1,5 +1,6 @@
 """The application as in production, but for a detector that sees magenta and takes its time."""
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,4 +20,4 @@ class SlowDetector(MagentaDetector):
         return super().predict(images, *args, **kwargs)
 
 
-app = create_app(Settings.from_env(), lambda model_dir: SlowDetector())
+app = create_app(Settings.from_env(os.environ), lambda model_dir: SlowDetector())

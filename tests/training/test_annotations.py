@@ -222,10 +222,9 @@ def test_a_damaged_picture_is_named(tmp_path):
         read_dataset(tmp_path)
 
 
-def test_a_huge_picture_is_named(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAX_IMAGE_PIXELS", "4799")
+def test_a_huge_picture_is_named(tmp_path):
     with pytest.raises(TooLarge, match=r"0\.png has 80x60 pixels"):
-        read_dataset(write_dataset(tmp_path))
+        read_dataset(write_dataset(tmp_path), max_pixels=4799)
 
 
 def test_annotations_of_a_picture_that_exif_turns_are_those_of_the_upright_one(tmp_path):

@@ -1,15 +1,19 @@
+import argparse
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from pothole.errors import ConfigError
-from pothole.training.options import parser, read_folders, read_hyperparameters
+from pothole.training.options import add_flags, read_folders, read_hyperparameters
 
 
 def read_options(arguments):
-    flags = parser().parse_args(arguments)
-    return read_hyperparameters(flags), read_folders(flags)
+    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    add_flags(parser)
+    flags = parser.parse_args(arguments)
+    return read_hyperparameters(flags), read_folders(flags, os.environ)
 
 
 def hyperparameters(root, **values):

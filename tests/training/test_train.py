@@ -1,9 +1,12 @@
+import argparse
 import json
-import logging
 import os
 import re
 import signal
+import subprocess
+import sys
 import tarfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,18 +16,21 @@ import numpy as np
 import pytest
 
 from pothole.detection.mask_rcnn import backbone
+from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.errors import ConfigError, ModelError
-from pothole.training.callbacks import BetweenSteps
+from pothole.entrypoints.cli.train import main
+from pothole.errors import ConfigError, DatasetError, ModelError
 from pothole.training.checkpoint import Checkpoint, Progress
-from pothole.training.options import Hyperparameters, parser, read_folders, read_hyperparameters
+from pothole.training.options import Hyperparameters, add_flags, read_folders, read_hyperparameters
 from pothole.training.start import load_backbone, load_pretrained
-from pothole.training.train import compiled, description, main, read_potholes, train
+from pothole.training.train import compiled, description, read_potholes, train
 from support.datasets import write_dataset
 from support.networks import SMALL
+from support.shallow_train import SHALLOW
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
-STEPS, EPOCHS, STOP = 12, 2, 5
+STEPS, EPOCHS = 12, 2
+TESTS = Path(__file__).parents[1]
 MODEL_FILES = ["config.json", "metrics.json", "weights.npz"]
 
 
@@ -44,8 +50,10 @@ def channels(root):
 
 
 def train_below(root, *more):
-    flags = parser().parse_args(["--root", str(root), *more])
-    train(read_hyperparameters(flags), read_folders(flags))
+    parser = argparse.ArgumentParser(argument_default=argparse.SUPPRESS)
+    add_flags(parser)
+    flags = parser.parse_args(["--root", str(root), *more])
+    train(read_hyperparameters(flags), read_folders(flags, os.environ))
 
 
 def arrays(path):
@@ -53,51 +61,63 @@ def arrays(path):
         return {name: file[name] for name in file.files}
 
 
+def run_train(*arguments, stop_after=None):
+    """Run `train` in a process of its own; with a file to wait for, end it by SIGTERM once the file is there.
+
+    Returns:
+        What it logged.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "support.shallow_train", *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": f"{TESTS}:{os.environ.get('PYTHONPATH', '')}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        while stop_after and not stop_after.exists() and process.poll() is None:
+            time.sleep(0.01)
+        if stop_after:
+            process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=250)
+    assert process.returncode == 0, log
+    return log
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """One training that ran through, and one that SIGTERM stopped and that was started again."""
-    lines = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logger = logging.getLogger("pothole.training")
-    after_step = BetweenSteps.on_train_batch_end
-
-    def stop_at_step(self, batch, logs):
-        if self.progress.step == STOP - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        after_step(self, batch, logs)
-
     with pytest.MonkeyPatch.context() as patch:
-        # A shallow backbone: TensorFlow takes longer to trace the whole one than to train it here.
-        patch.setattr(
-            backbone, "BLOCKS", tuple((filters, 1, stride) for filters, _, stride in backbone.BLOCKS)
-        )
-        patch.setattr(logger, "level", logging.INFO)
-        logger.addHandler(handler)
-        whole, parted = (channels(tmp_path_factory.mktemp(name)) for name in ("whole", "parted"))
-        main(["--root", str(whole)])
-        log_of_whole, lines[:] = list(lines), []
-        with pytest.MonkeyPatch.context() as stopping:
-            stopping.setattr(BetweenSteps, "on_train_batch_end", stop_at_step)
-            main(["--root", str(parted), "--checkpoint-minutes", "0", "--workers", "2"])
-        log_of_stopped, stopped_model = list(lines), MaskRCNN.load_folder(parted / "model")
-        main(["--root", str(parted)])
-        logger.removeHandler(handler)
-        yield SimpleNamespace(
-            whole=whole,
-            parted=parted,
-            log=log_of_whole,
-            stopped_log=log_of_stopped,
-            stopped_model=stopped_model,
-        )
+        patch.setattr(backbone, "BLOCKS", SHALLOW)
+        yield run_trainings(tmp_path_factory)
+
+
+def run_trainings(tmp_path_factory):
+    whole, parted = (channels(tmp_path_factory.mktemp(name)) for name in ("whole", "parted"))
+    log = run_train("--root", whole)
+    first = parted / "checkpoints" / "checkpoint.npz"
+    often = ("--checkpoint-minutes", 0, "--workers", 2)
+    stopped_log = run_train("--root", parted, *often, stop_after=first)
+    stopped_model = MaskRCNNConfig.load(parted / "model")
+    stopped_files = sorted(path.name for path in (parted / "model").iterdir())
+    run_train("--root", parted)
+    return SimpleNamespace(
+        whole=whole,
+        parted=parted,
+        log=log,
+        stopped_log=stopped_log,
+        stopped_model=stopped_model,
+        stopped_files=stopped_files,
+    )
 
 
 @pytest.mark.slow
 def test_sigterm_stops_after_the_step_with_a_checkpoint_and_a_model(trained):
-    said = f"stopped at step {STOP} of {STEPS * EPOCHS}; the next start goes on from {trained.parted}"
-    assert any(line.startswith(said) for line in trained.stopped_log)
-    assert trained.stopped_model.config == SMALL  # nothing was evaluated yet
-    assert sorted(path.name for path in (trained.parted / "model").iterdir()) == MODEL_FILES
+    said = rf"stopped at step (\d+) of {STEPS * EPOCHS}; the next start goes on from {trained.parted}"
+    [step] = re.findall(said, trained.stopped_log)
+    assert 0 < int(step) < STEPS
+    assert trained.stopped_model == SMALL  # nothing was evaluated yet
+    assert trained.stopped_files == MODEL_FILES
 
 
 @pytest.mark.slow
@@ -125,7 +145,7 @@ def test_the_loss_falls_and_the_model_is_the_best_of_the_history(trained):
 def test_the_documented_expressions_find_the_metrics_in_the_log(trained):
     definitions = re.findall(r'\{"Name": "([\w:]+)", "Regex": "(.+?)"\}', PAGE)
     history = json.loads((trained.whole / "model" / "metrics.json").read_text())
-    text = "\n".join(trained.log)
+    text = trained.log
     assert {"train:loss", "validation:mask_ap", "validation:mask_ap50"} <= {name for name, _ in definitions}
     for name, expression in definitions:
         kind, _, key = name.partition(":")
@@ -164,7 +184,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 
 def test_a_set_without_potholes_is_refused(tmp_path):
     folder = write_dataset(tmp_path, pictures=2, negatives=2)
-    with pytest.raises(ConfigError, match=f"No picture in {folder} has a pothole"):
+    with pytest.raises(DatasetError, match=f"No picture in {folder} has a pothole"):
         read_potholes([folder])
 
 

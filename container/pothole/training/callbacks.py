@@ -45,6 +45,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint: Where the state is kept.
         progress: How far the training is; kept up to date.
         stop: Set from outside to end after the step that runs.
+        max_pixels: Largest picture of the validation data.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint: Checkpoint,
         progress: Progress,
         stop: threading.Event,
+        max_pixels: int,
     ) -> None:
         super().__init__()
         # On JAX `self.model` fetches the state from the step function, which costs time: `learner` does not.
@@ -68,6 +70,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         self.checkpoint = checkpoint
         self.progress = progress
         self.stop = stop
+        self.max_pixels = max_pixels
         self.saved = time.monotonic()
         self.means: list[Any] = []
 
@@ -131,7 +134,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
         with averaged_weights(self.model) as network:
             # A new one each time: on JAX, what is compiled has the weights in it.
-            figures = evaluate(MaskRCNNDetector(KerasNetwork(network)), validation, check)
+            figures = evaluate(MaskRCNNDetector(KerasNetwork(network)), validation, check, self.max_pixels)
             best = max(
                 (h["validation"]["mask_ap"] for h in self.progress.history if "validation" in h), default=-1
             )

@@ -22,6 +22,7 @@ from pothole.training.polygons import mask_polygons
 log = logging.getLogger(__name__)
 
 MAX_PICTURES = 1_000_000
+MAX_PIXELS = Settings().max_image_pixels
 FAR = 10
 """Corners more than this many times the picture's longer side away are a mistake, and costly to rasterise."""
 
@@ -55,11 +56,15 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
 
 
-def read_dataset(folder: Path) -> tuple[list[Sample], dict[str, Any]]:
+def read_dataset(folder: Path, max_pixels: int = MAX_PIXELS) -> tuple[list[Sample], dict[str, Any]]:
     """Read a folder of pictures and their annotations: COCO, VIA or labelme.
 
     A region is a pothole when it has no label, or one that has "pothole" in it; cracks, patches and the like
     are background. Regions without area inside their picture are left out, too; of both the log tells.
+
+    Args:
+        folder: With annotations, and the pictures in it or in `images/`.
+        max_pixels: Largest `width * height` of a picture.
 
     Returns:
         The samples, and the potholes as COCO's JSON.
@@ -72,7 +77,7 @@ def read_dataset(folder: Path) -> tuple[list[Sample], dict[str, Any]]:
     """
     coco = read_annotations(folder)
     try:
-        return _Reader(folder, coco).read()
+        return _Reader(folder, coco, max_pixels).read()
     except (KeyError, TypeError, AttributeError) as exc:
         raise DatasetError(f"The annotations in {folder} are incomplete: {exc!r}.") from exc
 
@@ -80,10 +85,10 @@ def read_dataset(folder: Path) -> tuple[list[Sample], dict[str, Any]]:
 class _Reader:
     """Turns COCO's JSON of a folder into samples, and counts what it leaves out."""
 
-    def __init__(self, folder: Path, coco: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, coco: dict[str, Any], max_pixels: int) -> None:
         self.folder = folder
         self.coco = coco
-        self.max_pixels = Settings.from_env().max_image_pixels
+        self.max_pixels = max_pixels
         self.labels = {c["id"]: str(c["name"]) for c in coco["categories"]}
         self.other_labels: Counter[str] = Counter()
         self.without_area: Counter[str] = Counter()

@@ -13,7 +13,7 @@ from typing import Any, Self
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
 from pothole.training.comparison import Comparison, Figures
-from pothole.training.dataset import Sample, read_dataset, read_image
+from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset, read_image
 
 LOWEST_SCORE = 0.01
 """Scores below add nothing to AP but time."""
@@ -55,6 +55,7 @@ class Evaluation:
         folder: Path,
         on_progress: Callable[[int, int], None] | None = None,
         min_confidence: float | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> Self:
         """Run a detector over a data set.
 
@@ -63,11 +64,12 @@ class Evaluation:
             folder: The data set; see `read_dataset`.
             on_progress: Called with pictures done and pictures in all.
             min_confidence: The operating point; the detector's default when None.
+            max_pixels: Largest `width * height` of a picture.
 
         Raises:
             PotholeError: See `read_dataset`.
         """
-        samples, annotations = read_dataset(folder)
+        samples, annotations = read_dataset(folder, max_pixels)
         found: list[tuple[int, Detections]] = []
         for done, sample in enumerate(samples, 1):
             found += [(sample.id, d) for d in detector.predict([read_image(sample.path)], LOWEST_SCORE)]
@@ -99,10 +101,13 @@ class Evaluation:
 
 
 def evaluate(
-    detector: Detector, folder: Path, on_progress: Callable[[int, int], None] | None = None
+    detector: Detector,
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Figures:
     """Return the figures of a detector on a data set; see `Evaluation`."""
-    return Evaluation.run(detector, folder, on_progress).figures()
+    return Evaluation.run(detector, folder, on_progress, max_pixels=max_pixels).figures()
 
 
 def groups(figures: Figures) -> list[list[tuple[str, Figures]]]:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,7 +67,7 @@ class Folders:
     failure: Path
 
     @classmethod
-    def below(cls, root: Path, env: Mapping[str, str] = os.environ) -> Self:
+    def below(cls, root: Path, env: Mapping[str, str]) -> Self:
         """Return SageMaker's folders; `SM_CHANNEL_…` and `SM_MODEL_DIR` go before those below `root`."""
 
         def channel(name: str) -> Path | None:
@@ -85,12 +84,12 @@ class Folders:
         )
 
 
-def read_folders(flags: argparse.Namespace) -> Folders:
+def read_folders(flags: argparse.Namespace, env: Mapping[str, str]) -> Folders:
     """Return SageMaker's folders, but for those that flags name."""
     given = {name: value for name, value in vars(flags).items() if name in Folders.__dataclass_fields__}
     if "train" in given:
         given["train"] = tuple(given["train"])
-    return replace(Folders.below(flags.root), **given)
+    return replace(Folders.below(flags.root, env), **given)
 
 
 def read_hyperparameters(flags: argparse.Namespace) -> Hyperparameters:
@@ -138,14 +137,9 @@ def _unquoted(value: Any) -> Any:
     return value
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the flags of `train`; one that is not given is left out."""
-    result = argparse.ArgumentParser(
-        "train",
-        description="Train the Mask R-CNN on COCO, VIA or labelme annotations.",
-        argument_default=argparse.SUPPRESS,
-    )
-    folders = result.add_argument_group("folders (default: SageMaker's)")
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `train` to a parser that leaves out those that are not given."""
+    folders = parser.add_argument_group("folders (default: SageMaker's)")
     folders.add_argument(
         "--root", type=Path, default=ROOT, metavar="DIR", help=f"what the others are below ({ROOT})"
     )
@@ -158,10 +152,9 @@ def parser() -> argparse.ArgumentParser:
     folders.add_argument(
         "--checkpoint-dir", dest="checkpoints", type=Path, metavar="DIR", help="what to resume from"
     )
-    group = result.add_argument_group("hyperparameters")
+    group = parser.add_argument_group("hyperparameters")
     for name, field in Hyperparameters.model_fields.items():
         default = "x".join(map(str, field.default)) if name == "window" else field.default
         shown = "" if default is None else f" ({default})"
         metavar = name.rpartition("_")[2].upper()
         group.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, help=f"{field.description}{shown}")
-    return result

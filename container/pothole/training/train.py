@@ -1,39 +1,32 @@
-"""The `train` command: from annotated pictures to a model folder that `serve` loads.
+"""A training: from annotated pictures to a model folder that `serve` loads.
 
-It keeps SageMaker's contract: hyperparameters and channels come in by files, metrics go out by the log, the
-model, checkpoints and the reason of a failure to their folders (docs/training.md).
+Checkpoints, metrics and the model go to the folders that the caller names; `entrypoints.cli.train` keeps
+SageMaker's contract around it (docs/training.md).
 """
 
 import json
 import logging
-import os
-import signal
-import sys
 import threading
-import traceback
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.errors import ConfigError, DatasetError, PotholeError
+from pothole.errors import ConfigError, DatasetError
 from pothole.training.augment import Augmentation
 from pothole.training.batches import Batches
 from pothole.training.callbacks import BetweenSteps, averaged_weights
 from pothole.training.checkpoint import Checkpoint, Progress
-from pothole.training.dataset import Sample, read_dataset
+from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset
 from pothole.training.learner import Learner
-from pothole.training.options import Folders, Hyperparameters, parser, read_folders, read_hyperparameters
+from pothole.training.options import Folders, Hyperparameters
 from pothole.training.start import freeze_stem, load_backbone, load_pretrained
 from pothole.training.targets import Sampling
 
@@ -76,21 +69,27 @@ def sampling_weights(samples: Sequence[Sample], negative_share: float) -> list[f
     ]
 
 
-def train(hyperparameters: Hyperparameters, folders: Folders, stop: threading.Event | None = None) -> None:
+def train(
+    hyperparameters: Hyperparameters,
+    folders: Folders,
+    stop: threading.Event | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> None:
     """Train, from the checkpoint if there is one, and write the model folder.
 
     Args:
         hyperparameters: How.
         folders: From what and to where.
         stop: Set from outside to end early: a checkpoint is written, and the model as it is so far.
+        max_pixels: Largest `width * height` of a picture.
 
     Raises:
         PotholeError: Data, a model to start from or a checkpoint cannot be used; names it.
     """
     stop = stop or threading.Event()
     keras.utils.set_random_seed(hyperparameters.seed)
-    samples = read_potholes(folders.train)
-    validation = read_potholes([folders.validation]) if folders.validation else []
+    samples = read_potholes(folders.train, max_pixels)
+    validation = read_potholes([folders.validation], max_pixels) if folders.validation else []
     if hyperparameters.backbone and folders.pretrained:
         raise ConfigError("A training starts from backbone or from pretrained, not from both.")
     if hyperparameters.backbone:
@@ -104,7 +103,9 @@ def train(hyperparameters: Hyperparameters, folders: Folders, stop: threading.Ev
     progress = checkpoint.restore()
     steps = hyperparameters.epochs * hyperparameters.steps_per_epoch
     log.info("%d pictures; %d of %d steps are done", len(samples), progress.step, steps)
-    between = BetweenSteps(learner, hyperparameters, folders.validation, checkpoint, progress, stop)
+    between = BetweenSteps(
+        learner, hyperparameters, folders.validation, checkpoint, progress, stop, max_pixels
+    )
     if between.epoch_is_open:
         between.finish_epoch()
         between.save()
@@ -134,13 +135,13 @@ def train(hyperparameters: Hyperparameters, folders: Folders, stop: threading.Ev
     log.info("the model is in %s", folders.model)
 
 
-def read_potholes(folders: Sequence[Path]) -> list[Sample]:
+def read_potholes(folders: Sequence[Path], max_pixels: int = MAX_PIXELS) -> list[Sample]:
     """Read data sets.
 
     Raises:
         DatasetError: They hold no pothole at all, or cannot be read.
     """
-    samples = [s for folder in folders for s in read_dataset(folder)[0]]
+    samples = [s for folder in folders for s in read_dataset(folder, max_pixels)[0]]
     if not any(s.polygons for s in samples):
         raise DatasetError(
             f"No picture in {', '.join(map(str, folders))} has a pothole.",
@@ -202,51 +203,3 @@ def export(learner: Learner, progress: Progress, folder: Path) -> None:
             network.config = replace(network.config, min_confidence=confidence)
         network.save_folder(folder)
     (folder / "metrics.json").write_text(json.dumps(progress.history, indent=2) + "\n")
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM and Ctrl-C set; a second one ends the process at once."""
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: Any) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def report_failure(path: Path, reason: str) -> None:
-    """Write why a training failed to where SageMaker looks for it."""
-    if not path.parent.is_dir():
-        return  # by hand, outside of SageMaker's folders
-    try:
-        path.write_text(f"{reason}\n")
-    except OSError as exc:
-        log.warning("%s cannot be written: %s", path, exc)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `train`. A failure's reason goes to SageMaker's file, too, and the exit status is not 0."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    flags = parser().parse_args(arguments)
-    folders = read_folders(flags)
-    try:
-        folders.failure.unlink(missing_ok=True)
-        with stop_on_signals() as stop:
-            train(read_hyperparameters(flags), folders, stop)
-    except PotholeError as exc:
-        report_failure(folders.failure, str(exc))
-        sys.exit(f"train: {exc}")
-    except Exception as exc:
-        report_failure(folders.failure, traceback.format_exception_only(exc)[-1].strip())
-        raise
-
-
-if __name__ == "__main__":
-    main()

@@ -24,7 +24,7 @@ import keras, numpy as np
 from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.runtimes.keras import KerasNetwork
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.training.train import main
+from pothole.entrypoints.cli.train import main
 
 assert keras.backend.backend() == "jax"
 model, image, data, trained = map(Path, sys.argv[1:])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pothole.entrypoints.cli import main as cli
+from pothole.entrypoints.cli import common, main
 from pothole.media import Video
 from pothole.media.picture import encode_picture
 from support.clips import make_clip, numbered_image
@@ -22,13 +22,13 @@ from support.fakes import MAGENTA, MagentaDetector
 def magenta(monkeypatch):
     """Every model folder holds the magenta detector."""
     asked = []
-    monkeypatch.setattr(cli, "load_detector", lambda folder, _: asked.append(folder) or MagentaDetector())
+    monkeypatch.setattr(common, "load_detector", lambda folder, _: asked.append(folder) or MagentaDetector())
     return asked
 
 
 def run(monkeypatch, *words):
     monkeypatch.setattr(sys, "argv", ["pothole", *map(str, words)])
-    cli.main()
+    main.main()
 
 
 def patched(number):

@@ -1,6 +1,7 @@
 """The flags of `pothole export`."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def export_(args: argparse.Namespace) -> None:
         pictures = found[:: max(1, len(found) // CALIBRATION_PICTURES)][:CALIBRATION_PICTURES]
     from pothole.detection.runtimes.export import export  # noqa: PLC0415  # TensorFlow takes seconds to import
 
-    print(export(args.model_dir, pictures, Settings.from_env().max_image_pixels))
+    print(export(args.model_dir, pictures, Settings.from_env(os.environ).max_image_pixels))
 
 
 def add_command(commands: Any) -> None:

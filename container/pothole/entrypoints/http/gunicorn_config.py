@@ -1,5 +1,6 @@
 """How gunicorn runs; `serve` starts it with this module and says where to listen."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -11,7 +12,7 @@ from gunicorn.workers.base import Worker
 from pothole.entrypoints.http.logs import logging_config
 from pothole.settings import Settings
 
-_settings = Settings.from_env()
+_settings = Settings.from_env(os.environ)
 
 # Other worker classes leave /ping unanswered while a model computes; more workers would each hold a model.
 worker_class = "gthread"

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pothole.entrypoints.http.logs import logging_config
-from pothole.errors import PotholeError
 from pothole.settings import Settings
 
 APPLICATION = "pothole.entrypoints.http.wsgi:app"
@@ -31,36 +30,29 @@ class NginxTemplate(string.Template):
     delimiter = "%"
 
 
-def main() -> int:
-    """Serve until told to stop; see `serve`."""
-    try:
-        return serve()
-    except PotholeError as exc:
-        sys.exit(f"serve: {exc}")
-
-
-def serve(application: str = APPLICATION) -> int:
+def serve(env: Mapping[str, str], application: str = APPLICATION) -> int:
     """Run the web server until SIGTERM or SIGINT, or until a part of it ends by itself.
 
     All that is written lies in a private temporary folder and goes with it, so that even a worker that had
     to be killed leaves nothing behind.
 
     Args:
+        env: The environment, of which settings are read and which both inherit.
         application: The WSGI application, as `module:name`.
 
     Returns:
         0 after a signal; something else when nginx or gunicorn ended by itself.
 
     Raises:
-        RequestError: A setting in the environment is wrong.
+        ConfigError: A setting in the environment is wrong.
     """
-    settings = Settings.from_env()
+    settings = Settings.from_env(env)
     logging.config.dictConfig(logging_config(settings.log_level))
     stop = _stop_signal()
     with tempfile.TemporaryDirectory(prefix="serve-", dir=settings.temp_dir) as folder:
         # Started by root, nginx works as nobody and must reach gunicorn's socket in here.
         Path(folder).chmod(0o711)
-        with _running(settings, application, Path(folder)) as processes:
+        with _running(settings, env, application, Path(folder)) as processes:
             while not stop.wait(POLL_S):
                 for name, process in processes.items():
                     if (code := process.poll()) is not None:
@@ -80,18 +72,18 @@ def _stop_signal() -> threading.Event:
 
 @contextmanager
 def _running(
-    settings: Settings, application: str, folder: Path
+    settings: Settings, env: Mapping[str, str], application: str, folder: Path
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """Start both, yield them by name, stop them: gunicorn first, while nginx passes on its answers."""
     # Debian keeps nginx where only root's PATH looks.
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+    nginx = shutil.which("nginx", path=f"{env.get('PATH', os.defpath)}:/usr/sbin")
     grace_s = max(1, settings.stop_timeout_s - RESERVE_S)
     processes = {}
     try:
         address = SOCKET if nginx else f"{settings.host}:{settings.port}"
-        processes["gunicorn"] = _start_gunicorn(settings, application, folder, address, grace_s)
+        processes["gunicorn"] = _start_gunicorn(settings, env, application, folder, address, grace_s)
         if nginx:
-            processes["nginx"] = _start_nginx(settings, folder, nginx)
+            processes["nginx"] = _start_nginx(settings, env, folder, nginx)
         else:
             _logger.warning(
                 "nginx is not installed: gunicorn serves alone, slow clients may hold its threads"
@@ -107,7 +99,7 @@ def _running(
 
 
 def _start_gunicorn(
-    settings: Settings, application: str, folder: Path, address: str, grace_s: int
+    settings: Settings, env: Mapping[str, str], application: str, folder: Path, address: str, grace_s: int
 ) -> subprocess.Popen[bytes]:
     command = [
         *(sys.executable, "-m", "gunicorn", "--config", "python:pothole.entrypoints.http.gunicorn_config"),
@@ -116,10 +108,12 @@ def _start_gunicorn(
     # Its working folder is another one, so what was said relative to ours has to be absolute.
     environment = {"TMPDIR": str(folder), "SM_MODEL_DIR": str(settings.model_dir.absolute())}
     # glibc keeps memory apart for many threads, and so would keep ever more of it: two pools are enough.
-    return _start(command, folder, {"MALLOC_ARENA_MAX": "2"} | os.environ | environment)
+    return _start(command, folder, {"MALLOC_ARENA_MAX": "2", **env, **environment})
 
 
-def _start_nginx(settings: Settings, folder: Path, nginx: str) -> subprocess.Popen[bytes]:
+def _start_nginx(
+    settings: Settings, env: Mapping[str, str], folder: Path, nginx: str
+) -> subprocess.Popen[bytes]:
     template = NginxTemplate(Path(__file__).with_name("nginx.conf").read_text())
     configuration = template.substitute(
         host=settings.host,
@@ -130,7 +124,7 @@ def _start_nginx(settings: Settings, folder: Path, nginx: str) -> subprocess.Pop
     )
     Path(folder, "nginx.conf").write_text(configuration)
     # Told a whole path, its workers could not get to it through folders that are root's alone.
-    return _start([nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"], folder, os.environ)
+    return _start([nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"], folder, env)
 
 
 def _start(command: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

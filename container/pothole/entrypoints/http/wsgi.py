@@ -23,6 +23,6 @@ def end_without_model(loading: Future[Worker]) -> None:
         os._exit(Arbiter.WORKER_BOOT_ERROR)
 
 
-_settings = Settings.from_env()
+_settings = Settings.from_env(os.environ)
 app = create_app(_settings, partial(load_detector, runtime=_settings.runtime))
 app.extensions["worker"].add_done_callback(end_without_model)

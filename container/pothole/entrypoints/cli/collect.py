@@ -1,0 +1,55 @@
+"""`pothole collect`: pictures worth labelling."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from pothole.entrypoints.cli import common
+from pothole.training import collect as collecting
+
+
+def collect(args: argparse.Namespace) -> None:
+    """Write the frames of videos that the model is least sure of, annotated, to correct and to train on."""
+    settings = common.read_settings()
+    videos = collecting.find_videos(args.video, settings.max_video_bytes)
+    limits = collecting.Limits(args.count, args.random, args.gap, args.frame_interval, args.seed)
+    with common.progress_bar(str(args.out)) as update:
+        chosen = collecting.collect(videos, args.out, common.load_model(args.model), settings, limits, update)
+    reasons = Counter(c.reason for c in chosen)
+    table = Table("videos", "pictures", "score near the confidence", "pothole flickers", "random")
+    counts = (reasons[r] for r in (collecting.SCORE, collecting.FLICKERS, collecting.RANDOM))
+    table.add_row(*map(str, (len(videos), len(chosen), *counts)))
+    common.console.print(table)
+    print(args.out / "annotations.json")
+
+
+def add_command(commands: Any) -> None:
+    """Add `collect` to the commands of `pothole`."""
+    command = commands.add_parser(
+        "collect", parents=[common.model_flags()], help=collect.__doc__, description=collect.__doc__
+    )
+    command.add_argument("video", type=Path, nargs="+", help="video, or folder with videos")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the data set")
+    defaults = collecting.Limits()
+    for flag, type_, default, help_ in (
+        ("count", pictures, defaults.count, "doubtful frames"),
+        ("random", pictures, defaults.random, "random frames"),
+        ("gap", common.seconds, defaults.gap_s, "least seconds between two frames"),
+        ("frame-interval", common.positive, defaults.frame_interval, "look at every N-th frame"),
+        ("seed", int, defaults.seed, "of the random frames"),
+    ):
+        command.add_argument(
+            f"--{flag}", type=type_, default=default, metavar="N", help=f"{help_} (default: {default})"
+        )
+    command.set_defaults(run=collect)
+
+
+def pictures(text: str) -> int:
+    """Read a number of pictures."""
+    value = int(text)
+    if not 0 <= value <= collecting.MOST_PICTURES:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and {collecting.MOST_PICTURES}")
+    return value

@@ -1,0 +1,117 @@
+"""What the commands share: the terminal, the model, and flags."""
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pothole.detection.detector import Detector
+from pothole.detection.registry import load_detector
+from pothole.settings import Settings
+
+# Results go to stdout, everything about the way there to stderr.
+console = Console(stderr=True)
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment of the process."""
+    return Settings.from_env(os.environ)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Any]:
+    """Yield `update(done, total, note)`, which shows a bar while work goes on."""
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=None, note="")
+
+        def update(done: int, total: int | None, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, note=note)
+
+        yield update
+
+
+def load_model(folder: Path | None) -> Detector:
+    """Load a model folder, the shipped one by default, without TensorFlow's chatter.
+
+    Its libraries write to the terminal before they read `TF_CPP_MIN_LOG_LEVEL` (tensorflow#100442); errors of
+    ours are exceptions and come through.
+    """
+    terminal = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        settings = read_settings()
+        return load_detector(folder or settings.model_dir, settings.runtime)
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def write_json(path: Path | None, value: Any, quiet: bool = False) -> None:
+    """Write JSON to a file, or without one to stdout unless `quiet`."""
+    text = json.dumps(value)
+    if path:
+        path.write_text(text + "\n")
+    elif not quiet:
+        print(text)
+
+
+def counted(count: int, name: str) -> str:
+    """Return a number with its noun: `1 pothole`, `2 potholes`."""
+    return f"{count} {name}" + ("" if count == 1 else "s")
+
+
+def model_flags() -> argparse.ArgumentParser:
+    """Return the flag that names a model, as a parent of commands."""
+    flags = argparse.ArgumentParser(add_help=False)
+    flags.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped one)")
+    return flags
+
+
+def confidence_flags() -> argparse.ArgumentParser:
+    """Return the flag of the score threshold, as a parent of commands."""
+    flags = argparse.ArgumentParser(add_help=False)
+    flags.add_argument(
+        "--min-confidence", type=share, metavar="P", help="lowest score, 0..1 (default: the model's)"
+    )
+    return flags
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds, at least 0."""
+    value = float(text)
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{value} is not a number from 0 on")
+    return value
+
+
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    value = float(text)
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
+    return value

@@ -1,0 +1,101 @@
+"""`pothole train`, and SageMaker's `train`: from annotated pictures to a model folder.
+
+It keeps SageMaker's contract: hyperparameters and channels come in by files, metrics go out by the log, the
+model, checkpoints and the reason of a failure to their folders (docs/training.md).
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from pothole.entrypoints.cli.common import read_settings
+from pothole.errors import ConfigError, PotholeError
+from pothole.training.options import add_flags, read_folders, read_hyperparameters
+
+DESCRIPTION = "Train the Mask R-CNN on COCO, VIA or labelme annotations."
+log = logging.getLogger("pothole.training")
+
+
+def train(flags: argparse.Namespace) -> None:
+    """Train; the reason of a failure goes to SageMaker's file, too."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    folders = read_folders(flags, os.environ)
+    try:
+        folders.failure.unlink(missing_ok=True)
+        hyperparameters = read_hyperparameters(flags)
+        try:
+            from pothole.training.train import train as learn  # noqa: PLC0415  # Keras takes seconds to import
+        except ModuleNotFoundError as exc:
+            if exc.name != "tensorflow":
+                raise
+            raise ConfigError(
+                "TensorFlow is not installed.", hint="Install it with `pip install 'pothole[cpu]'`."
+            ) from exc
+        with stop_on_signals() as stop:
+            learn(hyperparameters, folders, stop, read_settings().max_image_pixels)
+    except PotholeError as exc:
+        report_failure(folders.failure, str(exc))
+        raise
+    except Exception as exc:
+        report_failure(folders.failure, traceback.format_exception_only(exc)[-1].strip())
+        raise
+
+
+def add_command(commands: Any) -> None:
+    """Add `train` to the commands of `pothole`."""
+    command = commands.add_parser(
+        "train", help=DESCRIPTION, description=DESCRIPTION, argument_default=argparse.SUPPRESS
+    )
+    add_flags(command)
+    command.set_defaults(run=train)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `train`; a mistake of the caller's is one sentence on stderr and exit status 1."""
+    parser = argparse.ArgumentParser("train", description=DESCRIPTION, argument_default=argparse.SUPPRESS)
+    add_flags(parser)
+    try:
+        train(parser.parse_args(arguments))
+    except PotholeError as exc:
+        sys.exit(f"train: {exc}")
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Yield an event that SIGTERM and Ctrl-C set; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def report_failure(path: Path, reason: str) -> None:
+    """Write why a training failed to where SageMaker looks for it."""
+    if not path.parent.is_dir():
+        return  # by hand, outside of SageMaker's folders
+    try:
+        path.write_text(f"{reason}\n")
+    except OSError as exc:
+        log.warning("%s cannot be written: %s", path, exc)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The settings for people: a page of the documentation, and the text of `serve --help`.
+
+python -m pothole.entrypoints.settings_help > docs/reference/settings.md
+"""
+
+from itertools import groupby
+
+from pothole.settings import Declaration, declarations, shown_default
+
+HEAD = """# Settings
+
+From the environment of the container, of `serve` or of `pothole`. What is not set keeps its default. A wrong
+value ends the start with one sentence that names the variable. This page is made by `make settings-page`.
+"""
+FOOT = """
+S3 is reached with whatever credentials, region and endpoint boto3 finds.
+"""
+
+
+def page() -> str:
+    """Return the page, a table a group."""
+    lines = [HEAD]
+    for group, members in _groups():
+        lines += [f"## {group.capitalize()}", "", "| name | default | is |", "| --- | --- | --- |"]
+        lines += [f"| `{d.variable}` | {shown_default(name)} | {d.help} |" for name, d in members]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n" + FOOT
+
+
+def text() -> str:
+    """Return the settings as a command's help shows them."""
+    lines = ["settings, from the environment:"]
+    for group, members in _groups():
+        lines += ["", f"{group}:"]
+        for name, d in members:
+            plain = shown_default(name).replace("`", "")
+            lines += [f"  {d.variable}", f"      {d.help.replace('`', '')} (default: {plain})"]
+    return "\n".join(lines)
+
+
+def _groups() -> list[tuple[str, list[tuple[str, Declaration]]]]:
+    found = sorted(declarations().items(), key=lambda item: item[1].group)
+    return [(group, list(members)) for group, members in groupby(found, key=lambda item: item[1].group)]
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201

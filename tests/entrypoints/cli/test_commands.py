@@ -1,0 +1,51 @@
+"""The commands as they are installed, each a process of its own."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["mark", "detect", "evaluate", "collect", "import", "export", "train", "serve"]
+)
+def test_python_m_pothole_helps_with_each_command(command: str) -> None:
+    answer = run("pothole", command, "--help", PATH="/nowhere")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert f"usage: pothole {command}" in answer.stdout
+
+
+def test_serve_helps_with_its_settings() -> None:
+    answer = run("pothole", "serve", "--help")
+    assert "MAX_JOBS\n      videos worked on at a time (default: 1)" in answer.stdout
+
+
+def test_a_wrong_setting_is_one_sentence() -> None:
+    answer = run("pothole", "serve", MAX_JOBS="many")
+    assert answer.returncode == 1
+    assert answer.stderr == "pothole: MAX_JOBS is 'many', expected a positive whole number.\n"
+
+
+def test_without_tensorflow_training_names_what_to_install(tmp_path) -> None:
+    (tmp_path / "tensorflow").mkdir()
+    (tmp_path / "tensorflow" / "__init__.py").write_text(
+        "raise ModuleNotFoundError('No module named tensorflow', name='tensorflow')"
+    )
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    answer = run("pothole", "train", "--root", str(tmp_path), PYTHONPATH=path)
+    assert answer.returncode == 1
+    assert answer.stderr.strip().endswith(
+        "pothole: TensorFlow is not installed. Install it with `pip install 'pothole[cpu]'`."
+    )
