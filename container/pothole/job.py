@@ -110,8 +110,8 @@ class JobResult:
         potholes: Potholes, each counted once however many frames show it.
         frames_with_potholes: Frames that show one or more.
         seconds: Time that the job took.
-        missing_frames: Frames of a damaged source that could not be read.
-        warning: One sentence on that, None when the source was whole.
+        missing_frames: Frames of a damaged source that could not be read; None when nobody can tell how many.
+        warning: What of the source was not used, in a sentence or more; None when all was.
     """
 
     outputs: tuple[str, ...]
@@ -119,7 +119,7 @@ class JobResult:
     potholes: int
     frames_with_potholes: int
     seconds: float
-    missing_frames: int
+    missing_frames: int | None
     warning: str | None
 
     def to_json(self) -> dict[str, Any]:

@@ -42,8 +42,8 @@ def numbers(path: Path) -> list[int]:
     ("name", "options"),
     [
         ("clip.mp4", {"audio": "aac", "rate": NTSC}),
-        ("clip.mp4", {"codec": "libx265", "pix_fmt": "yuv420p10le", "audio": "ac3"}),
-        ("clip.mov", {"audio": "alac", "rate": 25}),
+        ("clip.mp4", {"codec": "libx265", "pix_fmt": "yuv420p10le", "audio": "libmp3lame"}),
+        ("clip.mov", {"audio": "aac", "rate": 25}),
         ("clip.mkv", {"audio": "flac", "rate": NTSC}),
         ("clip.webm", {"codec": "libvpx-vp9", "audio": "libopus", "rate": 24}),
         ("clip.avi", {"codec": "mjpeg", "pix_fmt": "yuvj420p", "rate": NTSC}),

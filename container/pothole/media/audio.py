@@ -1,64 +1,87 @@
-"""The audio of the source, carried over to the output."""
+"""The audio of the source, and its telemetry, carried over to the output."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import av
+import numpy as np
 from av.audio import AudioStream
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Stream
+from numpy.typing import NDArray
 
-# What players take from an MP4. Everything else, uncompressed audio for one, is coded anew.
-COPIED_CODECS = {"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}
-# These cannot be copied without the set-up in the source's header, which damage may have taken.
-SET_UP_IN_HEADER = {"alac", "flac", "opus"}
+from pothole.media.container import DAMAGE, read_packets
+from pothole.media.scan import Scan
+
 ENCODER: Final = "aac"
 ENCODER_RATE = 48_000
+FRAME = 1024  # samples that the encoder takes at once
+# Of what time stamps say, rounded as they are: more is a gap, or sound that is there twice.
+TOLERANCE = ENCODER_RATE // 80
+
+Samples = NDArray[np.float32]  # (channels, samples)
 
 
 class _Track(Protocol):
-    """One audio track of the output."""
+    """One track of the output."""
 
-    def feed(self, packet: Packet[AudioStream]) -> list[Packet[AudioStream]]:
-        """Take a packet of the source, return those of the output."""
+    def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
+        """Take a packet of the source, give those of the output."""
 
-    def finish(self) -> list[Packet[AudioStream]]:
-        """Return the last packets of the output."""
+    def finish(self) -> Iterator[Packet[Any]]:
+        """Give the last packets of the output."""
 
 
-class AudioCopier:
-    """Copies the audio tracks in step with the pictures, so that neither waits in memory for the other.
+class TrackCopier:
+    """Copies the tracks beside the pictures in step with them, so that neither waits in memory for the other.
 
     Args:
-        source: Where the audio comes from; is read front to back.
+        source: Where the tracks come from; is read front to back.
         output: Where it goes, before anything is written to it.
-        start: Seconds of the source's clock that are 0 in the output.
-        until: Seconds of the output at which the audio is cut.
+        scan: What is known of the source.
+        start: Seconds of its timeline that are 0 in the output.
+        until: Seconds of the output at which they are cut.
     """
 
     def __init__(
-        self, source: InputContainer, output: OutputContainer, start: Fraction, until: Fraction | None
+        self,
+        source: InputContainer,
+        output: OutputContainer,
+        scan: Scan,
+        start: Fraction,
+        until: Fraction | None,
     ) -> None:
         self._source = source
         self._output = output
+        self._timeline = scan.timeline
         self._start = start
         self._until = until
+        copied = {sound.index: sound.copied for sound in scan.sounds} | dict.fromkeys(scan.telemetry, True)
         for stream in source.streams:
-            stream.discard = Discard.default if stream.type == "audio" else Discard.all
-        self._tracks = {stream.index: _track(stream, output) for stream in audio_streams(source)}
+            stream.discard = Discard.default if stream.index in copied else Discard.all
+        self._streams = [stream for stream in source.streams if stream.index in copied]
+        self._tracks: dict[int, _Track] = {}
+        for stream in self._streams:
+            if isinstance(stream, AudioStream) and not copied[stream.index]:
+                self._tracks[stream.index] = _EncodedTrack(stream, output, until)
+            else:
+                self._tracks[stream.index] = _CopiedTrack(stream, output)
         self._written: dict[int, int] = {}  # the last time stamp of each track of the output
         self._packets = self._read()
         self._next = next(self._packets, None)
 
     def copy_until(self, time: Fraction | None) -> None:
         """Write the packets up to a time of the output in seconds; all that are left when None."""
-        while self._next and (time is None or _time(self._next) <= time):
-            self._write(self._tracks[self._next.stream_index].feed(self._next))
+        while self._next and (time is None or self._next[0] <= time):
+            packet = self._next[1]
+            self._write(self._tracks[packet.stream_index].feed(packet))
             self._next = next(self._packets, None)
 
     def finish(self) -> None:
@@ -67,80 +90,139 @@ class AudioCopier:
         for track in self._tracks.values():
             self._write(track.finish())
 
-    def _write(self, packets: list[Packet[AudioStream]]) -> None:
+    def _write(self, packets: Iterator[Packet[Any]]) -> None:
         for packet in packets:
-            # An MP4 refuses time that does not go on, as in joined or damaged files, and may do so as late as
-            # with a later picture.
+            # An MP4 refuses time that does not go on, as in damaged files, and may do so as late as with a
+            # later picture.
             last = self._written.get(packet.stream.index)
-            if packet.dts is None or (last is not None and packet.dts <= last):
+            if packet.pts is None or packet.dts is None or (last is not None and packet.dts <= last):
                 continue
             self._written[packet.stream.index] = packet.dts
             # A damaged packet is left out; the pictures are what counts.
             with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
                 self._output.mux(packet)
 
-    def _read(self) -> Iterator[Packet[AudioStream]]:
+    def _read(self) -> Iterator[tuple[Fraction, Packet[Any]]]:
+        """Yield packets with their times of the output; one without stamps has that of the one before."""
         unfinished = set(self._tracks)
-        packets = self._source.demux(audio_streams(self._source))
-        while unfinished:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.FFmpegError):
+        time = Fraction(0)
+        for packet in self._timeline.mend(read_packets(self._source, *self._streams)):
+            if not unfinished:
                 return
-            if packet.pts is None or packet.dts is None or packet.is_corrupt:
+            if packet.is_corrupt:
                 continue
             shift = round(self._start / packet.time_base)
-            packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-            if self._until is not None and _time(packet) >= self._until:
+            packet.pts = None if packet.pts is None else packet.pts - shift
+            packet.dts = None if packet.dts is None else packet.dts - shift
+            if packet.pts is not None:
+                time = packet.pts * packet.time_base
+            if self._until is not None and time >= self._until:
                 unfinished.discard(packet.stream_index)
             elif packet.stream_index in unfinished:
-                yield packet
+                yield time, packet
 
 
 class _CopiedTrack:
-    def __init__(self, stream: AudioStream, output: OutputContainer) -> None:
+    def __init__(self, stream: Stream, output: OutputContainer) -> None:
         self._stream = output.add_stream_from_template(stream)
+        if language := stream.metadata.get("language"):
+            self._stream.metadata["language"] = language
 
-    def feed(self, packet: Packet[AudioStream]) -> list[Packet[AudioStream]]:
+    def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
         packet.stream = self._stream
-        return [packet]
+        yield packet
 
-    def finish(self) -> list[Packet[AudioStream]]:
-        return []
+    def finish(self) -> Iterator[Packet[Any]]:
+        return iter(())
 
 
 class _EncodedTrack:
-    def __init__(self, stream: AudioStream, output: OutputContainer) -> None:
+    """Codes a track anew: samples without a gap, each at its time, in one rate and number of channels."""
+
+    def __init__(self, stream: AudioStream, output: OutputContainer, until: Fraction | None) -> None:
         self._source = stream
+        self._layout = "mono" if stream.codec_context.channels == 1 else "stereo"
         self._stream = output.add_stream(ENCODER, rate=ENCODER_RATE)
-        self._stream.codec_context.layout = "mono" if stream.codec_context.channels == 1 else "stereo"
+        self._stream.codec_context.layout = self._layout
+        if language := stream.metadata.get("language"):
+            self._stream.metadata["language"] = language
+        self._end = None if until is None else round(until * ENCODER_RATE)
+        self._shape: tuple[Any, ...] = ()
+        self._resampler: AudioResampler | None = None
+        self._waiting: Samples = np.zeros((1 if self._layout == "mono" else 2, 0), np.float32)
+        self._begin: int | None = None  # sample of the output that is the first of those waiting
 
-    def feed(self, packet: Packet[AudioStream] | None) -> list[Packet[AudioStream]]:
-        try:
-            frames = self._source.decode(packet)
-            return [coded for frame in frames for coded in self._stream.encode(frame)]
-        except (av.FFmpegError, ValueError):  # the latter when damage changes the kind of sound on the way
-            return []
+    def feed(self, packet: Packet[AudioStream]) -> Iterator[Packet[AudioStream]]:
+        for frame in _decoded(self._source, packet):
+            yield from self._take(frame)
 
-    def finish(self) -> list[Packet[AudioStream]]:
-        packets = self.feed(None)
-        with suppress(av.FFmpegError):  # when no frame could be coded
-            packets += self._stream.encode(None)
-        return packets
+    def finish(self) -> Iterator[Packet[AudioStream]]:
+        for frame in _decoded(self._source, None):
+            yield from self._take(frame)
+        yield from self._resampled(None)
+        if self._waiting.shape[1]:
+            yield from self._encode(self._waiting.shape[1])
+        if self._begin is not None:
+            yield from self._stream.encode(None)
+
+    def _take(self, frame: AudioFrame) -> Iterator[Packet[AudioStream]]:
+        shape = frame.format.name, frame.layout.name, frame.sample_rate
+        if shape != self._shape:
+            yield from self._resampled(None)
+            self._shape = shape
+            self._resampler = AudioResampler("fltp", self._layout, ENCODER_RATE)
+        yield from self._resampled(frame)
+
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[Packet[AudioStream]]:
+        if self._resampler is None:
+            return
+        parts: list[AudioFrame] = []
+        with suppress(*DAMAGE):
+            parts = [part for part in self._resampler.resample(frame) if part is not None]
+        for part in parts:
+            yield from self._place(part)
+
+    def _place(self, part: AudioFrame) -> Iterator[Packet[AudioStream]]:
+        """Put samples where their time is: behind silence, or without those that are there already."""
+        samples = np.asarray(part.to_ndarray(), np.float32)
+        next_free = None if self._begin is None else self._begin + self._waiting.shape[1]
+        due = next_free
+        if part.pts is not None and part.time_base is not None:
+            due = round(part.pts * part.time_base * ENCODER_RATE)
+        if due is None:
+            return
+        if next_free is None:
+            self._begin = next_free = max(0, due)
+        if abs(due - next_free) > TOLERANCE or due < 0:
+            yield from self._silence(due - next_free)
+            samples = samples[:, max(0, next_free - due) :]
+        yield from self._append(samples)
+
+    def _silence(self, count: int) -> Iterator[Packet[AudioStream]]:
+        while count > 0:
+            part = min(count, ENCODER_RATE)
+            yield from self._append(np.zeros((self._waiting.shape[0], part), np.float32))
+            count -= part
+
+    def _append(self, samples: Samples) -> Iterator[Packet[AudioStream]]:
+        assert self._begin is not None
+        if self._end is not None:
+            samples = samples[:, : max(0, self._end - self._begin - self._waiting.shape[1])]
+        self._waiting = np.concatenate([self._waiting, samples], axis=1)
+        while self._waiting.shape[1] >= FRAME:
+            yield from self._encode(FRAME)
+
+    def _encode(self, count: int) -> Iterator[Packet[AudioStream]]:
+        assert self._begin is not None
+        block = np.ascontiguousarray(self._waiting[:, :count])
+        frame = AudioFrame.from_ndarray(block, "fltp", self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = ENCODER_RATE, self._begin, Fraction(1, ENCODER_RATE)
+        self._waiting, self._begin = self._waiting[:, count:], self._begin + count
+        yield from self._stream.encode(frame)
 
 
-def audio_streams(container: InputContainer) -> tuple[AudioStream, ...]:
-    """Return the audio tracks that are understood; phones add some that no decoder knows."""
-    return tuple(s for s in container.streams.audio if s.codec_context and s.codec_context.sample_rate)
-
-
-def _track(stream: AudioStream, output: OutputContainer) -> _Track:
-    codec = stream.codec_context.codec.canonical_name
-    complete = stream.codec_context.extradata or codec not in SET_UP_IN_HEADER
-    copied = codec in COPIED_CODECS and complete
-    return _CopiedTrack(stream, output) if copied else _EncodedTrack(stream, output)
-
-
-def _time(packet: Packet[AudioStream]) -> Fraction:
-    assert packet.pts is not None
-    return packet.pts * packet.time_base
+def _decoded(stream: AudioStream, packet: Packet[AudioStream] | None) -> list[AudioFrame]:
+    try:
+        return stream.decode(packet)
+    except DAMAGE:
+        return []

@@ -85,6 +85,13 @@ class Frame:
         return Frame(self.index, self.pts, self.time, picture)
 
 
+def matrix_of(picture: av.VideoFrame) -> int:
+    """Return the YUV matrix of a picture, or the one that players assume when it does not say."""
+    if picture.colorspace in LUMA_WEIGHTS:
+        return picture.colorspace
+    return MATRIX_BT709 if picture.width > 1024 or picture.height > 576 else MATRIX_BT601
+
+
 def planes(picture: av.VideoFrame) -> tuple[Plane, Plane, Plane]:
     """Return Y, U and V of a 4:2:0 picture as views."""
     y, u, v = (

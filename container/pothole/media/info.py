@@ -1,16 +1,18 @@
 """What a video says about itself."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import av
 from av.container import InputContainer
 
-from pothole.media.audio import audio_streams
-from pothole.media.frame import LUMA_WEIGHTS, MATRIX_BT601, MATRIX_BT709, Orientation
+from pothole.media.frame import Orientation, matrix_of
+from pothole.media.scan import DEFAULT_RATE, Scan
+from pothole.media.timeline import RUN_IN_S
 
-DEFAULT_RATE = Fraction(25)
+DURATION_SLACK_S = 1.0  # a declared duration is rounded, or that of the audio
+ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses it
 
 
 @dataclass(frozen=True)
@@ -22,17 +24,21 @@ class VideoInfo:
         height: Pixels, upright.
         rate: Average frames per second.
         time_base: Seconds per unit of `pts`.
-        start: `pts` of the first frame.
-        duration_s: Declared length in seconds, of the pictures alone where the file knows it, or None.
+        start: `pts` that is 0 in the output: the first frame's, or the audio's where that begins earlier.
+        delay: Seconds of the output at which the first frame is shown.
+        duration_s: Length of the pictures in seconds, as declared where the file does so.
+        declared_s: The length that the file itself says its pictures have, None when it does not.
+        is_cut: Whether the file says that it is longer than all that is in it, and not how long its pictures
+            are.
         frame_count: Declared number of frames, None when the file has no exact one.
         rotation: Degrees counter-clockwise by which the stored pictures are turned.
         codec: Name of the codec, e.g. `h264`.
         pixel_format: FFmpeg's name, e.g. `yuv420p10le`.
-        has_audio: Whether there is an audio track.
         sample_aspect_ratio: Width of a pixel to its height, upright.
         color_matrix: YUV matrix, H.273 code point; the one that players assume when the file does not say.
         color_primaries: H.273 code point.
         color_transfer: H.273 code point.
+        scan: All else that is known of the file.
     """
 
     width: int
@@ -40,60 +46,104 @@ class VideoInfo:
     rate: Fraction
     time_base: Fraction
     start: int
-    duration_s: float | None
+    delay: Fraction
+    duration_s: float
+    declared_s: float | None
+    is_cut: bool
     frame_count: int | None
     rotation: int
     codec: str
     pixel_format: str
-    has_audio: bool
     sample_aspect_ratio: Fraction
     color_matrix: int
     color_primaries: int
     color_transfer: int
+    scan: Scan = field(repr=False, compare=False)
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the output has sound."""
+        return bool(self.scan.sounds)
+
+    def length_of(self, time: Fraction) -> Fraction:
+        """Return for how many seconds the frame is shown that begins at `time` of the output."""
+        track, start = self.scan.timeline.tracks[self.scan.stream], self.start * self.time_base
+        is_last = abs(track.last - start - time) < self.time_base
+        return track.end - track.last if is_last else 1 / self.rate
 
     def frames_in(self, memory: int) -> int:
         """Return how many frames fit into so many bytes; at least 2."""
         return max(2, memory * 2 // (3 * self.width * self.height))
 
     @classmethod
-    def of(cls, container: InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> "VideoInfo":
-        """Describe an open video by its headers and its first decoded frame."""
+    def of(
+        cls, container: InputContainer, stream: av.VideoStream, first: av.VideoFrame, scan: Scan
+    ) -> "VideoInfo":
+        """Describe an open video by its headers, its first decoded frame and what else is known."""
         orientation = Orientation.of(first)
         width, height = first.width, first.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
         if orientation.transposed:
             width, height, aspect = height, width, 1 / aspect
-        matrix = first.colorspace
-        if matrix not in LUMA_WEIGHTS:
-            matrix = MATRIX_BT709 if first.width > 1024 or first.height > 576 else MATRIX_BT601
         assert stream.time_base is not None
+        delay = _delay(container, first.pts or 0, stream.time_base, scan)
+        duration, declared, is_cut = _length(container, stream, scan)
         return cls(
             width=width,
             height=height,
             rate=stream.average_rate or stream.guessed_rate or DEFAULT_RATE,
             time_base=stream.time_base,
-            start=first.pts or 0,
-            duration_s=_duration(container, stream),
+            start=(first.pts or 0) - round(delay / stream.time_base),
+            delay=delay,
+            duration_s=duration,
+            declared_s=declared,
+            is_cut=is_cut,
             frame_count=_frame_count(container, stream),
             rotation=orientation.rotation,
             codec=stream.codec_context.name,
             pixel_format=first.format.name,
-            has_audio=bool(audio_streams(container)),
             sample_aspect_ratio=aspect,
-            color_matrix=matrix,
+            color_matrix=matrix_of(first),
             color_primaries=first.color_primaries,
             color_transfer=first.color_trc,
+            scan=scan,
         )
 
 
-def _duration(container: InputContainer, stream: av.VideoStream) -> float | None:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    # Of one track of an MKV or WebM, as "00:00:12.345000000".
-    if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
-        hours, minutes, seconds = map(float, tag.groups())
-        return 3600 * hours + 60 * minutes + seconds
-    return container.duration / av.time_base if container.duration else None
+def _delay(container: InputContainer, first: int, unit: Fraction, scan: Scan) -> Fraction:
+    """Return seconds by which the pictures begin after the sound, so that all of it is heard."""
+    begins = [scan.timeline.tracks[sound.index].begin for sound in scan.sounds]
+    begin = min(begins, default=first * unit)
+    if "mp4" in container.format.name.split(","):
+        begin = max(Fraction(0), begin)  # what is before is not to be heard
+    delay = first * unit - begin
+    return round(delay / unit) * unit if delay > RUN_IN_S else Fraction(0)
+
+
+def _length(
+    container: InputContainer, stream: av.VideoStream, scan: Scan
+) -> tuple[float, float | None, bool]:
+    """Return `duration_s`, `declared_s` and `is_cut`."""
+    track, unit = scan.timeline.tracks[scan.stream], stream.time_base
+    found = float(track.end - track.begin)
+    if scan.timeline.mended or not unit or container.format.name in ESTIMATED:
+        return found, None, False
+    if stream.duration:
+        declared = float(stream.duration * unit)
+    elif tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
+        # Of one track of an MKV or WebM, as "00:00:12.345000000".
+        hours, minutes, seconds = map(Fraction, tag.groups())
+        declared = float(3600 * hours + 60 * minutes + seconds - track.begin)
+    elif container.duration:
+        # Of all tracks, to the end of the longest.
+        end = max(track.end for track in scan.timeline.tracks.values())
+        declared = float(Fraction(container.duration, av.time_base) - track.begin)
+        cut = declared > float(end - track.begin) + DURATION_SLACK_S
+        if len(scan.timeline.tracks) > 1 or not cut:
+            return (declared if cut else found), None, cut
+    else:
+        return found, None, False
+    return (declared if declared > found - DURATION_SLACK_S else found), declared, False
 
 
 def _frame_count(container: InputContainer, stream: av.VideoStream) -> int | None:

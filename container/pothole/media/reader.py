@@ -1,29 +1,24 @@
 """`Video`: frames of a file, one after the other."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from pothole.errors import InvalidMedia, TooLarge
-from pothole.media.frame import PIXEL_FORMAT, Frame, Orientation
-from pothole.media.info import VideoInfo
+from pothole.media.container import open_container, read_packets
+from pothole.media.decoder import Damage, decode, deinterlace, on_time
+from pothole.media.frame import Frame
+from pothole.media.info import DURATION_SLACK_S, VideoInfo
+from pothole.media.scan import DEFAULT_RATE, Scan, scan
+from pothole.media.upright import Upright
 
-# A playlist or a concatenation script named .mp4 would make FFmpeg open other files and addresses.
-DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
-KNOWN_FORMATS = "Expected an MP4, MOV, MKV, WebM, AVI, TS, MPEG, WMV or FLV video."
-INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut off: send it anew."
-
-# The defaults of reformat() darken by 1 level of 255 each time.
-UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
-DURATION_SLACK_S = 1.0  # a declared duration is rounded, or that of the audio
+LEAST_SOUND = 10  # of so many packets one picture at least is whole, or the file is refused
 
 
 class Video:
@@ -31,42 +26,50 @@ class Video:
 
     Attributes:
         info: What the file says about itself.
-        missing_frames: After the last frame, how many of the declared ones could not be read.
+        missing_frames: After the last frame, how many could not be read: of the declared ones where the file
+            has their number, else about as many as fit into the declared time. None when the file is cut
+            short and does not say how many it had.
     """
 
-    def __init__(self, path: Path, container: InputContainer, max_pixels: int | None) -> None:
-        self.missing_frames = 0
+    def __init__(self, path: Path, container: InputContainer, known: Scan, max_pixels: int | None) -> None:
+        self.missing_frames: int | None = 0
         self._path = path
         self._container = container
+        self._known = known
+        self._track = known.timeline.tracks[known.stream]
         self._max_pixels = max_pixels
-        self._stream = _picture_stream(path, container)
-        self._check_size(self._stream.codec_context.width, self._stream.codec_context.height)
-        self._stream.thread_type = "AUTO"
-        self._damaged = 0
+        stream = container.streams[known.stream]
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
+        self._check_size(stream.codec_context.width, stream.codec_context.height)
+        stream.thread_type = "AUTO"
+        self._damage = Damage()
         self._decoded = self._decode()
         first = next(self._decoded, None)
         if first is None:
             raise InvalidMedia(f"{path.name} has no readable frame.", "It may be cut short or damaged.")
         self._first = first
-        self._orientation = Orientation.of(first)
-        self.info = VideoInfo.of(container, self._stream, first)
-        self._to_420 = VideoReformatter()
+        self._lost_at_first = self._damage.broken
+        self.info = VideoInfo.of(container, stream, first, known)
+        self._upright = Upright(first, self._aspect)
 
     @classmethod
-    def open(cls, path: Path, max_pixels: int | None = None) -> Self:
-        """Open a video and decode its first frame.
+    def open(cls, path: Path, max_pixels: int | None = None, stream: int | None = None) -> Self:
+        """Look through a video and decode its first frame.
 
         Args:
             path: The file.
             max_pixels: Largest allowed `width * height` of a frame.
+            stream: Which of its video streams, counted from 0; the first that has pictures when None.
 
         Raises:
-            InvalidMedia: Not a video that can be read; names the file.
+            InvalidMedia: Not a video that can be read, or encrypted; names the file.
             TooLarge: A frame has more than `max_pixels`; `frames` raises it too, should the size change.
         """
+        known = scan(path, stream)
         with ExitStack() as undo:
-            container = undo.enter_context(open_container(path))
-            video = cls(path, container, max_pixels)
+            container = undo.enter_context(open_container(path, known.thorough))
+            video = cls(path, container, known, max_pixels)
             undo.pop_all()
         return video
 
@@ -79,15 +82,21 @@ class Video:
 
     @property
     def decode_warning(self) -> str | None:
-        """One sentence on what could not be read, after the last frame; None when all was well."""
+        """What of the file was not used, in a sentence or more, after the last frame; None when all was."""
+        sentences = [*filter(None, [self._damage_sentence()]), *self._known.remarks]
+        return " ".join(sentences) or None
+
+    def _damage_sentence(self) -> str | None:
         declared = self.info.frame_count
         if self.missing_frames and declared:
             read = declared - self.missing_frames
             return f"{read} of {declared} frames could be read: the file is cut short or damaged."
         if self.missing_frames:
             return f"About {self.missing_frames} frames could not be read: the file is cut short or damaged."
-        if self._damaged:
-            return f"{self._damaged} frames are damaged: what could be decoded of them was used."
+        if self.missing_frames is None:
+            return "The file is cut short: what is in it was used."
+        if self._damage.broken:
+            return f"{self._damage.broken} frames are damaged: what could be decoded of them was used."
         return None
 
     def frames(
@@ -99,48 +108,42 @@ class Video:
         """Decode the frames, once.
 
         Args:
-            until: Only frames with a time below this many seconds, but at least one.
+            until: Only frames less than this many seconds after the first, but at least one.
             first: Index of the first frame to yield. Those before are decoded all the same: it is fast beside
                 all other work, and counts alike in every file, which to jump to a time does not.
             on_skipped: Called after each of them; what it raises goes on.
 
         Raises:
+            InvalidMedia: Next to nothing could be decoded.
             TooLarge: See `open`.
         """
         start, time_base = self.info.start, self.info.time_base
-        step = max(1, round(1 / (self.info.rate * time_base)))
-        index, pts = 0, start - 1
-        for index, decoded in enumerate(self._from_first()):
-            pts = _increasing(decoded.pts, pts, step, time_base)
+        index = pts = 0
+        for index, decoded in enumerate(chain([self._first], self._decoded)):
+            pts = decoded.pts or 0
             time = (pts - start) * time_base
-            if index and until is not None and time >= until:
+            if index and until is not None and time - self.info.delay >= until:
                 return
             if index < first:
                 on_skipped()
             else:
-                yield Frame(index, pts, time, self._upright(decoded))
-        self.missing_frames = self._count_missing(index + 1, (pts + step - start) * time_base)
-
-    def _from_first(self) -> Iterator[av.VideoFrame]:
-        yield self._first
-        yield from self._decoded
+                yield Frame(index, pts, time, self._upright(decoded, self._aspect))
+        self._check_soundness()
+        end = pts * time_base + self.info.length_of((pts - start) * time_base)
+        self.missing_frames = self._count_missing(index + 1, end)
 
     def _decode(self) -> Generator[av.VideoFrame]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets)
-            except (StopIteration, av.FFmpegError):
-                return
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                self._damaged += 1
-                continue
-            for frame in frames:
-                self._damaged += frame.is_corrupt
-                self._check_size(frame.width, frame.height)
-                yield frame
+        unit, rate = self._stream.time_base, self._stream.average_rate or self._stream.guessed_rate
+        assert unit is not None
+        packets = self._known.timeline.mend(read_packets(self._container, self._stream))
+        pictures = decode(packets, self._stream, self._damage, self._track.by_decoding)
+        step = max(1, round(1 / ((rate or DEFAULT_RATE) * unit)))
+        yield from on_time(deinterlace(self._checked(pictures), unit), step, unit)
+
+    def _checked(self, pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        for picture in pictures:
+            self._check_size(picture.width, picture.height)
+            yield picture
 
     def _check_size(self, width: int, height: int) -> None:
         if self._max_pixels is not None and width * height > self._max_pixels:
@@ -149,62 +152,24 @@ class Video:
                 "Scale the video down.",
             )
 
-    def _upright(self, frame: av.VideoFrame) -> av.VideoFrame:
-        frame.colorspace = self.info.color_matrix
-        size = self._first.width, self._first.height
-        # A stream may change its size on the way, and the output cannot.
-        as_needed = frame.format.name == PIXEL_FORMAT and (frame.width, frame.height) == size
-        if not as_needed or frame.color_range == ColorRange.JPEG:
-            frame = self._to_420.reformat(
-                frame,
-                *size,
-                PIXEL_FORMAT,
-                dst_colorspace=self.info.color_matrix,
-                interpolation=UNBIASED,
-                dst_color_range=ColorRange.MPEG,
+    @property
+    def _aspect(self) -> Fraction:
+        return self._stream.codec_context.sample_aspect_ratio or Fraction(1)
+
+    def _check_soundness(self) -> None:
+        if self._damage.sound * LEAST_SOUND < self._track.packets:
+            raise InvalidMedia(
+                f"{self._path.name} has {self._track.packets} frames, and {self._damage.sound} can be read.",
+                "It is damaged, or encrypted: send it anew.",
             )
-        return self._orientation.apply(frame)
 
-    def _count_missing(self, decoded: int, end: Fraction) -> int:
+    def _count_missing(self, decoded: int, end: Fraction) -> int | None:
         if self.info.frame_count is not None:
-            return max(0, self.info.frame_count - decoded)
-        gap = (self.info.duration_s or 0.0) - float(end)
+            # Those before the first that can be decoded by itself are none of the video, as where it was cut.
+            before = (self._first.pts or 0) * self.info.time_base - self._track.begin
+            cut_off = 0 if self._lost_at_first else round(before * self.info.rate)
+            return max(0, self.info.frame_count - decoded - max(0, cut_off))
+        if self.info.is_cut:
+            return None
+        gap = (self.info.declared_s or 0.0) - float(end - self._track.begin)
         return round(gap * self.info.rate) if gap > DURATION_SLACK_S else 0
-
-
-def open_container(path: Path) -> InputContainer:
-    """Open a file for reading, nothing but that file.
-
-    Raises:
-        InvalidMedia: Not a video or audio file that can be read; names it.
-    """
-    with path.open("rb") as file:
-        head = file.read(8)
-    if not head:
-        raise InvalidMedia(f"{path.name} is empty.", KNOWN_FORMATS)
-    limits = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
-    try:
-        # An absolute path: a relative one like "concat:x" would be taken for a protocol.
-        return av.open(path.absolute(), container_options=limits, metadata_errors="replace")
-    except av.FFmpegError as exc:
-        hint = INDEX_MISSING if head[4:] == b"ftyp" else KNOWN_FORMATS
-        raise InvalidMedia(f"{path.name} is not a video that can be read.", hint) from exc
-
-
-def _picture_stream(path: Path, container: InputContainer) -> av.VideoStream:
-    """Return the best stream of moving pictures; a song's cover picture is none."""
-    stream = container.streams.best("video")
-    if not isinstance(stream, av.VideoStream) or Disposition.attached_pic in stream.disposition:
-        raise InvalidMedia(f"{path.name} has no video stream.", "Send a file with pictures, not sound alone.")
-    if not stream.codec_context:
-        raise InvalidMedia(f"{path.name} is coded in a way that is not known here.", "Convert it to H.264.")
-    return stream
-
-
-def _increasing(pts: int | None, last: int, step: int, time_base: Fraction) -> int:
-    """Mend a time stamp that is missing, repeated or jumps back, where time goes on at the usual pace."""
-    if pts is None:
-        return last + step
-    if pts > last:
-        return pts
-    return last + (step if (last - pts) * time_base > 1 else 1)

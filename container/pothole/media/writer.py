@@ -9,24 +9,26 @@ from typing import Self
 import av
 
 from pothole.errors import SourceIsOutput
-from pothole.media.audio import AudioCopier
+from pothole.media.audio import TrackCopier
+from pothole.media.container import open_container
 from pothole.media.info import VideoInfo
-from pothole.media.reader import open_container
+from pothole.media.metadata import carry_over
 from pothole.media.segment import open_segment
 
 
 class VideoWriter:
     """Joins segments and the source's audio in an MP4, index in front. A context manager.
 
-    No picture is coded anew: it takes milliseconds.
+    No picture is coded anew: it takes milliseconds. What the source says of itself comes along, and so does a
+    camera's telemetry (GPMF).
     When the body or the end of writing fails, the file is removed.
 
     Args:
         path: The output; is overwritten.
         info: The source's.
-        source: The file whose audio is copied, None for a silent output. Audio that players do not take from
+        source: The file whose audio is copied, None for a silent output. Audio that browsers do not play from
             an MP4 is coded anew as AAC.
-        until: Seconds at which the audio is cut, where only a part of the video is written.
+        until: Seconds of the pictures at which the audio is cut, where only a part of the video is written.
 
     Raises:
         SourceIsOutput: `path` is `source`.
@@ -39,10 +41,10 @@ class VideoWriter:
             raise SourceIsOutput(f"{path.name} would overwrite its own source.", "Name another output.")
         self._path = path
         self._info = info
-        self._source = source if info.has_audio else None
-        self._until = until
+        self._source = source
+        self._until = None if until is None else until + info.delay
         self._stream: av.VideoStream | None = None
-        self._audio: AudioCopier | None = None
+        self._tracks: TrackCopier | None = None
         with ExitStack() as files:
             output = av.open(path.absolute(), "w", format="mp4", options={"movflags": "+faststart"})
             self._output = files.enter_context(output)
@@ -66,19 +68,24 @@ class VideoWriter:
                 time = packet.pts * packet.time_base
                 packet.dts = packet.pts  # there are no B-frames, and NUT does not keep it
                 # Of the last frame, it is how long that is shown.
-                packet.duration = max(1, round(1 / (self._info.rate * packet.time_base)))
+                packet.duration = max(1, round(self._info.length_of(time) / packet.time_base))
                 packet.stream = self._stream
                 self._output.mux(packet)
-                if self._audio:
-                    self._audio.copy_until(time)
+                if self._tracks:
+                    self._tracks.copy_until(time)
 
     def _add_streams(self, template: av.VideoStream) -> av.VideoStream:
         stream = self._output.add_stream_from_template(template)
         stream.time_base = self._info.time_base
         if self._source:
-            inputs = self._files.enter_context(open_container(self._source))
+            scan = self._info.scan
+            source = self._files.enter_context(open_container(self._source, scan.thorough))
             start = self._info.start * self._info.time_base
-            self._audio = AudioCopier(inputs, self._output, start, self._until)
+            pictures = source.streams[scan.stream]
+            assert isinstance(pictures, av.VideoStream)
+            carry_over(source, pictures, self._output, stream, start, self._until)
+            if scan.sounds or scan.telemetry:
+                self._tracks = TrackCopier(source, self._output, scan, start, self._until)
         return stream
 
     def __exit__(
@@ -87,7 +94,7 @@ class VideoWriter:
         with ExitStack() as undo:
             undo.callback(self._path.unlink, missing_ok=True)
             with self._files:
-                if error is None and self._audio:
-                    self._audio.finish()
+                if error is None and self._tracks:
+                    self._tracks.finish()
             if error is None:
                 undo.pop_all()

@@ -1,0 +1,124 @@
+"""Opening media files, and reading their packets whatever is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+
+from pothole.errors import InvalidMedia
+
+# A playlist or a concatenation script named .mp4 would make FFmpeg open other files and addresses.
+DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
+KNOWN_FORMATS = "Expected an MP4, MOV, MKV, WebM, AVI, TS, MPEG, WMV or FLV video."
+INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut off: send it anew."
+
+# What decoders, demuxers and PyAV around them raise at damaged data. IndexError: a stream that the file's
+# beginning did not announce; PyAV raises it at the end, when all other packets are read.
+DAMAGE = (av.FFmpegError, IndexError, ValueError, OverflowError)
+MOST_FAILURES = 16  # of the demuxer one after the other, after which the rest is taken for unreadable
+
+# FFmpeg looks for streams in the first 5 MB and seconds of a file. To look further costs as much memory.
+THOROUGH = {"probesize": str(2**26), "analyzeduration": str(3600 * 1_000_000)}
+
+HEADER_BYTES = 2**16
+# Objects of an ASF header: Content Encryption, Extended Content Encryption, Advanced Content Encryption.
+ASF_ENCRYPTION = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+    bytes.fromhex("338505438169e6499b74ad12cb86d58c"),
+)
+# Of Matroska: ContentEncodings, its size, ContentEncoding, its size, and not far behind ContentEncryption.
+MATROSKA_ENCRYPTION = re.compile(rb"\x6d\x80.{1,8}?\x62\x40.{1,40}?\x50\x35", re.DOTALL)
+MPEGTS_PACKET = 188
+MP4_ENCRYPTED = {"encv", "enca", "drmi", "drms"}
+# What FFmpeg says of a stream or a file that is encrypted: Matroska, ASF.
+ENCRYPTION_TAGS = {"enc_key_id", "ASF_Protection_Type", "ASF_Key_ID", "ASF_License_URL"}
+STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+
+
+def open_container(path: Path, thorough: bool = False) -> InputContainer:
+    """Open a file for reading, nothing but that file.
+
+    Args:
+        path: The file.
+        thorough: Look further for streams that begin late.
+
+    Raises:
+        InvalidMedia: Not a video or audio file that can be read; names it.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+    if not head:
+        raise InvalidMedia(f"{path.name} is empty.", KNOWN_FORMATS)
+    limits = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    if thorough:
+        limits |= THOROUGH
+    try:
+        # An absolute path: a relative one like "concat:x" would be taken for a protocol.
+        return av.open(path.absolute(), container_options=limits, metadata_errors="replace")
+    except av.FFmpegError as exc:
+        hint = INDEX_MISSING if head[4:] == b"ftyp" else KNOWN_FORMATS
+        raise InvalidMedia(f"{path.name} is not a video that can be read.", hint) from exc
+
+
+def read_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """Yield the packets of some streams, or of all, to the last one that can be read; none is empty."""
+    failures = 0
+    packets = container.demux(*streams)
+    while failures < MOST_FAILURES:
+        try:
+            packet = next(packets)
+        except (StopIteration, IndexError):
+            return
+        except DAMAGE:
+            failures += 1
+            packets = container.demux(*streams)  # goes on behind
+            continue
+        failures = 0
+        if packet.size:  # empty ones, of dropped pictures, would tell a decoder that it is the end
+            yield packet
+
+
+def picture_streams(container: InputContainer) -> list[av.VideoStream]:
+    """Return the streams of moving pictures that can be decoded; a song's cover picture is none."""
+    return [s for s in container.streams.video if s.codec_context and not s.disposition & STILL]
+
+
+def no_pictures(path: Path, container: InputContainer) -> InvalidMedia:
+    """Return the error that says why a file has no stream of pictures."""
+    if any(not stream.disposition & STILL for stream in container.streams.video):
+        return InvalidMedia(f"{path.name} is coded in a way that is not known here.", "Convert it to H.264.")
+    return InvalidMedia(f"{path.name} has no video stream.", "Send a file with pictures, not sound alone.")
+
+
+def check_encryption(path: Path, container: InputContainer) -> None:
+    """Raise `InvalidMedia` when the file says that its pictures are encrypted."""
+    tags = set(container.metadata).union(*(stream.metadata for stream in container.streams))
+    codes = {s.codec_context.codec_tag for s in container.streams if s.codec_context}
+    if tags & ENCRYPTION_TAGS or codes & MP4_ENCRYPTED or _header_says_so(path, container.format.name):
+        raise encrypted(path)
+
+
+def encrypted(path: Path) -> InvalidMedia:
+    """Return the error that says that a file is encrypted."""
+    return InvalidMedia(f"{path.name} is encrypted (DRM).", "Send a copy without encryption.")
+
+
+def _header_says_so(path: Path, form: str) -> bool:
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+    if form == "asf":
+        return any(guid in head for guid in ASF_ENCRYPTION)
+    if form == "mpegts":
+        start = max(0, head.find(b"G"))
+        packets = [head[i : i + 4] for i in range(start, len(head) - 4, MPEGTS_PACKET)]
+        scrambled = sum(p[0] == ord("G") and p[3] >= 0x80 for p in packets)
+        return 2 * scrambled > len(packets)
+    return form.startswith("matroska") and bool(MATROSKA_ENCRYPTION.search(head))

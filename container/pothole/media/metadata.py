@@ -1,0 +1,56 @@
+"""What a file says of itself in words, carried over to the output."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+from av.container import InputContainer, OutputContainer
+
+# What an MP4 has a place for.
+TAGS = ("creation_time", "location", "title", "artist", "comment", "copyright", "date", "description")
+# Apple's names of some.
+APPLE = {
+    "com.apple.quicktime.location.iso6709": "location",
+    "com.apple.quicktime.creationdate": "creation_time",
+    "com.apple.quicktime.title": "title",
+}
+
+
+def carry_over(
+    source: InputContainer,
+    pictures: av.VideoStream,
+    output: OutputContainer,
+    target: av.VideoStream,
+    start: Fraction,
+    until: Fraction | None,
+) -> None:
+    """Carry over when, where and in which language a video was taken, its title, chapters and time code.
+
+    Args:
+        source: The source.
+        pictures: The stream of it that is marked.
+        output: The output, before anything is written to it.
+        target: Its stream of pictures.
+        start: Seconds of the source's timeline that are 0 in the output.
+        until: Seconds at which the output ends; None for all of the source.
+    """
+    given = {key.lower(): value for key, value in source.metadata.items()}
+    tags = {name: given[key] for key, name in APPLE.items() if key in given}
+    tags |= {key: given[key] for key in TAGS if key in given}
+    output.metadata.update(tags)
+    for key in ("language", "timecode"):
+        if value := pictures.metadata.get(key):
+            target.metadata[key] = value
+    if until is None:
+        _chapters(source, output, start)
+
+
+def _chapters(source: InputContainer, output: OutputContainer, start: Fraction) -> None:
+    chapters = source.chapters()
+    for chapter in chapters:
+        unit = chapter["time_base"] or Fraction(1, av.time_base)
+        shift = round(start / unit)
+        chapter["start"], chapter["end"] = max(0, chapter["start"] - shift), max(0, chapter["end"] - shift)
+    if chapters:
+        output.set_chapters([c for c in chapters if c["start"] < c["end"]])

@@ -1,0 +1,165 @@
+"""`scan`: what is known of a file once all its packets were looked at, before a picture is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+
+from pothole.errors import InvalidMedia
+from pothole.media.container import (
+    check_encryption,
+    encrypted,
+    no_pictures,
+    open_container,
+    picture_streams,
+    read_packets,
+)
+from pothole.media.sound import Changes, Sound, plan
+from pothole.media.stamps import Stamps
+from pothole.media.timeline import Timeline
+
+DEFAULT_RATE = Fraction(25)
+GPMF = b"DEVC"  # with which each of its packets begins
+PROBED = 48  # packets of each audio track on which it is tried whether it can be decoded
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What is known of a file.
+
+    Attributes:
+        timeline: When each packet is due.
+        stream: Index of the stream whose pictures are marked.
+        sounds: The audio tracks of the output.
+        telemetry: Indices of its tracks of a camera's measurements (GPMF).
+        remarks: Sentences on what of the file is left out.
+        thorough: How the file is to be opened, see `open_container`.
+    """
+
+    timeline: Timeline
+    stream: int
+    sounds: tuple[Sound, ...]
+    telemetry: tuple[int, ...]
+    remarks: tuple[str, ...]
+    thorough: bool
+
+
+@dataclass
+class _Seen:
+    """What was seen of the packets."""
+
+    stamps: dict[int, Stamps]
+    samples: dict[int, list[Packet[AudioStream]]] = field(default_factory=dict)
+    telemetry: set[int] = field(default_factory=set)
+    changes: dict[int, Changes] = field(default_factory=dict)
+    encrypted: bool = False
+
+
+def scan(path: Path, stream: int | None = None) -> Scan:
+    """Look through a file.
+
+    Args:
+        path: The file.
+        stream: Which of its video streams is marked, counted from 0; the first that has pictures when None.
+
+    Raises:
+        InvalidMedia: It has no such pictures, is encrypted, or is none that can be read.
+    """
+    for thorough in (False, True):
+        with open_container(path, thorough) as container:
+            check_encryption(path, container)
+            seen = _look(container)
+            if seen.encrypted:
+                raise encrypted(path)
+            if thorough or not _begins_late(container, seen):
+                return _result(path, container, seen, stream, thorough)
+    raise AssertionError("the loop above returns")
+
+
+def _look(container: InputContainer) -> _Seen:
+    form = container.format.name
+    seen = _Seen({s.index: _stamps(s, s.time_base, form == "avi") for s in container.streams if s.time_base})
+    seen.changes = {
+        s.index: Changes(s.codec_context.name) for s in container.streams.audio if s.codec_context
+    }
+    for place, packet in enumerate(read_packets(container)):
+        index = packet.stream_index
+        if index not in seen.stamps:
+            continue
+        seen.stamps[index].add(place, packet)
+        if seen.stamps[index].kind == "data" and bytes(memoryview(packet)[:4]) == GPMF:
+            seen.telemetry.add(index)
+        if index in seen.changes:
+            seen.changes[index].look(packet)
+            sample = seen.samples.setdefault(index, [])
+            if len(sample) < PROBED:
+                sample.append(packet)
+        if packet.has_sidedata("encryption_info"):
+            seen.encrypted = True
+            break
+    return seen
+
+
+def _stamps(stream: Stream, unit: Fraction, by_decoding: bool) -> Stamps:
+    if isinstance(stream, av.VideoStream):
+        rate = stream.average_rate or stream.guessed_rate or DEFAULT_RATE
+        step = max(1, round(1 / (rate * unit)))
+        return Stamps("pictures", unit, step, by_decoding)
+    if isinstance(stream, AudioStream) and stream.codec_context and stream.codec_context.sample_rate:
+        samples = stream.codec_context.frame_size or 1024
+        step = max(1, round(Fraction(samples, stream.codec_context.sample_rate) / unit))
+        return Stamps("sound", unit, step)
+    return Stamps("data", unit, 1)
+
+
+def _begins_late(container: InputContainer, seen: _Seen) -> bool:
+    """Say whether there are streams that FFmpeg did not find at the file's beginning."""
+    for stream in container.streams.audio:
+        if seen.stamps[stream.index].places and stream.codec_context and not stream.codec_context.sample_rate:
+            return True
+    try:
+        container.streams.best("audio"), container.streams.best("video")
+    except IndexError:  # PyAV's list has those alone that were there from the beginning
+        return True
+    return False
+
+
+def _result(path: Path, container: InputContainer, seen: _Seen, stream: int | None, thorough: bool) -> Scan:
+    videos = picture_streams(container)
+    filled = [s for s in videos if seen.stamps[s.index].places] or videos
+    if not filled:
+        raise no_pictures(path, container)
+    if stream is not None and not 0 <= stream < len(videos):
+        raise InvalidMedia(
+            f"{path.name} has no video stream {stream}.", f"It has {len(videos)}, counted from 0."
+        )
+    chosen = filled[0] if stream is None else videos[stream]
+    other = {s.index for s in container.streams.video if s is not chosen}
+    stamps = {index: stamps for index, stamps in seen.stamps.items() if index not in other}
+    movie = "mp4" in container.format.name.split(",")
+    timeline = Timeline.of(stamps, holds=movie)
+    sounds, lost = plan(container, timeline, seen.samples, seen.changes)
+    telemetry = tuple(sorted(seen.telemetry)) if movie else ()
+    return Scan(timeline, chosen.index, sounds, telemetry, (*_others(videos, chosen), *lost), thorough)
+
+
+def _others(videos: list[av.VideoStream], chosen: av.VideoStream) -> list[str]:
+    left = [
+        f"{number} ({s.codec_context.width}x{s.codec_context.height})"
+        for number, s in enumerate(videos)
+        if s is not chosen
+    ]
+    if not left:
+        return []
+    number = videos.index(chosen)
+    return [
+        f"The file has {len(videos)} video streams: {number} "
+        f"({chosen.codec_context.width}x{chosen.codec_context.height}) was marked, not {' or '.join(left)}."
+    ]

@@ -1,0 +1,139 @@
+"""Which audio tracks of a file come along, and how: copied as they are, or coded anew as AAC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BytesIO
+
+import av
+from av.audio import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+
+from pothole.media.container import DAMAGE
+from pothole.media.timeline import Timeline
+
+# What browsers play from an MP4.
+COPIED_CODECS = {"aac", "flac", "mp3", "opus"}
+# These cannot be copied without the set-up in the source's header, which damage may have taken.
+SET_UP_IN_HEADER = {"flac", "opus"}
+LOWEST_MP3_RATE = 16_000  # below is MPEG-2.5, which an MP4 cannot hold
+TRIED = 4  # packets that are written to see whether an MP4 takes them
+
+
+@dataclass(frozen=True)
+class Sound:
+    """An audio track of the output.
+
+    Attributes:
+        index: Of its stream in the source.
+        copied: As it is; else it is coded anew.
+    """
+
+    index: int
+    copied: bool
+
+
+class Changes:
+    """Notices when a stream's rate or channels change on the way, which a copy could not follow.
+
+    Args:
+        codec: Name of its codec.
+    """
+
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
+        self._first: bytes | None = None
+        self._other: bytes | None = None
+        self.found = False
+
+    def look(self, packet: Packet[AudioStream]) -> None:
+        """Look at the next packet."""
+        if self._codec not in {"aac", "mp3"} or self.found:
+            return
+        if packet.has_sidedata("new_extradata"):
+            shape = bytes(packet.get_sidedata("new_extradata"))
+        else:
+            shape = self._shape(bytes(memoryview(packet)[:4]))
+        if not shape or shape == self._first:
+            self._other = None
+        elif self._first is None:
+            self._first = shape
+        else:
+            # One header alone that differs is a damaged one.
+            self.found = shape == self._other
+            self._other = shape
+
+    def _shape(self, head: bytes) -> bytes:
+        """Return what of an ADTS or MP3 header says the rate and the channels; nothing when it is none."""
+        if len(head) < 4 or head[0] != 0xFF:
+            return b""
+        if self._codec == "aac" and head[1] & 0xF6 == 0xF0:
+            return bytes([head[2] & 0xFD, head[3] & 0xC0])
+        if self._codec == "mp3" and head[1] & 0xE6 == 0xE2:
+            return bytes([head[1] & 0x18, head[2] & 0x0C, head[3] >= 0xC0])
+        return b""
+
+
+def plan(
+    container: InputContainer,
+    timeline: Timeline,
+    samples: Mapping[int, Sequence[Packet[AudioStream]]],
+    changes: Mapping[int, Changes],
+) -> tuple[tuple[Sound, ...], list[str]]:
+    """Decide which tracks come along, and how.
+
+    Args:
+        container: The source.
+        timeline: Its.
+        samples: The first packets of each track, which are used up.
+        changes: Of each track.
+
+    Returns:
+        The tracks, and a sentence when sound is lost.
+    """
+    sounds, lost = [], []
+    for stream in container.streams.audio:
+        packets = samples.get(stream.index)
+        track = timeline.tracks.get(stream.index)
+        if not packets or track is None:
+            continue
+        name = stream.codec_context.name if stream.codec_context else "an unknown codec"
+        if not stream.codec_context or not (stream.codec_context.sample_rate or _decodes(stream, packets)):
+            lost.append(name)
+        elif track.steady and not changes[stream.index].found and _copies(stream, packets):
+            sounds.append(Sound(stream.index, copied=True))
+        elif _decodes(stream, packets):
+            sounds.append(Sound(stream.index, copied=False))
+        else:
+            lost.append(name)
+    # Phones add tracks that no decoder knows to one that all know.
+    sentence = f"The sound ({', '.join(lost)}) cannot be decoded and was left out."
+    return tuple(sounds), [sentence] if lost and not sounds else []
+
+
+def _copies(stream: AudioStream, packets: Sequence[Packet[AudioStream]]) -> bool:
+    """Say whether browsers play the track from an MP4, and an MP4 takes it."""
+    codec, context = stream.codec_context.codec.canonical_name, stream.codec_context
+    if codec not in COPIED_CODECS or (codec in SET_UP_IN_HEADER and not context.extradata):
+        return False
+    if codec == "mp3" and context.sample_rate < LOWEST_MP3_RATE:
+        return False
+    try:
+        with av.open(BytesIO(), "w", format="mp4") as trial:
+            copy = trial.add_stream_from_template(stream)
+            trial.start_encoding()
+            del copy
+    except DAMAGE:
+        return False
+    return bool(packets)
+
+
+def _decodes(stream: AudioStream, packets: Sequence[Packet[AudioStream]]) -> bool:
+    for packet in packets:
+        with suppress(*DAMAGE):
+            if stream.decode(packet):
+                return True
+    return False

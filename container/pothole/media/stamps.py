@@ -1,0 +1,192 @@
+"""`Stamps`: the time stamps of one stream, and where they jump or are nonsense."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+from av.packet import Packet
+
+LONGEST_PAUSE_S = 10  # of all streams; more is a jump, as FFmpeg sees it too
+BACK_S = Fraction(1, 10)  # by which stamps may go back
+BACK_UNORDERED_S = 1  # the same where only times of showing are known, and packets are in the order of coding
+MOST_WILD = 5  # packets one after the other
+MOST_REORDERED = 16  # pictures between the order of coding and that of showing
+LONGEST_GAP_S = Fraction(1, 40)  # in sound that players are to play on time
+SAMPLES = 4096
+
+Kind = Literal["pictures", "sound", "data"]
+
+
+class Span(NamedTuple):
+    """Of some packets, in seconds: when the first and the last begin, and when all have ended."""
+
+    begin: Fraction
+    last: Fraction
+    end: Fraction
+
+
+@dataclass
+class Stamps:
+    """What the packets of one stream say, in file order.
+
+    Attributes:
+        kind: What the stream is.
+        time_base: Seconds per unit.
+        step: Units of one packet, where it does not say.
+        by_decoding: Only the times of decoding can be trusted, as in AVI.
+        places: Number of each packet among all of the file.
+        decoded: When each is to be decoded, None where it does not say.
+        shown: When it is to be shown, or None.
+        lengths: For how many units.
+        hidden: Packets that are not to be shown.
+        breaks: After `find_breaks`, the packets at which time jumps.
+        wild: After `find_breaks`, the packets whose stamps are nonsense.
+        pieces: `(packet, piece)`: to which piece of the timeline packets belong from this one on.
+    """
+
+    kind: Kind
+    time_base: Fraction
+    step: int
+    by_decoding: bool = False
+    places: list[int] = field(default_factory=list)
+    decoded: list[int | None] = field(default_factory=list)
+    shown: list[int | None] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    hidden: set[int] = field(default_factory=set)
+    breaks: set[int] = field(default_factory=set)
+    wild: set[int] = field(default_factory=set)
+    pieces: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, place: int, packet: Packet[Any]) -> None:
+        """Note a packet."""
+        if packet.is_discard:
+            self.hidden.add(len(self.places))
+        self.places.append(place)
+        self.decoded.append(packet.dts)
+        self.shown.append(None if self.by_decoding else packet.pts)
+        self.lengths.append(packet.duration or self.step)
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether the packets say when they are to be decoded, which is the order of the file."""
+        return 2 * sum(stamp is None for stamp in self.decoded) <= len(self.decoded)
+
+    @cached_property
+    def clock(self) -> list[int]:
+        """One stamp of each packet, all of a kind; units, growing where all is well."""
+        stamps = self.decoded if self.ordered else self.shown
+        known = next((i for i, stamp in enumerate(stamps) if stamp is not None), None)
+        if known is None:
+            return [i * self.step for i in range(len(stamps))]
+        last = (stamps[known] or 0) - (known + 1) * self.step
+        clock = []
+        for stamp in stamps:
+            last = last + self.step if stamp is None else stamp
+            clock.append(last)
+        return clock
+
+    @cached_property
+    def _usual(self) -> int:
+        steps = [abs(b - a) for a, b in pairwise(self.clock)]
+        return max(1, int(statistics.median_low(steps))) if steps else self.step
+
+    @cached_property
+    def _samples(self) -> list[Fraction]:
+        return [stamp * self.time_base for stamp in self.clock[:: max(1, len(self.clock) // SAMPLES)]]
+
+    @cached_property
+    def _back(self) -> int:
+        """Units by which the clock may go back."""
+        return max(2 * self._usual, int((BACK_S if self.ordered else BACK_UNORDERED_S) / self.time_base))
+
+    def find_breaks(self, others: Sequence[Stamps], holds: bool) -> None:
+        """Find the packets whose stamps are nonsense, and those at which time jumps.
+
+        Args:
+            others: The other streams: where one goes on, this one pauses.
+            holds: Each packet says for how long it is shown, as in MP4, so that a stream alone pauses too.
+        """
+        ahead = max(int(LONGEST_PAUSE_S / self.time_base), 10 * self._usual)
+        number, last = 1, self.clock[0]
+        while number < len(self.clock):
+            stamp = self.clock[number]
+            if not -self._back <= stamp - last <= ahead:
+                wild = self._wild(number, last)
+                self.wild |= wild
+                if number in wild:
+                    number = max(wild) + 1
+                    continue
+                if not wild and (stamp < last or self._jumps(last, stamp, others, holds)):
+                    self.breaks.add(number)
+            last, number = stamp, number + 1
+
+    def _wild(self, number: int, last: int) -> set[int]:
+        """Return the packets beside a step in time without which there is none: they are out of line."""
+        clock, near = self.clock, (MOST_WILD + 2) * max(self._usual, self.step) + self._back
+        if number == 1 and len(clock) > MOST_WILD:
+            return {0}
+        for count in range(1, MOST_WILD + 1):
+            if number + count < len(clock) and 0 < clock[number + count] - last <= near:
+                return set(range(number, number + count))
+            before = number - count - 1
+            if before >= 0 and 0 < clock[number] - clock[before] <= near < clock[before + 1] - clock[before]:
+                return set(range(before + 1, number))
+        return set()
+
+    def _jumps(self, last: int, stamp: int, others: Sequence[Stamps], holds: bool) -> bool:
+        if holds and all(other.kind == "data" for other in others):
+            return False
+        begin, end = last * self.time_base + 1, stamp * self.time_base - 1
+        return not any(begin < time < end for other in others for time in other._samples)
+
+    @cached_property
+    def wild_shown(self) -> frozenset[int]:
+        """Pictures whose time of showing puts them far from where their order does."""
+        if self.kind != "pictures" or self.by_decoding:
+            return frozenset()
+        wild: set[int] = set()
+        for first, after in self._bounds():
+            known = [i for i in range(first, after) if i not in self.wild and self.shown[i] is not None]
+            ranked = sorted(known, key=lambda i: (self.shown[i], i))
+            wild.update(a for a, b in zip(ranked, known, strict=True) if abs(a - b) > MOST_REORDERED)
+        return frozenset(wild)
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        firsts = [first for first, _ in self.pieces] or [0]
+        return list(pairwise([*firsts, len(self.clock)]))
+
+    def spans(self) -> dict[int, Span]:
+        """Return the span of each piece, as the stamps say it."""
+        spans = {}
+        for (first, after), (_, piece) in zip(self._bounds(), self.pieces, strict=True):
+            times = [(self._begin(i), self.lengths[i]) for i in range(first, after) if self._trusted(i)]
+            if times:
+                begins = [begin for begin, _ in times]
+                marks = min(begins), max(begins), max(begin + length for begin, length in times)
+                spans[piece] = Span(*(mark * self.time_base for mark in marks))
+        return spans
+
+    def _trusted(self, number: int) -> bool:
+        return not (number in self.hidden or number in self.wild or number in self.wild_shown)
+
+    def _begin(self, number: int) -> int:
+        shown = self.shown[number]
+        return self.clock[number] if shown is None else shown
+
+    @cached_property
+    def steady(self) -> bool:
+        """Whether each packet begins when the one before ends, but for what nobody hears."""
+        off, limit = 0, int(LONGEST_GAP_S / self.time_base)
+        for (begin, after), length in zip(pairwise(self.clock), self.lengths, strict=False):
+            gap = after - begin - length
+            if 2 * abs(gap) > length:  # less is rounding
+                off += gap
+            if abs(off) > limit:
+                return False
+        return not self.wild
