@@ -1,6 +1,6 @@
 """Coded clips made small: a frame's number is its grey level, and so can be read back from the picture."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -56,6 +56,10 @@ def make_clip(
     sample_aspect_ratio: Fraction | None = None,
     color: tuple[int, int] | None = None,
     audio_delay: Fraction = Fraction(0),
+    audio_rate: int = AUDIO_RATE,
+    layout: str = "stereo",
+    loud: Callable[[int], bool] = lambda number: True,
+    options: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a clip; the suffix of `path` decides the format.
 
@@ -76,12 +80,15 @@ def make_clip(
         sample_aspect_ratio: Of one pixel.
         color: `(matrix, range)` of the coded pictures as FFmpeg numbers them, written into the file too.
         audio_delay: Seconds after which the audio starts.
+        audio_rate: Samples a second.
+        layout: Of the channels.
+        loud: Whether one hears a tone while frame i is shown.
+        options: Of the video encoder, beside those that are always set.
     """
     rate = Fraction(rate)
     unit = time_base or 1 / rate
     stamps = pts or range(frames)
-    options = {"movflags": "+faststart"} if faststart else {}
-    with av.open(path, "w", options=options) as container:
+    with av.open(path, "w", options={"movflags": "+faststart"} if faststart else {}) as container:
         video = container.add_stream(codec, rate=rate)
         assert isinstance(video, av.VideoStream)
         context = video.codec_context
@@ -89,7 +96,8 @@ def make_clip(
         context.pix_fmt = pix_fmt
         context.time_base = unit
         if codec in {"libx264", "libx265", "libvpx-vp9"}:
-            context.options = {"crf": "5", "g": "6", "x265-params": "log-level=none", "preset": "veryfast"}
+            usual = {"crf": "5", "g": "6", "x265-params": "log-level=none", "preset": "veryfast"}
+            context.options = usual | dict(options or {})
         else:
             context.flags |= Flags.qscale
             context.global_quality = 2 * 118  # FF_QP2LAMBDA times a fine quantiser
@@ -99,7 +107,9 @@ def make_clip(
             context.colorspace, context.color_range = color
         if rotation or mirrored:
             video.set_display_rotation(rotation, hflip=mirrored)
-        track = container.add_stream(audio, rate=AUDIO_RATE) if audio else None
+        track = container.add_stream(audio, rate=audio_rate) if audio else None
+        if track:
+            track.codec_context.layout = layout
         for i, stamp in enumerate(stamps):
             image = picture(i) if picture else numbered_image(i, size)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
@@ -111,7 +121,8 @@ def make_clip(
             frame.pts, frame.time_base = stamp, unit
             container.mux(video.encode(frame))
             if track:
-                _beep(container, track, audio_delay + i / rate, audio_delay + (i + 1) / rate)
+                span = audio_delay + i / rate, audio_delay + (i + 1) / rate
+                _beep(container, track, *span, 0.2 if loud(i) else 0.0)
         container.mux(video.encode())
         if track:
             container.mux(track.encode())
@@ -119,12 +130,18 @@ def make_clip(
 
 
 def _beep(
-    container: av.container.OutputContainer, track: av.AudioStream, start: Fraction, end: Fraction
+    container: av.container.OutputContainer,
+    track: av.AudioStream,
+    start: Fraction,
+    end: Fraction,
+    level: float,
 ) -> None:
-    first, last = (round(t * AUDIO_RATE) for t in (start, end))
-    samples = 0.2 * np.sin(np.arange(first, last) * (2 * np.pi * 440 / AUDIO_RATE))
-    frame = av.AudioFrame.from_ndarray(np.stack([samples, samples]).astype(np.float32), "fltp", "stereo")
-    frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, first, Fraction(1, AUDIO_RATE)
+    rate = track.codec_context.sample_rate
+    first, last = (round(t * rate) for t in (start, end))
+    samples = level * np.sin(np.arange(first, last) * (2 * np.pi * 440 / rate))
+    channels = np.stack([samples] * track.codec_context.channels).astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(channels, "fltp", track.codec_context.layout.name)
+    frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
     container.mux(track.encode(frame))
 
 

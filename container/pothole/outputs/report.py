@@ -22,13 +22,15 @@
     }
 
 - `output` is where the marked video is, null when none was asked for. `settings` are the caller's.
-- `frames` has every frame of the output. Times are seconds since the first frame, as a player shows them.
+- `frames` has every frame of the output. Times are seconds of the output, as a player shows them:
+  the first frame is at 0, or later where the sound begins before the pictures.
 - `box` is xyxy, `polygons` are x, y, x, y …, in pixels of the upright picture; `area` is the mask's.
 - `label` is the class; `tracks` tell it, too, where the model has more than one.
 - `track_id` is that of a record of `tracks`: what is marked is what counts. `tracks` has one record per
   confirmed pothole; its frames, `hits` and `best_box` are those in which the detector saw it.
-- `fps`, `duration_s` and `frames_declared` are the source's; the latter two are null when it does not say.
-  `missing_frames` and `warning` tell what of a damaged source could not be read.
+- `fps`, `duration_s` and `frames_declared` are of the source's pictures; the last is null when it does not say.
+  `missing_frames` and `warning` tell what of the source could not be read; the former is null when it is cut
+  short and does not say by how much.
 - `detections` counts the entries of all `potholes` lists.
 """
 
