@@ -28,7 +28,7 @@
 - `label` is the class; `tracks` tell it, too, where the model has more than one.
 - `track_id` is that of a record of `tracks`: what is marked is what counts. `tracks` has one record per
   confirmed pothole; its frames, `hits` and `best_box` are those in which the detector saw it.
-- `fps`, `duration_s` and `frames_declared` are of the source's pictures; the last is null when it does not say.
+- `fps`, `duration_s` and `frames_declared` are of the source's pictures; the last is null when unknown.
   `missing_frames` and `warning` tell what of the source could not be read; the former is null when it is cut
   short and does not say by how much.
 - `detections` counts the entries of all `potholes` lists.
