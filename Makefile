@@ -12,15 +12,20 @@ BIN := $(VENV)/bin
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.ready: container/requirements.lock requirements-dev.lock container/pyproject.toml
+$(VENV)/.ready: container/requirements.lock requirements-dev.lock container/pyproject.toml pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --require-hashes -r container/requirements.lock -r requirements-dev.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable container
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable container --editable .
 	touch $@
 
 $(AWS_VENV)/.ready: requirements-aws.lock
 	$(PYTHON) -m venv $(AWS_VENV)
 	$(AWS_VENV)/bin/pip install --quiet --require-hashes -r requirements-aws.lock
+	touch $@
+
+$(CHECKOV_VENV)/.ready: requirements-checkov.lock
+	$(PYTHON) -m venv $(CHECKOV_VENV)
+	$(CHECKOV_VENV)/bin/pip install --quiet --require-hashes -r requirements-checkov.lock
 	touch $@
 
 SECURITY_VENV := .venv-security
@@ -57,8 +62,9 @@ lint: setup ## Check format, style and shell scripts
 	$(BIN)/ruff check .
 	git ls-files '*.sh' | xargs -r $(BIN)/shellcheck
 
-types: setup ## Check the types of the package
+types: setup ## Check the types of the package, and of all that is around it but the tests
 	cd container && ../$(BIN)/mypy --config-file ../pyproject.toml
+	MYPYPATH=container:bench:infra:lambda:local_test $(BIN)/mypy --explicit-package-bases roads bench/*.py bench/speed infra lambda local_test
 
 .PHONY: demo
 demo: setup ## Run the main job for real on this machine, on a rendered road or VIDEO=path
@@ -77,10 +83,8 @@ destroy: setup ## Take everything off AWS but the videos; NAME=
 	$(BIN)/python infra/deploy.py destroy --name "$${NAME:-pothole}"
 
 .PHONY: check-infra
-check-infra: setup ## Check the templates of infra/ for mistakes and for security
+check-infra: setup $(CHECKOV_VENV)/.ready ## Check the templates of infra/ for mistakes and for security
 	$(AWS_VENV)/bin/cfn-lint infra/*.yaml
-	$(PYTHON) -m venv $(CHECKOV_VENV)
-	$(CHECKOV_VENV)/bin/pip install --quiet --require-hashes -r requirements-checkov.lock
 	$(CHECKOV_VENV)/bin/checkov --config-file infra/.checkov.yaml --directory infra
 
 .PHONY: settings-page
@@ -147,7 +151,10 @@ sbom: $(SECURITY_VENV)/.ready ## Write what ships as build/sbom.json (CycloneDX)
 	$(SECURITY_VENV)/bin/cyclonedx-py requirements --pyproject container/pyproject.toml --output-reproducible \
 	    --output-file build/sbom.json container/requirements.lock
 
-.PHONY: test check
+.PHONY: test check coverage
+coverage: setup system ## Run the tests and measure which lines of the package they reach
+	$(BIN)/pytest --cov --cov-report=term:skip-covered
+
 test: setup system ## Set up and run the tests
 	$(BIN)/pytest
 
@@ -157,4 +164,4 @@ test-container: setup ## Build the image, run it, push it to a local registry (d
 	local_test/install_system_packages.sh docker-registry
 	$(BIN)/pytest -m container --capture=no tests/container
 
-check: lint types test ## The gate: format, lint, types, tests
+check: lint types coverage ## The gate: format, lint, types, tests

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import pickle
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,9 +31,7 @@ from pothole.job import Job, run_job
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
 from pothole.types import Image, Size
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "local_test"))
-from roads.output import write_video  # its folder is no package
+from roads.output import write_video
 from roads.world import Road
 
 SIZE = (720, 1280)

@@ -45,6 +45,7 @@ from sagemaker_front import SageMakerFront
 sys.path.insert(0, str(local_aws.ROOT / "lambda"))
 sys.path.insert(0, str(local_aws.ROOT / "infra"))
 import deploy
+import stacks
 from pothole.files import VIDEO_SUFFIXES
 
 OUTPUT = local_aws.ROOT / "demo_output"
@@ -73,7 +74,7 @@ def main() -> int:
         OUTPUT.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             run(given or render(), Path(folder))
-    except (Failed, deploy.Failed, PotholeError) as exc:
+    except (Failed, stacks.Failed, PotholeError) as exc:
         console.print(f"[red]{exc}", highlight=False)
         return 1
     return 0

@@ -52,9 +52,9 @@ class ProcessingJobs:
                 for found in bucket(name).objects.filter(Prefix=prefix):
                     bucket(name).download_file(found.key, str(target / found.key.rpartition("/")[2]))
             application = request["AppSpecification"]
-            program, *words = [*application["ContainerEntrypoint"], *application["ContainerArguments"]]
-            assert program == "pothole"
-            command = [*self._pothole, *(word.replace(CONTAINER_FOLDER, folder) for word in words)]
+            words: list[str] = [*application["ContainerEntrypoint"], *application["ContainerArguments"]]
+            assert words[0] == "pothole"
+            command = [*self._pothole, *(word.replace(CONTAINER_FOLDER, folder) for word in words[1:])]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 self._tell(request, "Failed", done.stderr.strip().rpartition("\n")[2])

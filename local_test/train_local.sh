@@ -18,7 +18,7 @@ seed=1
 for channel in train validation; do
     folder="$root/input/data/$channel"
     if [[ ! -f $folder/annotations.json ]]; then
-        "$bin/python" "$here/render_road.py" dataset "$folder" --pictures "${PICTURES:-24}" --seed "$seed" --size 640x384
+        "$bin/python" -m roads dataset "$folder" --pictures "${PICTURES:-24}" --seed "$seed" --size 640x384
     fi
     seed=$((seed + 1))
 done

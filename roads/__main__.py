@@ -1,7 +1,7 @@
 """Render synthetic roads with known potholes.
 
-python local_test/render_road.py video OUT.mp4 --frames 300 --seed 1 --size 1280x720 --rate 30
-python local_test/render_road.py dataset DIR --pictures 200 --seed 1 --size 640x384
+python -m roads video OUT.mp4 --frames 300 --seed 1 --size 1280x720 --rate 30
+python -m roads dataset DIR --pictures 200 --seed 1 --size 640x384
 """
 
 import argparse
@@ -15,7 +15,7 @@ from roads.world import Road
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "roads", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
 

@@ -101,8 +101,8 @@ def _crack_field(
     area = cv2.Subdiv2D()
     bounds = [(x - width) * 1000, (z - 1) * 1000, 2 * width * 1000, (length + 2) * 1000]
     area.initDelaunay([int(v) for v in bounds])
-    area.insert((seeds * 1000).astype(np.float32))
-    facets, _ = area.getVoronoiFacetList([])
+    area.insert((seeds * 1000).astype(np.float32))  # type: ignore[call-overload]  # its stub knows lists alone
+    facets = [np.asarray(f) for f in area.getVoronoiFacetList([])[0]]
     # Cells at the hull reach far out; an ellipse makes the field of cracks fade as real ones do.
     rings = [
         np.concatenate([f, f[:1]]).astype(np.float64) / 1000

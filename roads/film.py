@@ -110,7 +110,7 @@ def _lay_ground(frame: Picture, road: Road, camera: Camera, smear: float) -> Non
             continue
         farthest = min(1.2 * float(camera.distance_of(rows.start)), 1.3 * FARTHEST)
         strip = _warp(level, camera, rows, farthest, smear)
-        distance = camera.distance_of(np.arange(rows.start, rows.stop))
+        distance = camera.distance_of(np.arange(rows.start, rows.stop, dtype=np.float64))
         fade = (1 - np.exp(-distance / 260))[:, None, None].astype(np.float32)
         if level.nearest > 10:
             strip = (strip + (road.haze.astype(np.float32) * 255 - strip) * fade).astype(np.uint8)
@@ -137,18 +137,19 @@ def _warp(level: Level, camera: Camera, rows: slice, far: float, smear: float) -
     source = level.texture[near:end]
     blur = round(smear * plan.along)
     if blur > 1:
-        source = cv2.blur(source, (1, blur))
+        source = np.asarray(cv2.blur(source, (1, blur)), np.uint8)
     shift = np.array([[1, 0, 0], [0, 1, -near], [0, 0, 1.0]])
     lower = np.array([[1, 0, 0], [0, 1, rows.start], [0, 0, 1.0]])
     # From the strip's pixels to the texture's, so that OpenCV need not invert it.
     to_texture = shift @ from_metres @ np.linalg.inv(camera.ground_matrix()) @ lower
-    return cv2.warpPerspective(
+    strip = cv2.warpPerspective(
         source,
         to_texture,
         (camera.size[1], rows.stop - rows.start),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    return np.asarray(strip, np.uint8)
 
 
 def _truth(road: Road, camera: Camera, hidden: NDArray[np.bool_], min_area: int) -> list[Truth]:
@@ -203,4 +204,5 @@ class _Sensor:
         toned = cv2.LUT(dimmed, curve[:, None, :].astype(np.uint8))
         down, right = self._rng.integers(0, 64, 2)
         height, width = frame.shape[:2]
-        return cv2.add(toned, self._noise[down : down + height, right : right + width], dtype=cv2.CV_8U)
+        noise = self._noise[down : down + height, right : right + width]
+        return np.asarray(cv2.add(toned, noise, dtype=cv2.CV_8U), np.uint8)

@@ -119,7 +119,7 @@ def write_dataset(folder: Path, pictures: int, seed: int, size: tuple[int, int],
                     "source": "rendered",
                     "license": "Apache-2.0",
                     "group": f"rendered_{seed}_{group:04d}",
-                    "provenance": "local_test/render_road.py",
+                    "provenance": "roads",
                 }
             )
             annotations += [_annotation(len(annotations) + 1 + i, image_id, t) for i, t in enumerate(truth)]
@@ -205,5 +205,5 @@ def _polygons(truth: Truth) -> list[list[float]]:
     # OpenCV traces pixel centres, which would cost a small mask half a pixel all around.
     left, top, right, bottom = truth.box
     fine = np.kron(truth.mask[top:bottom, left:right].astype(np.uint8), np.ones((4, 4), np.uint8))
-    contours, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
+    contours, _ = cv2.findContours(np.asarray(fine, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_L1)
     return [((c[:, 0] + 0.5) / 4 + (left, top)).ravel().tolist() for c in contours if len(c) >= 3]

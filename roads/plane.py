@@ -40,11 +40,12 @@ class Plan:
 
     def mask(self, polygons: list[NDArray[np.float64]], soften: float = 0.0) -> Field:
         """Return `(rows, columns)` float32 0..1 with polygons of metres filled, edges softened by metres."""
-        canvas = np.zeros(self.shape, np.uint8)
+        canvas: NDArray[np.uint8] = np.zeros(self.shape, np.uint8)
         fixed = [np.round(self.pixels(p) * 16).astype(np.int32) for p in polygons]
         cv2.fillPoly(canvas, fixed, 255, cv2.LINE_AA, shift=4)
         if soften:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), soften * self.across, sigmaY=soften * self.along)
+            sigma = soften * self.across, soften * self.along
+            canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), sigma[0], sigmaY=sigma[1]), np.uint8)
         return canvas.astype(np.float32) / 255
 
     def part(self, box: tuple[float, float, float, float]) -> tuple["Plan", tuple[slice, slice]]:
@@ -98,7 +99,9 @@ class Coarse:
         last = int(np.clip(z[-1] + 3, first + 2, self.plan.shape[0]))
         map_x, map_z = np.meshgrid(x.astype(np.float32), (z - first).astype(np.float32))
         part = self.values[first:last]
-        return cv2.remap(part, map_x, map_z, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(
+            cv2.remap(part, map_x, map_z, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+        )
 
 
 def blend(

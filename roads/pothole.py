@@ -77,7 +77,8 @@ class Pothole:
         contours, _ = cv2.findContours(self.inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         largest = max(contours, key=len)[:, 0, :].astype(np.float64)
         height, width = self.inside.shape
-        return (largest + 0.5 - (width / 2, height / 2)) / self.scale + (self.x, self.z)
+        metres = (largest + 0.5 - np.array([width / 2, height / 2])) / self.scale
+        return np.asarray(metres + np.array([self.x, self.z]), np.float64)
 
     def paint(self, road: Field, sunlit: Field, light: Light, slope: float) -> Field:
         """Paint the hole into its patch of road, as a camera sees it that looks forward and down.
@@ -150,7 +151,8 @@ def _seen_from(lit: Field, depth: Field, slope: float, scale: float) -> Field:
         hit[landed] = step - stride / 2
         falling &= ~landed
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return cv2.remap(lit, columns, rows + hit, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(lit, columns, rows + hit, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(seen, np.float32)
 
 
 def dig(
@@ -167,7 +169,7 @@ def dig(
     """
     side = int(np.ceil(diameter * scale * 1.8 / PATCH)) * PATCH
     inside = _shape(rng, side, diameter * scale)
-    from_rim = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5) / scale
+    from_rim = np.asarray(cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5) / scale, np.float32)
     deepest = rng.uniform(0.02, 0.05) if rng.random() < 0.35 else rng.uniform(0.05, 0.12)
     deepest *= 0.6 + 0.4 * min(diameter, 1.0)
     wall = rng.uniform(0.015, 0.06) * (
@@ -218,6 +220,8 @@ def _shape(rng: np.random.Generator, side: int, diameter: float) -> NDArray[np.b
     field[:border] = field[-border:] = -1
     field[:, :border] = field[:, -border:] = -1
     solid = cv2.morphologyEx((field > 0).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    if not solid.any():  # of some pixels only, as in a very small picture: a plain oval
+        solid = (reach <= max(1, 2 / diameter)).astype(np.uint8)
     contours, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros((side, side), np.uint8)
     cv2.drawContours(filled, [max(contours, key=cv2.contourArea)], -1, 1, cv2.FILLED)
@@ -237,7 +241,7 @@ def _stones(rng: np.random.Generator, inside: NDArray[np.bool_], scale: float) -
         angle = rng.uniform(0, 180)
         cv2.ellipse(height, at, axes, angle, 0, 360, float(radius / scale * 0.7), cv2.FILLED)
         cv2.ellipse(colour, at, axes, angle, 0, 360, float(rng.normal(0.12, 0.28)), cv2.FILLED)
-    return cv2.GaussianBlur(height, (0, 0), 0.8), colour
+    return np.asarray(cv2.GaussianBlur(height, (0, 0), 0.8), np.float32), colour
 
 
 def _loose(rng: np.random.Generator, inside: NDArray[np.bool_], scale: float) -> Field:

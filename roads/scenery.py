@@ -153,7 +153,7 @@ def draw_car(rng: np.random.Generator, behind: bool) -> Picture:
 
 
 def _rgba(rgb: NDArray[np.float64], alpha: Field) -> Picture:
-    return np.clip(np.dstack([rgb, alpha]) * 255, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.dstack([rgb, alpha]) * 255, 0, 255), np.uint8)
 
 
 def draw_tree_shadows(rng: np.random.Generator, plan: Plan, light: Light, density: float) -> Field:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from roads.noise import Field, fractal, smoothstep
 from roads.plane import Coarse, Plan, Texture, blend
 
-SIDES: dict[str, tuple[tuple[float, float, float], float, float]] = {
+SIDES: dict[str, tuple[float, float, float, float, float]] = {
     # RGB in 0..1, contrast of the grain, contrast of the blotches
     "grass": (0.39, 0.43, 0.24, 0.2, 0.2),
     "dry grass": (0.52, 0.49, 0.35, 0.17, 0.16),

@@ -183,7 +183,7 @@ class Road:
         row = round((pothole.z - fine.start) * fine.along - side / 4)
         rows, columns = slice(row, row + side // 2), slice(column, column + side)
         ground = cv2.resize(albedo[rows, columns], (side, side)).astype(np.float32) / 255
-        sunlit = cv2.resize(self._sunlit.at(fine, rows, columns), (side, side))
+        sunlit = np.asarray(cv2.resize(self._sunlit.at(fine, rows, columns), (side, side)), np.float32)
         lit = pothole.paint(ground, sunlit, self.light, self.camera.height / distance)
         k = round(np.log2(fine.across / plan.across))
         shape = (side // 2 // 4**k, side // 2**k)

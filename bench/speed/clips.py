@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import numpy as np
 
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.types import Image
@@ -71,7 +72,10 @@ def _made(path: Path) -> Iterator[Path]:
 def pictures(path: Path, count: int) -> list[Image]:
     """Return the first frames of a video, `(height, width, 3)` uint8 RGB."""
     with av.open(path) as container:
-        return [f.to_ndarray(format="rgb24") for f in islice(container.decode(video=0), count)]
+        return [
+            np.asarray(f.to_ndarray(format="rgb24"), np.uint8)
+            for f in islice(container.decode(video=0), count)
+        ]
 
 
 def rendered(folder: Path, size: tuple[int, int], seconds: float) -> Path:
@@ -100,7 +104,7 @@ def repeated(clip: Clip, minutes: float, folder: Path) -> Path:
                 used = [*source.streams.video[:1], *source.streams.audio[:1]]
                 streams = streams or {s.index: output.add_stream_from_template(s) for s in used}
                 for packet in source.demux(used):
-                    if packet.dts is None:
+                    if packet.dts is None or packet.pts is None:
                         continue
                     shift = round(turn * clip.frames / clip.rate / packet.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift

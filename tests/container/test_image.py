@@ -98,7 +98,7 @@ def test_a_local_video_is_marked_without_any_network(engine, image, tmp_path):
 def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, image, tmp_path):
     """SageMaker's way: `train` on what is mounted at /opt/ml, `model.tar.gz`, `serve` on what was in it."""
     ml = tmp_path / "ml"
-    render = [sys.executable, ROOT / "local_test" / "render_road.py", "dataset"]
+    render = [sys.executable, "-m", "roads", "dataset"]
     for seed, channel in enumerate(("train", "validation"), 1):
         flags = ["--pictures", "8", "--seed", str(seed), "--size", "640x384"]
         subprocess.run([*render, ml / "input" / "data" / channel, *flags], check=True)

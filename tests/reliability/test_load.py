@@ -16,7 +16,7 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
-from render_road import main as render_road
+from roads.__main__ import main as render_road
 from support.clips import make_clip
 from support.jobs import ask, metric
 from support.pictures import SIZE, coded, road

@@ -11,7 +11,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-import render_road
+import roads.__main__ as render_road
 from roads.camera import Camera
 from roads.film import render
 from roads.world import Road
@@ -22,6 +22,13 @@ SIZE = (180, 320)
 @pytest.fixture(scope="module")
 def road() -> Road:
     return Road(4, SIZE, length=20, potholes=8)
+
+
+@pytest.mark.parametrize("size", ["64x48", "96x64"])
+def test_a_very_small_picture_is_rendered_too(tmp_path: Path, size: str) -> None:
+    render_road.main(["video", str(tmp_path / "small.mp4"), "--frames", "2", "--size", size])
+    with av.open(str(tmp_path / "small.mp4")) as container:
+        assert len(list(container.decode(video=0))) == 2
 
 
 def test_camera_projects_a_worked_example() -> None:
