@@ -72,7 +72,7 @@ demo: setup ## Run the main job for real on this machine, on a rendered road or 
 	$(BIN)/python local_test/demo.py $${VIDEO:+"$$VIDEO"}
 
 .PHONY: deploy status destroy
-deploy: setup ## Deploy to AWS; NAME=, IMAGE=, MODEL=folder, SET="Parameter=value ..." (docs/deploy.md)
+deploy: setup ## Deploy to AWS; NAME=, IMAGE=, MODEL=folder, SET="Parameter=value ..." (docs/how-to/deploy.md)
 	$(BIN)/python infra/deploy.py deploy --name "$${NAME:-pothole}" $${IMAGE:+--image "$$IMAGE"} \
 	    $${MODEL:+--model "$$MODEL"} $${SET:-}
 

@@ -2,9 +2,9 @@
 
 python bench/speed_figures.py [CLIP] [--rounds 3] [--only PART ...]
 
-Prints tables in Markdown and writes build/bench/speed.json; docs/performance.md says how to read them. All
-rows work on the same clip, each in a process of its own, in turn, every other round backwards: a machine
-whose speed drifts then slows down all of them alike. Nothing else should run meanwhile.
+Prints tables in Markdown and writes build/bench/speed.json; docs/explanation/performance.md says how to read
+them. All rows work on the same clip, each in a process of its own, in turn, every other round backwards: a
+machine whose speed drifts then slows down all of them alike. Nothing else should run meanwhile.
 """
 
 import argparse

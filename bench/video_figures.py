@@ -2,9 +2,9 @@
 
 python bench/video_figures.py [--model DIR] [--empty VIDEO ...]
 
-Prints tables in Markdown; docs/video.md says what they mean. Roads and detections are kept in build/figures,
-so that a run after a change of the tracker is quick. Delete that folder after a change of the renderer or of
-the network's code.
+Prints tables in Markdown; docs/explanation/video.md says what they mean. Roads and detections are kept in
+build/figures, so that a run after a change of the tracker is quick. Delete that folder after a change of the
+renderer or of the network's code.
 """
 
 import argparse

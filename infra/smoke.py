@@ -38,7 +38,7 @@ def smoke_job(bucket: str, patience_s: float) -> float:
                 raise Failed(
                     f"s3://{bucket}/{KEY} was uploaded, and no marked video came in "
                     f"{patience_s / 60:.0f} minutes. "
-                    "docs/operations.md says where to look."
+                    "docs/how-to/operate.md says where to look."
                 )
             time.sleep(min(5.0, 0.2 + (time.monotonic() - started) / 10))
         return time.monotonic() - started

@@ -26,6 +26,7 @@ from pothole.storage import Storage
 from pothole.tracking.keyframes import KeyFrames, detect_key_frames
 from pothole.tracking.state import TrackerState
 from pothole.tracking.tracker import Tracker
+from pothole.tracking.tracks import Track
 
 MAX_PREFETCHED = 16  # frames between two stages, ...
 MAX_PREFETCHED_BYTES = 2**25  # ... if they are not larger than this
@@ -112,6 +113,7 @@ class JobResult:
         seconds: Time that the job took.
         missing_frames: Frames of a damaged source that could not be read; None when nobody can tell how many.
         warning: What of the source was not used, in a sentence or more; None when all was.
+        tracks: A record per pothole, in the order of their ids.
     """
 
     outputs: tuple[str, ...]
@@ -121,9 +123,10 @@ class JobResult:
     seconds: float
     missing_frames: int | None
     warning: str | None
+    tracks: tuple[Track, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what stands under `job` in an answer; `outputs` stands beside it."""
+        """Return what stands under `job` in an answer; outputs stand beside it, tracks in the report."""
         return {
             "frames": self.frames,
             "potholes": self.potholes,
@@ -209,6 +212,7 @@ def run_job(
         seconds=time.monotonic() - started,
         missing_frames=video.missing_frames,
         warning=video.decode_warning,
+        tracks=tuple(tracks),
     )
 
 

@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pothole
 from pothole.entrypoints import settings_help
 from pothole.entrypoints.cli.main import parser
 from pothole.entrypoints.http.error_answers import status_of
@@ -26,22 +29,33 @@ from support.fakes import MAGENTA, MagentaDetector
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
-JSON_BLOCKS = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
-]
+DOCS = sorted(ROOT.glob("docs/**/*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
+TEXTS = {page: page.read_text() for page in PAGES}
+API, OUTPUTS_PAGE, BY_HAND = (
+    TEXTS[ROOT / "docs" / page]
+    for page in ("reference/api.md", "reference/outputs.md", "how-to/deploy-by-hand.md")
+)
 
 
-def block_with(*keys: str) -> Any:
-    """The README's JSON example that has these keys and no other."""
-    [found] = [value for value in map(json.loads, JSON_BLOCKS) if value.keys() == set(keys)]
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+COMMANDS = sorted(
+    {line for text in TEXTS.values() for block in blocks(text, "bash") for line in block.splitlines()}
+)
+
+
+def block_with(text: str, *keys: str) -> Any:
+    """The JSON example of a page that has these keys and no other."""
+    [found] = [value for value in map(json.loads, blocks(text, "json")) if value.keys() == set(keys)]
     return found
 
 
-def table_after(heading: str) -> list[list[str]]:
+def table_after(heading: str, page: str = API) -> list[list[str]]:
     """The rows of the first table after some text, without its head."""
-    lines = README[README.index(heading) :].splitlines()
+    lines = page[page.index(heading) :].splitlines()
     rows = [line for line in lines if line.startswith("|")]
     end = lines.index(rows[0])
     while end < len(lines) and lines[end].startswith("|"):
@@ -83,7 +97,16 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], di
 
 def test_data_example_is_what_is_written(marked):
     example = block_with(
-        "schema", "source", "output", "model", "settings", "frames", "tracks", "video", "summary"
+        OUTPUTS_PAGE,
+        "schema",
+        "source",
+        "output",
+        "model",
+        "settings",
+        "frames",
+        "tracks",
+        "video",
+        "summary",
     )
     data, _ = marked
     data["frames"] = [
@@ -94,13 +117,13 @@ def test_data_example_is_what_is_written(marked):
 
 def test_answer_example_is_what_is_answered(marked):
     _, answer = marked
-    example = block_with("output", "job")
+    example = block_with(API, "output", "job")
     assert shape(example) == shape(answer)
     assert [Path(o).suffix for o in example["output"]] == [Path(o).suffix for o in answer["output"]]
 
 
 def test_request_example_is_a_job_and_its_fields_are_all_listed():
-    assert JobRequest.from_json(block_with("input")).job.source_key == "roads/clip.mp4"
+    assert JobRequest.from_json(block_with(API, "input")).job.source_key == "roads/clip.mp4"
     listed = {name.strip("`"): default.strip("`") for name, _, default in table_after("| field of `input`")}
     assert listed.keys() == Input.model_fields.keys()
     defaults = {
@@ -116,7 +139,7 @@ def test_error_example_is_what_is_answered():
         JobRequest.from_json(
             {"input": {"s3_bucket": "b", "s3_source_filename": "clip.mp4", "is_live": "False"}}
         )
-    assert block_with("error") == caught.value.to_json()
+    assert block_with(API, "error") == caught.value.to_json()
 
 
 def test_errors_are_all_listed():
@@ -131,6 +154,49 @@ def test_errors_are_all_listed():
         for code in codes.split(",")
     }
     assert listed == tree(PotholeError)
+
+
+def test_the_python_of_the_readme_marks_a_video(tmp_path, monkeypatch, capsys):
+    make_clip(tmp_path / "clip.mp4", 3, size=(160, 96))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pothole.entrypoints.python.load_detector", lambda folder: MagentaDetector())
+    monkeypatch.setattr("support.clips.numbered_image", lambda *_: np.full((96, 160, 3), MAGENTA, np.uint8))
+    make_clip(tmp_path / "clip.mp4", 3, size=(160, 96))
+    [example] = blocks(README, "python")
+    exec(example, {})
+    assert capsys.readouterr().out.startswith("1 0.0 ")
+    assert [path.name for path in (tmp_path / "marked").iterdir()] == ["clip_output.json"]
+
+
+def test_import_pothole_is_fast_and_names_what_users_need():
+    code = "import sys, pothole; print([m for m in ('numpy', 'cv2', 'keras') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+    assert all(getattr(pothole, name) for name in pothole.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'marks'"):
+        _ = pothole.marks
+
+
+def test_the_detector_of_the_how_to_finds_what_it_says():
+    [example] = blocks(TEXTS[ROOT / "docs" / "how-to" / "own-detector.md"], "python")
+    names: dict[str, Any] = {}
+    exec(example, names)
+    image = np.full((8, 6, 3), 200, np.uint8)
+    image[3:5] = 0
+    detector = names["KIND"].load(ROOT, names["DarkSpotArguments"]())
+    [dark, light] = detector.predict([image, np.full_like(image, 200)])
+    assert not len(light)
+    assert dark.boxes.tolist() == [[0, 3, 6, 5]]
+    assert dark.labels == ["pothole"]
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_page_is_in_the_index():
+    index = TEXTS[ROOT / "docs" / "index.md"]
+    listed = {(ROOT / "docs" / link).resolve() for link in re.findall(r"\]\(([^)#]+)", index)}
+    assert set(DOCS) - listed == {ROOT / "docs" / "index.md"}
 
 
 def test_the_page_of_settings_is_current():
@@ -167,7 +233,7 @@ def test_files_exist(page):
 def test_policies_give_no_more_than_is_needed():
     statements = [
         (statement, [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
-        for document in map(json.loads, JSON_BLOCKS)
+        for document in map(json.loads, blocks(BY_HAND, "json"))
         for statement in document.get("Statement", [])
     ]
     assert statements

@@ -1,4 +1,4 @@
-"""Odd requests against what docs/openapi.yaml promises; `make fuzz` sends thousands."""
+"""Odd requests against what docs/reference/openapi.yaml promises; `make fuzz` sends thousands."""
 
 import json
 import logging

@@ -1,7 +1,7 @@
 """A training: from annotated pictures to a model folder that `serve` loads.
 
 Checkpoints, metrics and the model go to the folders that the caller names; `entrypoints.cli.train` keeps
-SageMaker's contract around it (docs/training.md).
+SageMaker's contract around it (docs/how-to/train.md).
 """
 
 import json

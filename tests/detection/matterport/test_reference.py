@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not FILES, reason="POTHOLE_MATTERPORT_REFERENCE 
 
 ACTIVATIONS = {"atol": 1e-3, "rtol": 0.0}
 RPN = {"atol": 1e-4, "rtol": 0.0}
-"""Where the references come from another kind of CPU, rounding alone may be more: docs/matterport.md."""
+"""Of references from another kind of CPU, rounding alone may be more: docs/how-to/matterport.md."""
 
 
 def in_their_order(boxes):

@@ -1,7 +1,7 @@
 """`pothole train`, and SageMaker's `train`: from annotated pictures to a model folder.
 
 It keeps SageMaker's contract: hyperparameters and channels come in by files, metrics go out by the log, the
-model, checkpoints and the reason of a failure to their folders (docs/training.md).
+model, checkpoints and the reason of a failure to their folders (docs/how-to/train.md).
 """
 
 import argparse

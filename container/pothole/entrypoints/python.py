@@ -1,0 +1,54 @@
+"""The front door for Python: `from pothole import mark`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pothole.detection.detector import Detector
+from pothole.detection.registry import load_detector
+from pothole.job import Job, JobResult, Progress, run_job
+from pothole.outputs.registry import DEFAULT_OUTPUTS
+from pothole.settings import SHIPPED_MODEL, Settings
+from pothole.storage import open_folder
+
+
+def mark(
+    video: Path | str,
+    output_dir: Path | str | None = None,
+    *,
+    detector: Detector | None = None,
+    outputs: tuple[str, ...] = DEFAULT_OUTPUTS,
+    frame_interval: int | None = None,
+    min_confidence: float | None = None,
+    settings: Settings | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> JobResult:
+    """Mark the potholes of a local video.
+
+    Args:
+        video: The file.
+        output_dir: Where the outputs go; beside the video when None.
+        detector: Finds the potholes; the shipped model when None, which then is loaded for this call.
+        outputs: What to make: names of `pothole.outputs.registry.OUTPUTS`.
+        frame_interval: Detect on every n-th frame; as the road moves when None.
+        min_confidence: Score threshold, 0..1; the model's own when None.
+        settings: Limits; the defaults when None.
+        on_progress: Called after each frame; what it raises ends the work.
+
+    Returns:
+        What was found; `tracks` has a record per pothole.
+
+    Raises:
+        PotholeError: The video cannot be read, or an output cannot be written; nothing is left then.
+    """
+    source = Path(video).absolute()
+    job = Job(
+        source_bucket=str(source.parent),
+        source_key=source.name,
+        is_live=True,
+        frame_interval=frame_interval,
+        min_confidence=min_confidence,
+        output_bucket=str(Path(output_dir).absolute()) if output_dir else None,
+        outputs=outputs,
+    )
+    detector = detector or load_detector(SHIPPED_MODEL)
+    return run_job(job, detector, open_folder, settings or Settings(), on_progress)
