@@ -499,6 +499,8 @@ def test_a_segment_that_was_coded_in_another_way_is_noticed(tmp_path):
             segment.write(frame)
     with Video.open(source) as video:
         check_segment(tmp_path / "0.nut", video.info, 12)
+        with pytest.raises(ValueError, match="has 12 frames, expected 11"):
+            check_segment(tmp_path / "0.nut", video.info, 11)
     with Video.open(other) as video, pytest.raises(ValueError, match=r"0\.nut is coded in another way"):
         check_segment(tmp_path / "0.nut", video.info, 12)
 

@@ -53,7 +53,7 @@ def test_pictures_are_sorted_and_say_score_overlap_and_file(evaluation, tmp_path
 
 
 def test_a_page_holds_so_many_pictures_and_says_that_there_are_more(evaluation, tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation_page, "MOST_CARDS", 2)
+    monkeypatch.setattr(evaluation_page, "MAX_CARDS", 2)
     write_page(tmp_path / "page.html", evaluation, evaluation.figures())
     text = (tmp_path / "page.html").read_text()
     assert "True: potholes found: 4" in text and "the first 2 are shown" in text

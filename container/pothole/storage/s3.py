@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 MIB = 2**20
 ATTEMPTS = 8  # of each call, with random waits in between that grow up to a minute, and of a download's part
 CONNECT_TIMEOUT_S = 5
-MOST_IN_MEMORY = 16 * MIB
+MAX_IN_MEMORY = 16 * MIB
 # In parts however small it is, since only parts are asked for by version. By default a slow disk would let
 # 256 MB wait in memory.
 DOWNLOADS = TransferConfig(multipart_threshold=1, num_download_attempts=ATTEMPTS, max_io_queue_size=100)
@@ -107,7 +107,7 @@ class S3Storage:
         with self._errors(key, "s3:GetObject"):
             for attempt in range(ATTEMPTS):
                 found = self._client.get_object(Bucket=self._bucket, Key=key, **self._payer)
-                if found["ContentLength"] > MOST_IN_MEMORY:
+                if found["ContentLength"] > MAX_IN_MEMORY:
                     raise StorageUnavailable(f"{self.address(key)} is no small object, as it should be.")
                 try:
                     return found["Body"].read(), _stat(dict(found))

@@ -35,7 +35,7 @@ FLICKERS = "flickers"
 SCORE = "score"
 RANDOM = "random"
 
-MOST_PICTURES = 1000
+MAX_PICTURES = 1000
 """That may be asked for: more than a person corrects."""
 
 

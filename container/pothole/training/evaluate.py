@@ -18,7 +18,7 @@ from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset, read_imag
 LOWEST_SCORE = 0.01
 """Scores below add nothing to AP but time."""
 
-MOST_FALSE = 0.05
+MAX_FALSE = 0.05
 """False positives per negative picture that a default confidence may let through."""
 
 FIGURE_KEYS = (
@@ -127,13 +127,13 @@ def rule(figures: Figures) -> str:
     best = figures["best_min_confidence"]
     here = "unknown without pictures that have no pothole" if best is None else f"{best:.2f}"
     return (
-        f"The default confidence is the lowest with at most {MOST_FALSE} false positives per negative picture"
+        f"The default confidence is the lowest with at most {MAX_FALSE} false positives per negative picture"
         f" (one without any pothole): here {here}."
     )
 
 
 def operating_point(annotations: dict[str, Any], found: Iterable[tuple[int, Detections]]) -> float | None:
-    """Return the lowest confidence with at most `MOST_FALSE` false positives per negative picture.
+    """Return the lowest confidence with at most `MAX_FALSE` false positives per negative picture.
 
     A user can hide doubtful marks, but not find missed ones: so no higher than the false ones demand.
 
@@ -149,6 +149,6 @@ def operating_point(annotations: dict[str, Any], found: Iterable[tuple[int, Dete
     if not negatives:
         return None
     scores = sorted((float(s) for i, d in found if i in negatives for s in d.scores), reverse=True)
-    allowed = int(MOST_FALSE * len(negatives))
+    allowed = int(MAX_FALSE * len(negatives))
     highest_false = scores[allowed] if len(scores) > allowed else LOWEST_SCORE
     return min(math.floor(highest_false * 100 + 1) / 100, 0.99)

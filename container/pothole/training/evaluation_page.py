@@ -25,7 +25,7 @@ from pothole.training.dataset import read_image
 from pothole.training.evaluate import FIGURE_KEYS, SIZES_EXPLAINED, Evaluation, figure_text, groups, rule
 from pothole.training.polygons import mask_polygons
 
-MOST_CARDS = 60
+MAX_CARDS = 60
 """Of each kind, so that a page stays below some 20 MB."""
 
 PICTURE_WIDTH = 480
@@ -180,7 +180,7 @@ class _Pictures:
         shown = [
             (part, m)
             for part, members in zip(parts, (true, missed, false), strict=True)
-            for m in members[:MOST_CARDS]
+            for m in members[:MAX_CARDS]
         ]
         for done, (part, match) in enumerate(shown, 1):
             part.cards.append(self._card(match))

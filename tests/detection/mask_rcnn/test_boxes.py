@@ -69,7 +69,7 @@ def test_many_boxes_are_suppressed_as_few_are(monkeypatch):
     low = rng.uniform(0, 0.6, (2, 300, 2))
     found = np.concatenate([low, low + rng.uniform(0.01, 0.4, (2, 300, 2))], axis=-1).astype(np.float32)
     pairs = to_numpy(boxes.nms_keep(found, 0.4))
-    monkeypatch.setattr(boxes, "MOST_PAIRS", 100)
+    monkeypatch.setattr(boxes, "MAX_PAIRS", 100)
     assert (to_numpy(boxes.nms_keep(found, 0.4)) == pairs).all()
     first = to_numpy(boxes.nms_keep(found, 0.4, most=10))
     assert [np.flatnonzero(k).tolist() for k in first] == [np.flatnonzero(k)[:10].tolist() for k in pairs]

@@ -122,10 +122,16 @@ def test_each_picture_has_its_own_limits():
     assert found[:, 0].tolist() == [[10, 20, 90, 80], [10, 10, 90, 90]]
 
 
+def pasted(boxes, scores, masks, image_size, border="repeat"):
+    """Masks of the only class, pasted."""
+    classes = np.ones(len(scores), np.int32)
+    return paste_masks(boxes, scores, masks.astype(np.float32), classes, ("pothole",), image_size, border)
+
+
 def test_a_mask_may_fade_out_at_its_border():
     box, score, full = np.array([[0, 0, 40, 40]], np.float32), np.ones(1, np.float32), np.full((1, 4, 4), 0.8)
-    repeated = paste_masks(box, score, full.astype(np.float32), (60, 60)).masks[0]
-    faded = paste_masks(box, score, full.astype(np.float32), (60, 60), "zero").masks[0]
+    repeated = pasted(box, score, full, (60, 60)).masks[0]
+    faded = pasted(box, score, full, (60, 60), "zero").masks[0]
     assert repeated.all()
     # A cell is ten pixels; 0.8 falls below one half where less than 0.625 of the weight is inside.
     assert faded[2:-2, 10:-10].all() and faded[10:-10, 2:-2].all()
@@ -135,7 +141,7 @@ def test_a_mask_may_fade_out_at_its_border():
 def test_a_mask_lands_on_its_pixels():
     mask = np.zeros((1, 4, 4), np.float32)
     mask[0, :, :2] = 1.0  # left half
-    found = paste_masks(
+    found = pasted(
         np.array([[10, 20, 50, 40]], np.float32), np.array([0.9], np.float32), mask, image_size=(60, 100)
     )
     assert isinstance(found, Detections)
@@ -145,5 +151,5 @@ def test_a_mask_lands_on_its_pixels():
 
 def test_a_box_past_the_edge_is_cut_and_one_outside_dropped():
     boxes = np.array([[-10, -10, 10, 10], [200, 200, 220, 220]], np.float32)
-    found = paste_masks(boxes, np.ones(2, np.float32), np.ones((2, 4, 4), np.float32), image_size=(60, 100))
+    found = pasted(boxes, np.ones(2, np.float32), np.ones((2, 4, 4), np.float32), image_size=(60, 100))
     assert found.boxes.tolist() == [[0, 0, 10, 10]] and found.masks[0].shape == (10, 10)

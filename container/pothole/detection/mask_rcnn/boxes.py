@@ -16,7 +16,7 @@ Tensor = Any
 MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 """Largest dw, dh that is decoded, so that an untrained head cannot overflow `exp` (Detectron's bound)."""
 
-MOST_PAIRS = 1000
+MAX_PAIRS = 1000
 """Boxes up to which NMS compares all pairs at once: their number grows with the square."""
 
 
@@ -84,7 +84,7 @@ def nms_keep(boxes: Tensor, iou_threshold: float, classes: Tensor = None, most: 
         `(B, N)` bool.
     """
     count = boxes.shape[-2]
-    if count > MOST_PAIRS and classes is None and keras.backend.backend() == "tensorflow":
+    if count > MAX_PAIRS and classes is None and keras.backend.backend() == "tensorflow":
         return _nms_keep_one_by_one(boxes, iou_threshold, most or count)
     better = ops.triu(ops.ones((count, count), dtype="float32"), k=1)
     suppresses = ops.cast(iou(boxes, boxes) > iou_threshold, "float32") * better

@@ -15,7 +15,7 @@ from pothole.detection.matterport.operation import Operation
 from pothole.detection.matterport.weights_file import Tensors, read_tensors
 from pothole.errors import ModelError, RequestError
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Weights that a message names of each kind; more would bury the sentence."""
 
 WIDEST = 8192
@@ -191,8 +191,8 @@ def _check(path: Path, tensors: Tensors, wanted: Mapping[str, tuple[int, ...]]) 
 
 
 def _listed(names: list[str]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _write(network: MaskRCNN, folder: Path, archive: Path | None) -> None:

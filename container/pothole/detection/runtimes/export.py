@@ -56,10 +56,10 @@ def export(folder: Path, pictures: Sequence[Path] = (), max_pixels: int = 0) -> 
 def _converted(network: MaskRCNN) -> ov.Model:
     config = network.config
 
-    def find(images: Any, within: Any, lowest: Any) -> Any:
+    def find(images: Any, edges: Any, score_threshold: Any) -> Any:
         pyramid = network.pyramid(images)
-        boxes, scores, classes = network.detect(pyramid, within)
-        needed = ops.sum(ops.cast(scores >= lowest, "int32"), axis=1)
+        boxes, scores, classes = network.detect(pyramid, edges)
+        needed = ops.sum(ops.cast(scores >= score_threshold, "int32"), axis=1)
         count = ops.maximum(ops.max(needed), 1)  # a loop over no box at all is not supported
         boxes, classes = boxes[:, :count], classes[:, :count]
         # Not the masks: OpenVINO 2026.4 may crash in a sigmoid over a number of boxes that changes.

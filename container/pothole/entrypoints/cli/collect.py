@@ -50,6 +50,6 @@ def add_command(commands: Any) -> None:
 def pictures(text: str) -> int:
     """Read a number of pictures."""
     value = int(text)
-    if not 0 <= value <= collecting.MOST_PICTURES:
-        raise argparse.ArgumentTypeError(f"{value} is not between 0 and {collecting.MOST_PICTURES}")
+    if not 0 <= value <= collecting.MAX_PICTURES:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and {collecting.MAX_PICTURES}")
     return value
