@@ -62,6 +62,8 @@ def our_rows(clip: Clip, others: Sequence[Clip], folder: Path) -> list[Row]:
     rows = [
         Row("transcode", "transcode only", clip, work("transcode", path)),
         Row("job", "whole job", clip, work("job", path)),
+        Row("job_json", "job without the video (`--outputs json`)", clip, work("job_json", path)),
+        Row("decode", "decode only", clip, work("decode", path)),
         Row("every_frame", "whole job, every frame detected", clip, work("job", path, "1")),
         Row(
             "job_tensorflow",

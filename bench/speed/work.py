@@ -29,10 +29,18 @@ Answer = dict[str, Any]
 
 def job(clip: Path, *interval: str) -> Answer:
     """Do the whole job as it ships, or with a `frame_interval`."""
+    return _job(clip, {"frame_interval": int(interval[0])} if interval else {})
+
+
+def job_json(clip: Path) -> Answer:
+    """Do the job without the marked video: nothing is drawn or encoded."""
+    return _job(clip, {"outputs": ("json",)})
+
+
+def _job(clip: Path, given: dict[str, Any]) -> Answer:
     settings = Settings.from_env(os.environ)
     detector = load_model(None)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        given: dict[str, Any] = {"frame_interval": int(interval[0])} if interval else {}
         task = Job(str(clip.absolute().parent), clip.name, is_live=True, output_bucket=folder, **given)
         with clocked() as answer:
             result = run_job(task, detector, lambda bucket: LocalStorage(Path(bucket)), settings)
@@ -53,6 +61,13 @@ def transcode(clip: Path) -> Answer:
                 segment.write(frame)
                 frames += 1
         writer.append(Path(folder, "out.nut"))
+    return answer | {"frames": frames}
+
+
+def decode(clip: Path) -> Answer:
+    """Decode as the job does, and nothing else."""
+    with clocked() as answer, Video.open(clip) as video:
+        frames = sum(1 for _ in video.frames())
     return answer | {"frames": frames}
 
 
@@ -87,7 +102,7 @@ def opencv(clip: Path) -> Answer:
 
 
 WORK: dict[str, Callable[..., Answer]] = {
-    f.__name__: f for f in (job, transcode, detect, opencv, original_model, stages)
+    f.__name__: f for f in (job, job_json, transcode, decode, detect, opencv, original_model, stages)
 }
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 INPUTS = int(os.environ.get("INPUTS", "100"))
-PAGE = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+PAGE = yaml.safe_load((ROOT / "docs" / "reference" / "openapi.yaml").read_text())
 SCHEMA = schemathesis.openapi.from_dict(PAGE)
 PROMISES = [
     CHECKS.get_one(name)

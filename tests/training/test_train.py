@@ -28,7 +28,7 @@ from support.datasets import write_dataset
 from support.networks import SMALL
 from support.shallow_train import SHALLOW
 
-PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "train.md").read_text()
 STEPS, EPOCHS = 12, 2
 TESTS = Path(__file__).parents[1]
 MODEL_FILES = ["config.json", "metrics.json", "weights.npz"]
