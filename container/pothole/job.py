@@ -5,7 +5,7 @@ Read this first: `run_job` is the whole of it, a stage a line.
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +24,6 @@ from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
 from pothole.storage import Storage
 from pothole.tracking.keyframes import KeyFrames, detect_key_frames
-from pothole.tracking.state import TrackerState
 from pothole.tracking.tracker import Tracker
 from pothole.tracking.tracks import Track
 
@@ -166,7 +165,6 @@ def run_job(
         PotholeError: See `Storage`, `Video`, `VideoWriter` and `Checkpoints`.
     """
     started = time.monotonic()
-    checkpoints = checkpoints or NoCheckpoints()
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
     with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as name:
         folder = Path(name)
@@ -177,29 +175,9 @@ def run_job(
         ):
             if job.is_live:
                 check_length(video.info, settings)
-            start = checkpoints.resume(sinks, folder)
-            depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
-            held = video.info.frames_in(MAX_WAITING_BYTES)
-            key_frames = KeyFrames(job.frame_interval, held)
-            tracker = Tracker(held, settings.segment_s, start)
-            tell = _teller(video.info.frame_count if job.is_live else None, tracker, start, on_progress)
-            waiting, counts = WaitingFrames(start.released), Counts()
-            with Stages() as stages:
-                decoded = video.frames(job.until, start.first, lambda: tell(start.released))
-                frames = stages.prefetch(decoded, depth)
-                detected = detect_key_frames(
-                    frames, detector, key_frames, job.min_confidence, start.last_key_frame
-                )
-                observed = waiting.observations(stages.prefetch(detected, depth))
-                tracked = waiting.join(tracker.track(observed))
-                marks = stages.prefetch(mark(tracked, any(OUTPUTS[o].draws for o in job.outputs)), depth)
-                segments = stages.prefetch(write_segments(marks, sinks, folder, tell), 1)
-                for segment in checkpoints.save(segments):
-                    counts += segment.counts
-                    for output, sink in sinks.items():
-                        sink.append(segment.parts[output])
-            tracks = tracker.tracks()
-            summary = Summary(len(tracks), counts.detections, counts.frames, counts.frames_with_potholes)
+            summary, tracks = _mark(
+                job, video, detector, sinks, checkpoints or NoCheckpoints(), folder, settings, on_progress
+            )
             for sink in sinks.values():
                 sink.finish(summary, tracks, video)
         with publishing():
@@ -216,6 +194,44 @@ def run_job(
     )
 
 
+def _mark(
+    job: Job,
+    video: Video,
+    detector: Detector,
+    sinks: Mapping[str, Sink],
+    checkpoints: Checkpoints,
+    folder: Path,
+    settings: Settings,
+    on_progress: Callable[[Progress], None],
+) -> tuple[Summary, list[Track]]:
+    """Decode, detect, track, mark and write, each stage ahead of the next; return what was found."""
+    start = checkpoints.resume(sinks, folder)
+    depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
+    held = video.info.frames_in(MAX_WAITING_BYTES)
+    key_frames, waiting = KeyFrames(job.frame_interval, held), WaitingFrames(start.released)
+    tracker, counts = Tracker(held, settings.segment_s, start), Counts()
+    total = video.info.frame_count if job.is_live else None
+    draws = any(OUTPUTS[output].draws for output in sinks)
+
+    def tell(frames: int) -> None:
+        on_progress(Progress(frames, total, tracker.count, start.released))
+
+    with Stages() as stages:
+        decoded = video.frames(job.until, start.first, lambda: tell(start.released))
+        frames = stages.prefetch(decoded, depth)
+        detected = detect_key_frames(frames, detector, key_frames, job.min_confidence, start.last_key_frame)
+        observed = waiting.observations(stages.prefetch(detected, depth))
+        tracked = waiting.join(tracker.track(observed))
+        marks = stages.prefetch(mark(tracked, draws), depth)
+        segments = stages.prefetch(write_segments(marks, sinks, folder, tell), 1)
+        for segment in checkpoints.save(segments):
+            counts += segment.counts
+            for output, sink in sinks.items():
+                sink.append(segment.parts[output])
+    tracks = tracker.tracks()
+    return Summary(len(tracks), counts.detections, counts.frames, counts.frames_with_potholes), tracks
+
+
 @contextmanager
 def _open_sinks(job: Job, source: Source, folder: Path) -> Iterator[dict[str, Sink]]:
     """Open the sinks of a job's outputs, by name; what a failure leaves of them is removed."""
@@ -230,12 +246,6 @@ def _publish(output: str, job: Job, folder: Path, outputs: Storage) -> str:
 
 def _path(output: str, folder: Path) -> Path:
     return folder / f"{output}{OUTPUTS[output].suffix}"
-
-
-def _teller(
-    total: int | None, tracker: Tracker, start: TrackerState, on_progress: Callable[[Progress], None]
-) -> Callable[[int], None]:
-    return lambda frames: on_progress(Progress(frames, total, tracker.count, start.released))
 
 
 def _source(

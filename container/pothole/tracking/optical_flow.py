@@ -115,8 +115,8 @@ class View:
     def to_bytes(self) -> bytes:
         """Return the view as another machine can read it, without loss: its factor in a byte, then a PNG.
 
-        Of a rendered road of 1280×720 that is 32 KB a frame, of a real one of that size 33, of a real motorway
-        of 960×540 13 (`python bench/motion_bytes.py VIDEO`).
+        Of a rendered road of 1280×720 that is 32 KB a frame, of a real one of that size 33, of a motorway of
+        960×540 13 (`python bench/motion_bytes.py VIDEO`).
         """
         _, coded = cv2.imencode(".png", self.grey)
         return bytes([self.factor]) + coded.tobytes()

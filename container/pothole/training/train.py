@@ -90,13 +90,7 @@ def train(
     keras.utils.set_random_seed(hyperparameters.seed)
     samples = read_potholes(folders.train, max_pixels)
     validation = read_potholes([folders.validation], max_pixels) if folders.validation else []
-    if hyperparameters.backbone and folders.pretrained:
-        raise ConfigError("A training starts from backbone or from pretrained, not from both.")
-    if hyperparameters.backbone:
-        network = load_backbone(MaskRCNNConfig(), hyperparameters.backbone)
-    else:
-        network = load_pretrained(folders.pretrained)
-    freeze_stem(network)
+    network = load_start(hyperparameters, folders)
     learner = compiled(network, hyperparameters)
     data = {"train": samples, "validation": validation}
     checkpoint = Checkpoint(folders.checkpoints, learner, description(hyperparameters, network, data))
@@ -110,21 +104,7 @@ def train(
         between.finish_epoch()
         between.save()
     if progress.step < steps and not stop.is_set():
-        batches = Batches(
-            samples,
-            network.config.image_size,
-            hyperparameters.batch_size,
-            sampling_weights(samples, hyperparameters.negative_share),
-            steps - progress.step,
-            hyperparameters.seed,
-            replace(AUGMENTATION, window=hyperparameters.window),
-            progress.step,
-            hyperparameters.workers,
-        )
-        try:
-            learner.fit(batches, shuffle=False, callbacks=[between], verbose=0)
-        except Exception as exc:
-            raise batches.failure or exc from None
+        learn(learner, samples, hyperparameters, between)
     elif not stop.is_set():
         log.info("nothing is left to learn: raise epochs, or remove %s to begin anew", checkpoint.path)
     if stop.is_set():
@@ -133,6 +113,49 @@ def train(
         )
     export(learner, progress, folders.model)
     log.info("the model is in %s", folders.model)
+
+
+def load_start(hyperparameters: Hyperparameters, folders: Folders) -> MaskRCNN:
+    """Load what the training starts from.
+
+    Raises:
+        ConfigError: Two starts are named.
+        ModelError: It cannot be loaded.
+    """
+    if hyperparameters.backbone and folders.pretrained:
+        raise ConfigError("A training starts from backbone or from pretrained, not from both.")
+    if hyperparameters.backbone:
+        network = load_backbone(MaskRCNNConfig(), hyperparameters.backbone)
+    else:
+        network = load_pretrained(folders.pretrained)
+    freeze_stem(network)
+    return network
+
+
+def learn(
+    learner: Learner, samples: Sequence[Sample], hyperparameters: Hyperparameters, between: BetweenSteps
+) -> None:
+    """Do the steps that are left.
+
+    Raises:
+        PotholeError: A picture cannot be read, or the loss is no number.
+    """
+    done = between.progress.step
+    batches = Batches(
+        samples,
+        learner.network.config.image_size,
+        hyperparameters.batch_size,
+        sampling_weights(samples, hyperparameters.negative_share),
+        hyperparameters.epochs * hyperparameters.steps_per_epoch - done,
+        hyperparameters.seed,
+        replace(AUGMENTATION, window=hyperparameters.window),
+        done,
+        hyperparameters.workers,
+    )
+    try:
+        learner.fit(batches, shuffle=False, callbacks=[between], verbose=0)
+    except Exception as exc:
+        raise batches.failure or exc from None
 
 
 def read_potholes(folders: Sequence[Path], max_pixels: int = MAX_PIXELS) -> list[Sample]:

@@ -3,6 +3,7 @@
 import tarfile
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,33 +80,8 @@ def configuration(path: Path, tensors: Tensors, operation: Operation) -> MaskRCN
 
     Backbone, class count and widths are read off the weights; all else is Matterport's way, or `operation`'s.
     """
-
-    def width(layer: str, axis: int = -1, rank: int = 4) -> int:
-        kernel = tensors.get(f"{layer}/kernel")
-        if kernel is None or kernel.ndim != rank or not 0 < kernel.shape[axis] <= WIDEST:
-            raise ModelError(
-                f"{path} is not of Matterport's Mask R-CNN: it has no layer {layer} as there.",
-                hint="The file has to hold the whole model, with the names of mrcnn/model.py.",
-            )
-        return int(kernel.shape[axis])
-
-    backbone = _backbone(path, tensors)
-    classes = width("mrcnn_class_logits", rank=2)
-    names = operation.CLASS_NAMES
-    found = {
-        "BACKBONE": (backbone, operation.BACKBONE),
-        "NUM_CLASSES": (classes, operation.NUM_CLASSES),
-        "CLASS_NAMES without the background": (classes - 1, len(names) if names else None),
-        "TOP_DOWN_PYRAMID_SIZE": (width("fpn_c5p5"), operation.TOP_DOWN_PYRAMID_SIZE),
-        "FPN_CLASSIF_FC_LAYERS_SIZE": (width("mrcnn_class_conv1"), operation.FPN_CLASSIF_FC_LAYERS_SIZE),
-        "POOL_SIZE": (width("mrcnn_class_conv1", axis=0), operation.POOL_SIZE),
-        "RPN_ANCHOR_RATIOS": (width("rpn_bbox_pred") // 4, len(operation.RPN_ANCHOR_RATIOS)),
-    }
-    for name, (has, asked) in found.items():
-        if asked not in (None, has):
-            raise RequestError(f"{name}: {path} has {has}, asked for is {asked}.")
-    if classes < 2:
-        raise ModelError(f"{path} has no class but the background.")
+    width = partial(_width, path, tensors)
+    backbone, classes = _check_wishes(path, tensors, operation)
     return MaskRCNNConfig(
         name=operation.NAME or f"matterport_{backbone}",
         image_size=(operation.IMAGE_MAX_DIM, operation.IMAGE_MAX_DIM),
@@ -137,7 +113,7 @@ def configuration(path: Path, tensors: Tensors, operation: Operation) -> MaskRCN
         mask_head_channels=width("mrcnn_mask_conv1"),
         mask_head_layers=4,
         box_passes=1,
-        class_names=names or _default_names(classes - 1),
+        class_names=operation.CLASS_NAMES or _default_names(classes - 1),
         background_wins=True,
         keep_empty_rois=True,
         detections=operation.DETECTION_MAX_INSTANCES,
@@ -145,6 +121,40 @@ def configuration(path: Path, tensors: Tensors, operation: Operation) -> MaskRCN
         mask_border="zero",
         min_confidence=operation.DETECTION_MIN_CONFIDENCE,
     )
+
+
+def _width(path: Path, tensors: Tensors, layer: str, axis: int = -1, rank: int = 4) -> int:
+    """Return the width of a layer, read off its kernel."""
+    kernel = tensors.get(f"{layer}/kernel")
+    if kernel is None or kernel.ndim != rank or not 0 < kernel.shape[axis] <= WIDEST:
+        raise ModelError(
+            f"{path} is not of Matterport's Mask R-CNN: it has no layer {layer} as there.",
+            hint="The file has to hold the whole model, with the names of mrcnn/model.py.",
+        )
+    return int(kernel.shape[axis])
+
+
+def _check_wishes(path: Path, tensors: Tensors, operation: Operation) -> tuple[str, int]:
+    """Return backbone and number of classes, once what was asked for is what the weights have."""
+    width = partial(_width, path, tensors)
+    backbone = _backbone(path, tensors)
+    classes = width("mrcnn_class_logits", rank=2)
+    names = operation.CLASS_NAMES
+    found = {
+        "BACKBONE": (backbone, operation.BACKBONE),
+        "NUM_CLASSES": (classes, operation.NUM_CLASSES),
+        "CLASS_NAMES without the background": (classes - 1, len(names) if names else None),
+        "TOP_DOWN_PYRAMID_SIZE": (width("fpn_c5p5"), operation.TOP_DOWN_PYRAMID_SIZE),
+        "FPN_CLASSIF_FC_LAYERS_SIZE": (width("mrcnn_class_conv1"), operation.FPN_CLASSIF_FC_LAYERS_SIZE),
+        "POOL_SIZE": (width("mrcnn_class_conv1", axis=0), operation.POOL_SIZE),
+        "RPN_ANCHOR_RATIOS": (width("rpn_bbox_pred") // 4, len(operation.RPN_ANCHOR_RATIOS)),
+    }
+    for name, (has, asked) in found.items():
+        if asked not in (None, has):
+            raise RequestError(f"{name}: {path} has {has}, asked for is {asked}.")
+    if classes < 2:
+        raise ModelError(f"{path} has no class but the background.")
+    return backbone, classes
 
 
 def _backbone(path: Path, tensors: Tensors) -> str:

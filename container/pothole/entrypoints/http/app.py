@@ -47,16 +47,29 @@ def create_app(
     log_requests(app)
     answer_errors_as_json(app, metrics)
 
-    def load() -> Worker:
-        detector = SharedDetector(load_detector(settings.model_dir), metrics)
-        opener = open_store or partial(open_s3, settings=settings)
-        return Worker(detector, model_digest(settings.model_dir), opener, settings, metrics, shutdown)
-
-    loading: Future[Worker] = ThreadPoolExecutor(1).submit(load)
+    opener = open_store or partial(open_s3, settings=settings)
+    loading = ThreadPoolExecutor(1).submit(load_worker, settings, load_detector, opener, metrics, shutdown)
     queue = JobQueue(settings, metrics, shutdown)
     app.extensions |= {"worker": loading, "queue": queue}
-    accepted = Invocations(queue, settings)
+    _add_routes(app, loading, Invocations(queue, settings), settings, metrics)
+    return app
 
+
+def load_worker(
+    settings: Settings,
+    load_detector: Callable[[Path], Detector],
+    open_store: Callable[[str], Storage],
+    metrics: Metrics,
+    shutdown: ShutdownSignal,
+) -> Worker:
+    """Load the model and return the worker that the server's requests share."""
+    detector = SharedDetector(load_detector(settings.model_dir), metrics)
+    return Worker(detector, model_digest(settings.model_dir), open_store, settings, metrics, shutdown)
+
+
+def _add_routes(
+    app: Flask, loading: Future[Worker], invocations: Invocations, settings: Settings, metrics: Metrics
+) -> None:
     def worker() -> Worker:
         if not loading.done():
             raise NotReady("The model is still loading.", hint="Ask again in some seconds.")
@@ -88,7 +101,5 @@ def create_app(
         }
 
     @app.post("/invocations")
-    def invocations() -> Response:
-        return accepted.answer(request, worker())
-
-    return app
+    def invoke() -> Response:
+        return invocations.answer(request, worker())
