@@ -1,6 +1,7 @@
 """Small things that are done with files in more than one room."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 VIDEO_SUFFIXES = (
@@ -14,3 +15,15 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def unique_stems(paths: Sequence[Path]) -> list[str]:
+    """Return a name for each file, its stem, with a number where another has the same."""
+    names: list[str] = []
+    for path in paths:
+        name, number = path.stem, 1
+        while name in names:
+            number += 1
+            name = f"{path.stem}-{number}"
+        names.append(name)
+    return names

@@ -75,6 +75,11 @@ class Job:
         """Seconds of the video at which to end; None for the whole of it."""
         return None if self.is_live else SAMPLE
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a report says of how the work was asked for."""
+        return {"is_live": self.is_live, "frame_interval": self.frame_interval}
+
     def output_key(self, suffix: str) -> str:
         """Return `<stem>_output<suffix>` beside the source, or below the prefix."""
         folder, name = _split(self.source_key)
@@ -260,7 +265,7 @@ def _source(
         model=detector.name,
         min_confidence=detector.min_confidence if job.min_confidence is None else job.min_confidence,
         class_names=detector.class_names,
-        settings={"is_live": job.is_live, "frame_interval": job.frame_interval},
+        settings=job.settings,
     )
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
+from pothole.entrypoints.cli.videos import find_videos
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, SourceNotFound
 from pothole.settings import Settings
-from pothole.training.collect import Candidate, Limits, choose, collect, find_videos
+from pothole.training.collect import Candidate, Limits, choose, collect
 from pothole.training.comparison import encode_mask
 from pothole.training.dataset import read_dataset, read_image
 from support.clips import make_clip, number_of

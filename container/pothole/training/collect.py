@@ -18,13 +18,11 @@ import numpy as np
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
-from pothole.errors import RequestError, SourceIsOutput
-from pothole.files import VIDEO_SUFFIXES
-from pothole.job import is_output
+from pothole.errors import RequestError
+from pothole.files import unique_stems
 from pothole.media import Frame, Video
 from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
-from pothole.storage import LocalStorage
 from pothole.tracking.observation import Observation
 from pothole.tracking.optical_flow import View
 from pothole.tracking.tracker import Tracker
@@ -75,31 +73,6 @@ class Candidate:
     time: Fraction
     uncertainty: float
     reason: str
-
-
-def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
-    """Return the videos named, and those that lie in the folders named, marked ones left out.
-
-    Raises:
-        RequestError: A folder holds no video.
-        SourceIsOutput: A video is a marked one: its pictures would teach the marks.
-        PotholeError: A file cannot be opened or is too large; see `LocalStorage.fetch`.
-    """
-    videos: dict[Path, None] = {}
-    for path in paths:
-        found = [path]
-        if path.is_dir():
-            found = sorted(
-                p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not is_output(p.name)
-            )
-            if not found:
-                raise RequestError(f"{path} holds no video.", "Name a video, or a folder with videos in it.")
-        elif is_output(path.name):
-            raise SourceIsOutput(f"{path} already is marked.", "Name the video that it was made of.")
-        for video in found:
-            LocalStorage(video.parent).fetch(video.name, video.parent, max_bytes)
-            videos[video.resolve()] = None
-    return list(videos)
 
 
 def collect(
@@ -153,18 +126,6 @@ def choose(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
     chosen = list(_spread(doubtful, limits.count, limits.gap_s, taken))
     at_random = _spread(shuffled, limits.random, limits.gap_s, taken)
     return [*chosen, *(replace(c, reason=RANDOM) for c in at_random)]
-
-
-def unique_stems(videos: Sequence[Path]) -> list[str]:
-    """Return a name for each video, its stem, with a number where another has the same."""
-    names: list[str] = []
-    for video in videos:
-        name, number = video.stem, 1
-        while name in names:
-            number += 1
-            name = f"{video.stem}-{number}"
-        names.append(name)
-    return names
 
 
 def _spread(

@@ -8,13 +8,19 @@ from typing import Any
 from rich.table import Table
 
 from pothole.entrypoints.cli import common
+from pothole.entrypoints.cli.videos import find_videos
+from pothole.errors import InvalidMedia, TooLarge
+from pothole.media import Video
+from pothole.settings import Settings
 from pothole.training import collect as collecting
 
 
 def collect(args: argparse.Namespace) -> None:
     """Write the frames of videos that the model is least sure of, annotated, to correct and to train on."""
     settings = common.read_settings()
-    videos = collecting.find_videos(args.video, settings.max_video_bytes)
+    videos = [v for v in find_videos(args.video, settings.max_video_bytes) if _is_readable(v, settings)]
+    if not videos:
+        raise InvalidMedia("No video can be read.")
     limits = collecting.Limits(args.count, args.random, args.gap, args.frame_interval, args.seed)
     with common.progress_bar(str(args.out)) as update:
         chosen = collecting.collect(videos, args.out, common.load_model(args.model), settings, limits, update)
@@ -45,6 +51,16 @@ def add_command(commands: Any) -> None:
             f"--{flag}", type=type_, default=default, metavar="N", help=f"{help_} (default: {default})"
         )
     command.set_defaults(run=collect)
+
+
+def _is_readable(video: Path, settings: Settings) -> bool:
+    """Say whether a video can be opened; one that cannot is told of and left out."""
+    try:
+        with Video.open(video, settings.max_image_pixels):
+            return True
+    except (InvalidMedia, TooLarge) as exc:
+        common.console.print(f"[yellow]left out: {exc}", highlight=False)
+        return False
 
 
 def pictures(text: str) -> int:

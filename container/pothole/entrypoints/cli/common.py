@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
+from pothole.errors import AccessDenied, RequestError
 from pothole.settings import Settings
 
 # Results go to stdout, everything about the way there to stderr.
@@ -70,6 +71,22 @@ def write_json(path: Path | None, value: Any, quiet: bool = False) -> None:
         path.write_text(text + "\n")
     elif not quiet:
         print(text)
+
+
+def check_target(path: Path) -> None:
+    """Check before the work that a file can be written.
+
+    Raises:
+        RequestError: It is a folder, or what should be its folder is a file.
+        AccessDenied: Its folder may not be written to.
+    """
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder.", hint="Name a file to write.")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise RequestError(f"{there} is a file, not a folder.", hint="Name another place.")
+    if not os.access(there, os.W_OK):
+        raise AccessDenied(f"{there} may not be written to.", hint="Name another place.")
 
 
 def counted(count: int, name: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pothole.entrypoints.cli import common
 from pothole.errors import RequestError
+from pothole.files import unique_stems
 from pothole.media.picture import encode_picture, read_picture
 from pothole.outputs.annotate import draw
 
@@ -13,9 +14,12 @@ from pothole.outputs.annotate import draw
 def detect(args: argparse.Namespace) -> None:
     """Find the potholes of pictures."""
     settings = common.read_settings()
+    for target in (args.json, args.output_dir and args.output_dir / "picture.jpg"):
+        if target:
+            common.check_target(target)
     detector = common.load_model(args.model)
     records = []
-    for path in args.picture:
+    for path, name in zip(args.picture, unique_stems(args.picture), strict=True):
         try:
             with path.open("rb") as file:
                 image = read_picture(file, str(path), settings.max_image_pixels)
@@ -27,7 +31,7 @@ def detect(args: argparse.Namespace) -> None:
         if args.output_dir:
             args.output_dir.mkdir(parents=True, exist_ok=True)
             draw(image, found)
-            target = args.output_dir / f"{path.stem}_output.jpg"
+            target = args.output_dir / f"{name}_output.jpg"
             target.write_bytes(encode_picture(image, "image/jpeg"))
             print(target)
     common.write_json(args.json, records, quiet=bool(args.output_dir))

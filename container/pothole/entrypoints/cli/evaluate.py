@@ -18,6 +18,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
     if args.page:
         check_page(args.page)
+    if args.json:
+        common.check_target(args.json)
     detector = common.load_model(args.model)
     with common.progress_bar(str(args.folder)) as update:
         evaluation = measuring.Evaluation.run(
@@ -36,7 +38,7 @@ def evaluate(args: argparse.Namespace) -> None:
         f"At confidence {evaluation.min_confidence:.2f} and a mask IoU of 0.5:", highlight=False
     )
     common.console.print(recall, measuring.rule(figures), sep="\n", highlight=False)
-    common.write_json(args.json, figures)
+    common.write_json(args.json, figures, quiet=True)
     if args.page:
         with common.progress_bar(str(args.page)) as update:
             write_page(args.page, evaluation, figures, update)

@@ -1,23 +1,55 @@
 """`pothole mark`: local videos, marked as the server marks those in S3."""
 
 import argparse
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from pothole.detection.detector import Detector
 from pothole.entrypoints.cli import common
-from pothole.errors import RequestError
-from pothole.job import Job, run_job
+from pothole.entrypoints.cli.videos import find_videos
+from pothole.errors import PotholeError, RequestError
+from pothole.job import Job, JobResult, run_job
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
-from pothole.storage import LocalStorage
+from pothole.settings import Settings
+from pothole.storage import open_folder
+
+MAX_HEAD = 2**16  # characters of a report's first line
 
 
 def mark(args: argparse.Namespace) -> None:
-    """Mark a local video, as the server marks one in S3."""
+    """Mark local videos, as the server marks those in S3."""
     settings = common.read_settings()
-    video: Path = args.video
-    job = Job(
+    jobs = [_job(video, args) for video in find_videos(args.video, settings.max_video_bytes)]
+    detector = common.load_model(args.model)
+    for job in jobs:
+        _check_outputs(job, detector, args.overwrite)
+    table = Table("file", "frames", "with potholes", "potholes", "seconds", "frames/s")
+    done: list[JobResult] = []
+    failures: list[PotholeError] = []
+    for job in jobs:
+        try:
+            done.append(_run(job, detector, settings, table))
+        except PotholeError as exc:
+            failures.append(exc.about(job.source_key))
+    if len(jobs) == len(failures) == 1:
+        raise failures[0]
+    common.console.print(table)
+    for result in done:
+        if result.warning:
+            common.console.print(f"[yellow]{result.warning}", highlight=False)
+        for output in result.outputs:
+            print(output)
+    if failures:
+        told = "\n".join(f"  {failure}" for failure in failures)
+        sys.exit(f"pothole: {len(failures)} of {common.counted(len(jobs), 'video')} failed:\n{told}")
+
+
+def _job(video: Path, args: argparse.Namespace) -> Job:
+    return Job(
         source_bucket=str(video.absolute().parent),
         source_key=video.name,
         is_live=not args.preview,
@@ -26,29 +58,67 @@ def mark(args: argparse.Namespace) -> None:
         output_bucket=str(args.output_dir.absolute()) if args.output_dir else None,
         outputs=args.outputs,
     )
-    detector = common.load_model(args.model)
-    with common.progress_bar(video.name) as update:
+
+
+def _run(job: Job, detector: Detector, settings: Settings, table: Table) -> JobResult:
+    """Mark one video, with a bar while it goes on, and add its row to the table."""
+    with common.progress_bar(job.source_key) as update:
         result = run_job(
             job,
             detector,
-            lambda folder: LocalStorage(Path(folder)),
+            open_folder,
             settings,
             lambda p: update(p.frames, p.total, common.counted(p.potholes, "pothole")),
         )
-    table = Table("file", "frames", "with potholes", "potholes", "seconds", "frames/s")
     table.add_row(
-        video.name,
+        job.source_key,
         str(result.frames),
         str(result.frames_with_potholes),
         str(result.potholes),
         f"{result.seconds:.1f}",
         f"{result.frames / result.seconds:.1f}",
     )
-    common.console.print(table)
-    if result.warning:
-        common.console.print(f"[yellow]{result.warning}")
-    for output in result.outputs:
-        print(output)
+    return result
+
+
+def _check_outputs(job: Job, detector: Detector, overwrite: bool) -> None:
+    """Check before the work that outputs can be written and are nobody else's.
+
+    Raises:
+        RequestError: The folder is a file, or outputs of another video or of other settings are there.
+        AccessDenied: The folder may not be written to.
+    """
+    folder = Path(job.output_bucket or job.source_bucket)
+    common.check_target(_output(job, folder, job.outputs[0]))
+    existing = [path for name in job.outputs if (path := _output(job, folder, name)).exists()]
+    if existing and not overwrite and _told(_output(job, folder, "json")) != _would_tell(job, detector):
+        raise RequestError(
+            f"{existing[0]} is there already, of another video or of other settings.",
+            hint="Name another --output-dir, or allow it with --overwrite.",
+        )
+
+
+def _output(job: Job, folder: Path, name: str) -> Path:
+    return folder / job.output_key(OUTPUTS[name].suffix)
+
+
+def _told(report: Path) -> dict[str, Any]:
+    """Return what the report of an earlier run says of where it comes from, which is its first line."""
+    try:
+        with report.open(encoding="utf-8") as file:
+            head = json.loads(file.readline(MAX_HEAD).rstrip().removesuffix(",") + "}")
+    except (OSError, ValueError):
+        return {}
+    return {name: head.get(name) for name in ("source", "model", "settings")}
+
+
+def _would_tell(job: Job, detector: Detector) -> dict[str, Any]:
+    threshold = detector.min_confidence if job.min_confidence is None else job.min_confidence
+    return {
+        "source": open_folder(job.source_bucket).address(job.source_key),
+        "model": {"name": detector.name, "min_confidence": threshold},
+        "settings": job.settings,
+    }
 
 
 def add_command(commands: Any) -> None:
@@ -59,7 +129,7 @@ def add_command(commands: Any) -> None:
         help=mark.__doc__,
         description=mark.__doc__,
     )
-    command.add_argument("video", type=Path)
+    command.add_argument("video", type=Path, nargs="+", help="video, or folder with videos")
     command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: beside the video")
     command.add_argument(
         "--frame-interval",
@@ -73,6 +143,9 @@ def add_command(commands: Any) -> None:
         default=DEFAULT_OUTPUTS,
         metavar="NAME,...",
         help=f"what to make, of {', '.join(OUTPUTS)} (default: {','.join(DEFAULT_OUTPUTS)})",
+    )
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace outputs of other videos or of other settings, too"
     )
     command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
     command.set_defaults(run=mark)

@@ -1,0 +1,114 @@
+"""Several videos, and outputs that are there already."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pothole.entrypoints.cli import common, main
+from pothole.media.picture import encode_picture
+from support.clips import make_clip
+from support.datasets import write_dataset
+from support.fakes import MagentaDetector
+
+
+@pytest.fixture(autouse=True)
+def magenta(monkeypatch):
+    monkeypatch.setattr(common, "load_detector", lambda folder, _: MagentaDetector())
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return make_clip(tmp_path / "road.mp4", 3)
+
+
+def run(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", ["pothole", *map(str, words)])
+    main.main()
+
+
+def stopped(monkeypatch, *words) -> str:
+    with pytest.raises(SystemExit) as caught:
+        run(monkeypatch, *words)
+    return str(caught.value.code)
+
+
+def test_a_folder_of_videos_gives_one_table_and_its_failures_at_the_end(monkeypatch, capsys, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for name in ("a.mp4", "c.mp4"):
+        make_clip(videos / name, 3)
+    (videos / "b.mp4").write_text("no video")
+    (videos / "notes.txt").write_text("no video either")
+    said = stopped(monkeypatch, "mark", videos, "--output-dir", tmp_path / "out")
+    assert said.startswith("pothole: 1 of 3 videos failed:\n  b.mp4")
+    seen = capsys.readouterr()
+    assert seen.err.count("with potholes") == 1, "one table"
+    assert [Path(line).name for line in seen.out.split()] == [
+        *("a_output.mp4", "a_output.json"),
+        *("c_output.mp4", "c_output.json"),
+    ]
+
+
+def test_the_same_work_is_renewed_and_other_outputs_are_left_alone(monkeypatch, tmp_path, clip):
+    report = tmp_path / "road_output.json"
+    run(monkeypatch, "mark", clip)
+    run(monkeypatch, "mark", clip)
+    before = report.read_bytes()
+    for other in (["--frame-interval", "2"], ["--min-confidence", "0.3"], ["--preview"]):
+        said = stopped(monkeypatch, "mark", clip, *other)
+        assert "road_output.mp4 is there already, of another video or of other settings" in said
+        assert "--overwrite" in said
+        assert report.read_bytes() == before
+    run(monkeypatch, "mark", clip, "--frame-interval", "2", "--overwrite")
+    assert json.loads(report.read_text())["settings"]["frame_interval"] == 2
+
+
+def test_outputs_of_another_video_of_that_name_are_left_alone(monkeypatch, tmp_path, clip):
+    (tmp_path / "elsewhere").mkdir()
+    other = make_clip(tmp_path / "elsewhere" / "road.mp4", 5)
+    run(monkeypatch, "mark", clip, "--output-dir", tmp_path / "out")
+    assert "is there already" in stopped(monkeypatch, "mark", other, "--output-dir", tmp_path / "out")
+    (tmp_path / "out" / "road_output.json").write_text("not ours")
+    assert "is there already" in stopped(monkeypatch, "mark", clip, "--output-dir", tmp_path / "out")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_work(monkeypatch, tmp_path, clip):
+    def work(*_):
+        raise AssertionError("work began")
+
+    monkeypatch.setattr("pothole.entrypoints.cli.mark.run_job", work)
+    (tmp_path / "file").write_text("a file")
+    assert "file is a file, not a folder" in stopped(
+        monkeypatch, "mark", clip, "--output-dir", tmp_path / "file" / "x"
+    )
+
+
+def test_pictures_of_one_name_keep_both(monkeypatch, capsys, tmp_path):
+    pictures = []
+    for name in ("d1", "d2"):
+        (tmp_path / name).mkdir()
+        pictures.append(tmp_path / name / "a.png")
+        pictures[-1].write_bytes(encode_picture(np.zeros((48, 64, 3), np.uint8), "image/png"))
+    run(monkeypatch, "detect", *pictures, "--output-dir", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-2_output.jpg", "a_output.jpg"]
+    assert "is a folder" in stopped(monkeypatch, "detect", pictures[0], "--json", tmp_path)
+
+
+def test_evaluate_prints_no_json_unasked(monkeypatch, capsys, tmp_path):
+    run(monkeypatch, "evaluate", write_dataset(tmp_path / "data"))
+    assert capsys.readouterr().out == ""
+
+
+def test_a_broken_video_does_not_end_collect(monkeypatch, capsys, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    make_clip(videos / "a.mp4", 30)
+    (videos / "b.mp4").write_text("no video")
+    run(monkeypatch, "collect", videos, "--out", tmp_path / "out", "--random", "1", "--count", "0")
+    assert len(list((tmp_path / "out" / "images").iterdir())) == 1
+    assert "left out: b.mp4" in capsys.readouterr().err
+    (videos / "a.mp4").unlink()
+    assert "No video can be read" in stopped(monkeypatch, "collect", videos, "--out", tmp_path / "none")
