@@ -8,7 +8,7 @@ from pothole.detection.registry import load_detector
 from pothole.job import Job, JobResult, Progress, run_job
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 from pothole.settings import SHIPPED_MODEL, Settings
-from pothole.storage import open_folder
+from pothole.storage import open_own_folder
 
 
 def mark(
@@ -51,4 +51,4 @@ def mark(
         outputs=outputs,
     )
     detector = detector or load_detector(SHIPPED_MODEL)
-    return run_job(job, detector, open_folder, settings or Settings(), on_progress)
+    return run_job(job, detector, open_own_folder, settings or Settings(), on_progress)

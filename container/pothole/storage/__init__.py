@@ -1,7 +1,16 @@
 """Where videos come from and go to: S3 and local folders behind one small seam, `Storage`."""
 
 from pothole.storage.base import Stat, Storage
-from pothole.storage.local import LocalStorage, file_errors, open_folder
+from pothole.storage.local import LocalStorage, file_errors, open_folder, open_own_folder
 from pothole.storage.s3 import S3Storage, open_s3
 
-__all__ = ["LocalStorage", "S3Storage", "Stat", "Storage", "file_errors", "open_folder", "open_s3"]
+__all__ = [
+    "LocalStorage",
+    "S3Storage",
+    "Stat",
+    "Storage",
+    "file_errors",
+    "open_folder",
+    "open_own_folder",
+    "open_s3",
+]

@@ -25,10 +25,15 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LocalStorage:
-    """A folder in place of a bucket; keys are paths below it."""
+    """A folder in place of a bucket; keys are paths below it.
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    Args:
+        root: The folder.
+        follow_links: Whether symbolic links in it may lead out of it, as in a folder of the user's own.
+    """
+
+    def __init__(self, root: Path, follow_links: bool = False) -> None:
+        self._root, self._follow_links = root, follow_links
 
     def stat(self, key: str) -> Stat:
         """See `Storage.stat`."""
@@ -99,12 +104,15 @@ class LocalStorage:
     def _path(self, key: str) -> Path:
         path = self._root / key
         try:
-            inside = path.resolve().is_relative_to(self._root.resolve())
+            inside = self._real(path).is_relative_to(self._real(self._root))
         except (OSError, ValueError) as exc:  # a name too long, or with a null character
             raise RequestError(f"{key!r} cannot be the name of a file.") from exc
         if not inside:
             raise RequestError(f"{key!r} leaves the folder {self._root}.")
         return path
+
+    def _real(self, path: Path) -> Path:
+        return Path(os.path.normpath(path.absolute())) if self._follow_links else path.resolve()
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
@@ -151,3 +159,8 @@ def file_errors(path: Path) -> Iterator[None]:
 def open_folder(folder: str) -> Storage:
     """Open a folder that stands for a bucket."""
     return LocalStorage(Path(folder))
+
+
+def open_own_folder(folder: str) -> Storage:
+    """Open a folder of the user's own, whose symbolic links may lead anywhere."""
+    return LocalStorage(Path(folder), follow_links=True)

@@ -75,6 +75,17 @@ def test_outputs_of_another_video_of_that_name_are_left_alone(monkeypatch, tmp_p
     assert "is there already" in stopped(monkeypatch, "mark", clip, "--output-dir", tmp_path / "out")
 
 
+def test_a_link_to_a_video_is_marked_beside_the_link(monkeypatch, tmp_path, clip):
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "linked.mp4"
+    link.symlink_to(clip)
+    run(monkeypatch, "mark", link)
+    assert sorted(path.name for path in (tmp_path / "links").iterdir()) == [
+        *("linked.mp4", "linked_output.json", "linked_output.mp4")
+    ]
+    assert not list(tmp_path.glob("*_output*"))
+
+
 def test_where_nothing_can_be_written_is_said_before_the_work(monkeypatch, tmp_path, clip):
     def work(*_):
         raise AssertionError("work began")

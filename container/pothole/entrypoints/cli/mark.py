@@ -15,7 +15,7 @@ from pothole.errors import PotholeError, RequestError
 from pothole.job import Job, JobResult, run_job
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.settings import Settings
-from pothole.storage import open_folder
+from pothole.storage import open_own_folder
 
 MAX_HEAD = 2**16  # characters of a report's first line
 
@@ -66,7 +66,7 @@ def _run(job: Job, detector: Detector, settings: Settings, table: Table) -> JobR
         result = run_job(
             job,
             detector,
-            open_folder,
+            open_own_folder,
             settings,
             lambda p: update(p.frames, p.total, common.counted(p.potholes, "pothole")),
         )
@@ -115,7 +115,7 @@ def _told(report: Path) -> dict[str, Any]:
 def _would_tell(job: Job, detector: Detector) -> dict[str, Any]:
     threshold = detector.min_confidence if job.min_confidence is None else job.min_confidence
     return {
-        "source": open_folder(job.source_bucket).address(job.source_key),
+        "source": open_own_folder(job.source_bucket).address(job.source_key),
         "model": {"name": detector.name, "min_confidence": threshold},
         "settings": job.settings,
     }

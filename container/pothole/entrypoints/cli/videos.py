@@ -17,7 +17,7 @@ def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
         SourceIsOutput: A video is a marked one.
         PotholeError: A file cannot be opened or is too large; see `LocalStorage.fetch`.
     """
-    videos: dict[Path, None] = {}
+    videos: dict[Path, Path] = {}
     for path in paths:
         found = [path]
         if path.is_dir():
@@ -29,6 +29,6 @@ def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
         elif is_output(path.name):
             raise SourceIsOutput(f"{path} already is marked.", "Name the video that it was made of.")
         for video in found:
-            LocalStorage(video.parent).fetch(video.name, video.parent, max_bytes)
-            videos[video.resolve()] = None
-    return list(videos)
+            LocalStorage(video.parent, follow_links=True).fetch(video.name, video.parent, max_bytes)
+            videos.setdefault(video.resolve(), video)
+    return list(videos.values())
