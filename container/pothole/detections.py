@@ -1,4 +1,4 @@
-"""The one currency between the stages: what was found in one picture.
+"""Detections are the one currency between the stages: what was found in one picture.
 
 Boxes are `xyxy` in pixels of the picture, x to the right, y down, the far edge exclusive.
 Masks stay as small as their boxes until they are drawn.
@@ -22,7 +22,7 @@ DEFAULT_CLASS_NAMES = ("pothole",)
 
 @dataclass(frozen=True)
 class Detections:
-    """N objects of one picture.
+    """Detections are N objects of one picture.
 
     Attributes:
         image_size: Picture `(height, width)` in pixels.

@@ -1,4 +1,4 @@
-"""Every error that the package raises on purpose.
+"""This is every error that the package raises on purpose.
 
     PotholeError                          something of ours went wrong
     ├── RequestError (ValueError)         a field of a request or a flag is wrong
@@ -28,7 +28,7 @@ from typing import ClassVar, Self
 
 
 class PotholeError(Exception):
-    """Base of all errors here.
+    """All errors here derive from this one.
 
     Args:
         message: One sentence that names the field or file and what is wrong with it.

@@ -1,4 +1,4 @@
-"""Small things that are done with files in more than one room."""
+"""These small things are done with files in more than one room."""
 
 import hashlib
 from collections.abc import Sequence

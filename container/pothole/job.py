@@ -1,4 +1,4 @@
-"""The main job: a road video goes in, the same video with its potholes marked comes out, and data about them.
+"""The main job makes of a road video the same video with its potholes marked, and data about them.
 
 Read this first: `run_job` is the whole of it, a stage a line.
 """
@@ -35,7 +35,7 @@ SAMPLE = Fraction(1, 100)  # seconds marked of a video that is not live
 
 @dataclass(frozen=True)
 class Job:
-    """What to mark, how, and where to put it.
+    """A job says what to mark, how, and where to put it.
 
     Attributes:
         source_bucket: Bucket, or folder, of the video.
@@ -90,7 +90,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is.
+    """The progress says how far a job is.
 
     Attributes:
         frames: Frames done.
@@ -107,7 +107,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a job did.
+    """The result says what a job did.
 
     Attributes:
         outputs: Where they are, the marked video first.

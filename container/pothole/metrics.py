@@ -1,4 +1,4 @@
-"""What is counted of the work, as Prometheus reads it."""
+"""The work is counted as Prometheus reads it."""
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,7 +15,7 @@ JOB_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600)
 
 
 class Metrics:
-    """The metrics of one process, with those of the process itself: memory, time and open files."""
+    """These are the metrics of one process, with those of the process itself: memory, time and open files."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The settings, each declared once: its variable in the environment, default, group and help.
+"""Each setting is declared once: its variable in the environment, default, group and help.
 
 The page of settings, `serve --help` and the checks are made from these declarations. The environment is
 read by the entry points alone, into one frozen value.
@@ -20,7 +20,7 @@ SHIPPED_MODEL = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True)
 class Kind:
-    """How a value is read from text.
+    """A kind says how a value is read from text.
 
     Attributes:
         expected: What it has to be, for people.
@@ -33,7 +33,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is said of a setting.
+    """A declaration is all that is said of a setting.
 
     Attributes:
         variable: Its name in the environment.
@@ -103,7 +103,7 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """How the server and the commands run; `declarations` tells of each."""
+    """The settings say how the server and the commands run; `declarations` tells of each."""
 
     host: str = _setting(
         "127.0.0.1",

@@ -1,4 +1,4 @@
-"""The plain array types that all rooms share, so that none imports another for a name."""
+"""These plain array types are shared by all rooms, so that none imports another for a name."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,1 +1,1 @@
-"""What finds potholes in a picture."""
+"""This package finds objects in pictures."""

@@ -1,4 +1,4 @@
-"""`Detector`: what finds objects in pictures."""
+"""This module says what a detector is: the protocol `Detector`."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from pothole.types import Image, Size
 
 
 class Detector(Protocol):
-    """What finds objects in pictures; the seam that tests replace.
+    """A detector finds objects in pictures; tests replace it at this seam.
 
     Attributes:
         name: The model's name, as written in reports.

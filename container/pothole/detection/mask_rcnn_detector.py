@@ -1,4 +1,4 @@
-"""The Mask R-CNN as a detector: one model in a process, one lock around one call of the network."""
+"""The Mask R-CNN is a detector: one model in a process, one lock around one call of the network."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class MaskRCNNDetector:
-    """A Mask R-CNN as a `Detector`, on the runtime it was loaded in."""
+    """This is a Mask R-CNN as a `Detector`, on the runtime it was loaded in."""
 
     def __init__(self, network: "Network") -> None:
         self.name: str = network.config.name

@@ -1,4 +1,4 @@
-"""Detectors by configuration: a model folder names its kind, and this finds what loads it.
+"""A model folder names the kind of its detector, and the registry finds what loads it.
 
 A folder without `detector.json` holds a Mask R-CNN. The file says `[kind, arguments]`, such as
 `["mask_rcnn", {"runtime": "openvino"}]`. Packages of users add kinds of their own as entry points of the
@@ -25,14 +25,14 @@ DEFAULT_KIND = "mask_rcnn"
 
 
 class Arguments(BaseModel):
-    """What a kind of detector is told; a subclass has its own fields, and others are refused."""
+    """A kind of detector is told arguments; a subclass has its own fields, and others are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class DetectorKind:
-    """One kind of detector.
+    """A kind of detector has arguments, and loads a model folder.
 
     Attributes:
         arguments: What it can be told.
@@ -44,7 +44,7 @@ class DetectorKind:
 
 
 class MaskRCNNArguments(Arguments):
-    """What a Mask R-CNN is told.
+    """These are the arguments of a Mask R-CNN.
 
     Attributes:
         runtime: What runs the network; see `load_mask_rcnn`.

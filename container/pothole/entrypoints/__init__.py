@@ -1,1 +1,1 @@
-"""The ways in: command line, HTTP."""
+"""The entry points are the ways in: command line, HTTP, Python."""

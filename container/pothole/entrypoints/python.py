@@ -1,4 +1,4 @@
-"""The front door for Python: `from pothole import mark`."""
+"""This is the front door for Python: `from pothole import mark`."""
 
 from collections.abc import Callable
 from pathlib import Path

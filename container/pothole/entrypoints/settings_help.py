@@ -1,4 +1,4 @@
-"""The settings for people: a page of the documentation, and the text of `serve --help`.
+"""This module shows the settings to people: as a page of the documentation, and in `serve --help`.
 
 python -m pothole.entrypoints.settings_help > docs/reference/settings.md
 """

@@ -1,1 +1,1 @@
-"""Jobs done once: request, record, lease, checkpoints, worker."""
+"""This package does jobs once: request, record, lease, checkpoints, worker."""

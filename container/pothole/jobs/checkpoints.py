@@ -1,4 +1,4 @@
-"""`StoredCheckpoints`: the segments of a job beside its record, from which whoever takes it over goes on.
+"""The segments of a job are stored beside its record, and whoever takes it over goes on from them.
 
     .pothole/<job id>/record.json                says how many segments there are
     .pothole/<job id>/segments/0000-video.nut    the part of the first that an output is made of, see `Sink`
@@ -31,7 +31,7 @@ _logger = logging.getLogger("pothole.jobs")
 
 
 class _Data(BaseModel):
-    """The JSON of a segment.
+    """Each segment has this JSON.
 
     Attributes:
         before: Digest of the JSON of the segment before; empty for the first.
@@ -49,7 +49,7 @@ class _Data(BaseModel):
 
 
 class StoredCheckpoints:
-    """Saves the segments of a job in its storage. See `Checkpoints`.
+    """The segments of a job are saved in its storage. See `Checkpoints`.
 
     Args:
         store: Where the outputs go.

@@ -1,4 +1,4 @@
-"""Room on the disk of the temporary folder."""
+"""The disk of the temporary folder has to have room for a job."""
 
 import shutil
 from collections.abc import Iterator

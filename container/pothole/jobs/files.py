@@ -1,4 +1,4 @@
-"""`JobFiles`: where all that belongs to a job is."""
+"""`JobFiles` says where all that belongs to a job is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from pothole.storage import Stat, Storage
 
 @dataclass(frozen=True)
 class JobFiles:
-    """Where a job's files are.
+    """These are a job's files, by key and by address.
 
     Attributes:
         job: The job.

@@ -1,4 +1,4 @@
-"""The lease that a worker holds on a job: one job, one worker.
+"""A worker holds a lease on its job, so that each job has one worker.
 
 A record is only ever replaced by who knows its version, so of two workers one is refused, whatever their
 clocks say. Its age, by the storage's clock, shows whether the worker lives: once it is above the lease, the
@@ -25,7 +25,7 @@ Event = Literal["claimed", "taken_over", "renewed", "lost", "ended"]
 
 
 class Lease:
-    """The right to work on a job, renewed in the background until `end`. Made by `claim`.
+    """A lease is the right to work on a job, renewed in the background until `end`. Made by `claim`.
 
     Attributes:
         record: The job's, as this worker knows it.

@@ -1,4 +1,4 @@
-"""`JobMonitor`: follows one job, tells how far it is, and ends it when it has to end."""
+"""A monitor follows one job, tells how far it is, and ends it when it has to end."""
 
 import logging
 import time
@@ -18,7 +18,7 @@ _logger = logging.getLogger("pothole.jobs")
 
 
 class JobMonitor:
-    """Called with the progress of a job after each frame; what it raises ends the job.
+    """The monitor is called with the progress of a job after each frame; what it raises ends the job.
 
     Args:
         settings: Limits.

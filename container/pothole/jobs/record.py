@@ -1,4 +1,4 @@
-"""The record of a job, beside its outputs.
+"""The record of a job lies beside its outputs.
 
 queued ──▶ running ──▶ done           the outputs are there
 │  └───▶ failed         for a reason that `error` says
@@ -18,7 +18,7 @@ State = Literal["queued", "running", "interrupted", "done", "failed"]
 
 
 class Output(BaseModel):
-    """A file that a job wrote, by the version that it had then."""
+    """This is a file that a job wrote, by the version that it had then."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,7 @@ class Output(BaseModel):
 
 
 class Record(BaseModel):
-    """What is known of a job.
+    """The record says what is known of a job.
 
     Attributes:
         id: Of the job: the same for the same source, settings and model.

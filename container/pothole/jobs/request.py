@@ -1,4 +1,4 @@
-"""A request's JSON, checked field for field; a mistake becomes one sentence that names the field."""
+"""A request's JSON is checked field for field; a mistake becomes one sentence that names the field."""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]  # S3's 
 
 
 class Input(BaseModel):
-    """What stands under `input`; see `pothole.job.Job` for the meaning."""
+    """These fields stand under `input`; see `pothole.job.Job` for their meaning."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -54,7 +54,7 @@ EXAMPLE = '{"input": {"s3_bucket": "my-bucket", "s3_source_filename": "road/clip
 
 @dataclass(frozen=True)
 class JobRequest:
-    """What is asked for.
+    """A request asks for a job.
 
     Attributes:
         job: The job.

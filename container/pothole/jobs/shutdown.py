@@ -1,4 +1,4 @@
-"""How the end of the process is told to its jobs."""
+"""The end of the process is told to its jobs."""
 
 import threading
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ShutdownSignal:
-    """The end of the process, which comes in two steps.
+    """The end of the process comes in two steps.
 
     Attributes:
         soon: Once set, nothing more is taken or begun, and jobs end at their next checkpoint.

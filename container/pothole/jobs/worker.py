@@ -1,4 +1,4 @@
-"""Jobs done once: `run_job` with a record and a lease around it."""
+"""A worker does jobs once: `run_job` with a record and a lease around it."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ _logger = logging.getLogger("pothole.jobs")
 
 @dataclass(frozen=True)
 class Worker:
-    """Does jobs once, however often they are asked for. A server has one, and so may a queue's consumer.
+    """A worker does jobs once, however often they are asked for. A server has one, and so may a queue.
 
     Attributes:
         detector: Finds the potholes.

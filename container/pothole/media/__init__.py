@@ -1,4 +1,4 @@
-"""Road videos in and out, with PyAV: `Video` reads, `SegmentWriter` codes, `VideoWriter` joins what is coded.
+"""Road videos come in and go out by PyAV: `Video` reads, `SegmentWriter` codes, `VideoWriter` joins.
 
 Time stays rational: a frame has its `pts` in the video's `time_base`, and both go into the output unchanged,
 but that the output starts at 0.

@@ -1,4 +1,4 @@
-"""The audio of the source, and its telemetry, carried over to the output."""
+"""The audio of the source, and its telemetry, are carried over to the output."""
 
 from __future__ import annotations
 

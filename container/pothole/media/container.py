@@ -1,4 +1,4 @@
-"""Opening media files, and reading their packets whatever is wrong with them."""
+"""Media files are opened, and their packets read, whatever is wrong with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Frame`: one picture of a video, as it is coded: planes of luma and chroma.
+"""A frame is one picture of a video as it is coded: planes of luma and chroma.
 
 A frame is turned into RGB only where someone looks at it, and then mostly a small one, whose planes are
 scaled first: to turn each whole frame of 1280 × 720 would cost a third of what it takes to decode it.
@@ -39,7 +39,7 @@ YUV_OF_BLACK = np.array([16, 128, 128])
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture of a video.
+    """A frame is one picture of a video.
 
     Attributes:
         index: Counted from 0.

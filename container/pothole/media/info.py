@@ -1,4 +1,4 @@
-"""What a video says about itself."""
+"""This module reads what a video says about itself."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video says about itself.
+    """A video says this about itself.
 
     Attributes:
         width: Pixels, upright.

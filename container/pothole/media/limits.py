@@ -1,4 +1,4 @@
-"""What a video may not be more than."""
+"""A video has limits."""
 
 from pothole.errors import TooLarge
 from pothole.media import VideoInfo

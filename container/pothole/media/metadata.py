@@ -1,4 +1,4 @@
-"""What a file says of itself in words, carried over to the output."""
+"""What a file says of itself in words is carried over to the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures in and out, with Pillow, whose reader tells a picture's size before it decodes a pixel."""
+"""Pillow reads and writes pictures; it tells a picture's size before it decodes a pixel."""
 
 from collections.abc import Mapping
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""`Video`: frames of a file, one after the other."""
+"""A video is read frame by frame."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ LEAST_SOUND = 10  # of so many packets one picture at least is whole, or the fil
 
 
 class Video:
-    """A video that is read once, front to back. Made by `Video.open`, a context manager.
+    """A video is read once, front to back. Made by `Video.open`, a context manager.
 
     Attributes:
         info: What the file says about itself.

@@ -1,4 +1,4 @@
-"""`SegmentWriter`: some frames after one another, coded so that others can be put before and after them.
+"""A segment is some frames after one another, coded so that others can be put before and after them.
 
 A segment is H.264 alone, in a NUT file: that keeps times exactly, and no upload of one is taken for a video.
 """

@@ -1,4 +1,4 @@
-"""`VideoWriter`: segments and the source's audio become an MP4 that browsers play."""
+"""Segments and the source's audio become an MP4 that browsers play."""
 
 from contextlib import ExitStack
 from fractions import Fraction

@@ -1,1 +1,1 @@
-"""What a job gives: the marked video, the report, the contact sheet."""
+"""A job gives outputs: the marked video, the report, the contact sheet."""

@@ -1,4 +1,4 @@
-"""Marks objects in a picture: translucent mask, outline, box and a label of class, score and track.
+"""Objects are marked in a picture by a translucent mask, an outline, a box and a label.
 
 Everything is drawn on planes of one channel, so that the same code marks pictures in RGB and frames in luma
 and chroma, which need not become RGB for it.
@@ -43,7 +43,7 @@ MIN_TEXT = 12
 
 @dataclass(frozen=True)
 class _Canvas:
-    """What is drawn on.
+    """This is drawn on.
 
     Attributes:
         planes: Channels, each `(height, width)` uint8 or smaller.
@@ -60,7 +60,7 @@ class _Canvas:
 
 @dataclass(frozen=True)
 class MarkedFrame:
-    """A frame and what is marked in it.
+    """This is a frame and what is marked in it.
 
     Attributes:
         frame: As it came from the source.

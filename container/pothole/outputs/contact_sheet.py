@@ -1,4 +1,4 @@
-"""The contact sheet: `<stem>_output.jpg`, the best frames of a video in one picture."""
+"""The contact sheet, `<stem>_output.jpg`, shows the best frames of a video in one picture."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ CAPTION_COLOR = (235, 235, 235)
 
 @dataclass(frozen=True)
 class _Tile:
-    """A frame that may come into the sheet.
+    """This is a frame that may come into the sheet.
 
     Attributes:
         score: Sum of the scores of its marks; 0 for the first frame when it has none.
@@ -70,7 +70,7 @@ class _BestTiles:
 
 
 class ContactSheetSink:
-    """Up to nine frames with the surest marks, each from another second. See `Sink`.
+    """The sheet shows up to nine frames with the surest marks, each from another second. See `Sink`.
 
     A part holds the best tiles of its frames.
 

@@ -1,4 +1,4 @@
-"""The outputs that a job can make, by name. A new one is a sink and a line here."""
+"""These are the outputs that a job can make, by name. A new one is a sink and a line here."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pothole.outputs.video import VideoSink
 
 @dataclass(frozen=True)
 class OutputKind:
-    """One kind of output.
+    """This is one kind of output.
 
     Attributes:
         suffix: How its name ends: `<stem>_output<suffix>`.

@@ -1,4 +1,4 @@
-"""The JSON report: `<stem>_output.json`.
+"""The JSON report is `<stem>_output.json`.
 
     {
       "schema": 1,
@@ -52,7 +52,7 @@ BETWEEN = ",\n"
 
 
 class ReportSink:
-    """The report, written part by part so that memory does not grow with the video. See `Sink`.
+    """The report is written part by part, so that memory does not grow with the video. See `Sink`.
 
     A part holds the JSON of its frames, one a line.
 

@@ -1,4 +1,4 @@
-"""`Sink`: one output of a job while it is made, piece by piece."""
+"""A sink makes one output of a job, piece by piece."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -14,7 +14,7 @@ from pothole.tracking.tracks import Track
 
 @dataclass(frozen=True)
 class Summary:
-    """What a video holds.
+    """The summary says what a video holds.
 
     Attributes:
         potholes: Confirmed potholes, each counted once.
@@ -31,7 +31,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Source:
-    """What a sink is told before the first frame.
+    """A sink is told this before the first frame.
 
     Attributes:
         path: The video's file.
@@ -65,7 +65,7 @@ class PartWriter(Protocol):
 
 
 class Sink(AbstractContextManager["Sink"], Protocol):
-    """One output of a job. When the body fails, or ends without `finish`, its file is removed.
+    """A sink makes one output. When the body fails, or ends without `finish`, its file is removed.
 
     An output is made of parts, each the work on one segment of the video and a part of its checkpoint: a job
     that is taken up again appends the parts of the earlier attempt and goes on with its own. Parts are

@@ -1,4 +1,4 @@
-"""The marked video: `<stem>_output.mp4`."""
+"""The marked video is `<stem>_output.mp4`."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from pothole.tracking.tracks import Track
 
 
 class VideoSink:
-    """The same video with its objects marked. See `Sink`."""
+    """This sink makes the same video with its objects marked. See `Sink`."""
 
     part_suffix = SUFFIX
 

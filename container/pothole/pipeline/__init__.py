@@ -1,1 +1,1 @@
-"""The stages of a job side by side, and the segments in which it works."""
+"""This package runs the stages of a job side by side, and cuts its work into segments."""

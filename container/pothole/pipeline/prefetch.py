@@ -1,4 +1,4 @@
-"""Stages that work side by side: each is an iterator, and runs ahead of the next in a thread of its own."""
+"""Stages work side by side: each is an iterator, and runs ahead of the next in a thread of its own."""
 
 import queue
 import threading
@@ -17,18 +17,18 @@ cv2.setNumThreads(1)
 
 
 class _End:
-    """Stands after the last item."""
+    """This stands after the last item."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 class _Left(BaseException):
-    """Ends a stage in the middle of what it does, when nobody takes its items any more."""
+    """This ends a stage in the middle of what it does, when nobody takes its items any more."""
 
 
 class Stages:
-    """The stages of a pipeline. A context manager: leaving it ends all of them at their next item."""
+    """These are the stages of a pipeline. A context manager: leaving it ends all at their next item."""
 
     def __init__(self) -> None:
         self._left = threading.Event()

@@ -1,4 +1,4 @@
-"""Segments: the pieces in which a job makes its outputs, each a checkpoint from which it can go on."""
+"""A job makes its outputs in segments, each a checkpoint from which it can go on."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ Marks = tuple[MarkedFrame, TrackerState | None]
 
 @dataclass(frozen=True)
 class Counts:
-    """What some frames hold.
+    """Some frames hold so much.
 
     Attributes:
         frames: Their number.
@@ -41,7 +41,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a job's outputs.
+    """A segment is a piece of a job's outputs.
 
     Attributes:
         parts: The part of each sink, by its name.
@@ -96,7 +96,7 @@ def write_segments(
 
 
 class Checkpoints(Protocol):
-    """Where segments are kept, so that a job goes on where an earlier attempt ended; a seam of `run_job`."""
+    """Checkpoints keep segments, so that a job goes on where an attempt ended; a seam of `run_job`."""
 
     def resume(self, sinks: Mapping[str, Sink], folder: Path) -> TrackerState:
         """Look for segments of an earlier attempt.
@@ -119,7 +119,7 @@ class Checkpoints(Protocol):
 
 
 class NoCheckpoints:
-    """Saves nothing: a job starts from its beginning."""
+    """These save nothing: a job starts from its beginning."""
 
     def resume(self, sinks: Mapping[str, Sink], folder: Path) -> TrackerState:
         """See `Checkpoints.resume`."""

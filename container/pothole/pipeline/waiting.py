@@ -1,4 +1,4 @@
-"""Frames that wait in the pipeline until the tracker, which has no pictures, has decided what they show."""
+"""Frames wait in the pipeline until the tracker, which has no pictures, has decided what they show."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
 
 
 class WaitingFrames:
-    """Parts frames from what the tracker is told of them, and joins them with what it says.
+    """Frames are parted from what the tracker is told of them, and joined with what it says.
 
     Both sides are used in the same thread: the tracker pulls at one while the other is pulled at.
 

@@ -1,4 +1,4 @@
-"""Where videos come from and go to: S3 and local folders behind one small seam, `Storage`."""
+"""Videos come from and go to S3 and local folders, behind one small seam, `Storage`."""
 
 from pothole.storage.base import Stat, Storage
 from pothole.storage.local import LocalStorage, file_errors, open_folder, open_own_folder

@@ -1,4 +1,4 @@
-"""`Storage`: what a job needs of a bucket, or of a folder that stands for one."""
+"""A storage is what a job needs of a bucket, or of a folder that stands for one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pothole.errors import TooLarge
 
 @dataclass(frozen=True)
 class Stat:
-    """What the storage says of an object.
+    """A storage says this of an object.
 
     Attributes:
         size: Bytes.
@@ -23,7 +23,7 @@ class Stat:
 
 
 class Storage(Protocol):
-    """A bucket, or a folder that stands for one; the seam that tests replace.
+    """A storage is a bucket, or a folder that stands for one; tests replace it at this seam.
 
     Every method raises `SourceNotFound` when bucket, folder, object or file is missing, `AccessDenied` when
     the storage refuses, `RequestError` for a name that cannot be, and `StorageUnavailable` when the storage

@@ -1,4 +1,4 @@
-"""`LocalStorage`: a folder in place of a bucket."""
+"""A folder stands in for a bucket."""
 
 import errno
 import fcntl
@@ -25,7 +25,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 class LocalStorage:
-    """A folder in place of a bucket; keys are paths below it.
+    """A folder stands in for a bucket; keys are paths below it.
 
     Args:
         root: The folder.

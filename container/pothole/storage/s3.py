@@ -1,4 +1,4 @@
-"""`S3Storage`: one S3 bucket."""
+"""`S3Storage` is one S3 bucket."""
 
 import base64
 import hashlib
@@ -56,7 +56,7 @@ DELETED_AT_ONCE = 1000  # S3 takes no more in a call
 
 
 class S3Storage:
-    """One S3 bucket.
+    """This is one S3 bucket.
 
     Args:
         bucket: Its name.

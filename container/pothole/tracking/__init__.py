@@ -1,1 +1,1 @@
-"""Potholes followed through a video: key frames, optical flow, association, interpolation."""
+"""This package follows objects through a video: key frames, flow, association, interpolation."""

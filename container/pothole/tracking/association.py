@@ -1,4 +1,4 @@
-"""Which detection belongs to which track, by buffered IoU as in C-BIoU (Yang et al., 2023)."""
+"""Detections are given to tracks by buffered IoU, as in C-BIoU (Yang et al., 2023)."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Where objects are in the frames between two key frames, the only ones that the detector sees.
+"""Objects are placed in the frames between two key frames, the only ones that the detector sees.
 
 Each object comes from both sides: forward from the key frame before, and backward from the one after, so that
 neither an error of the flow nor a jump of the detector's box shows. One that only the second shows was there
@@ -23,7 +23,7 @@ Frames = list[dict[int, TrackState]]
 
 @dataclass(frozen=True)
 class Place:
-    """A track followed into a frame.
+    """A place is a track followed into a frame.
 
     Attributes:
         track: The track there.

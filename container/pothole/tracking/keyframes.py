@@ -1,4 +1,4 @@
-"""Which frames are key frames, those that the detector sees."""
+"""Key frames are those that the detector sees."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace

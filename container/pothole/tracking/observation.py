@@ -1,4 +1,4 @@
-"""What goes into the tracker and what comes out of it: small values that another machine can send."""
+"""What goes into the tracker and what comes out of it are small values that another machine can send."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +11,7 @@ from pothole.types import Size
 
 @dataclass(frozen=True)
 class Observation:
-    """What the tracker is told of a frame.
+    """The tracker is told this of a frame.
 
     Attributes:
         index: The frame's, counted from 0.
@@ -30,7 +30,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class EarlierFrame:
-    """A frame that the tracker took in an earlier attempt at the job, up to a checkpoint.
+    """The tracker took this frame in an earlier attempt at the job, up to a checkpoint.
 
     Attributes:
         index: The frame's, counted from 0.
@@ -47,7 +47,7 @@ class EarlierFrame:
 
 @dataclass(frozen=True)
 class TrackedFrame:
-    """What the tracker says of a frame.
+    """The tracker says this of a frame.
 
     Attributes:
         index: The frame's, counted from 0.

@@ -1,4 +1,4 @@
-"""How areas of a picture move from one frame to the next, by optical flow."""
+"""Optical flow tells how areas of a picture move from one frame to the next."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ LARGEST_GROWTH = 0.5  # per frame; more is an error of the flow
 
 @dataclass(frozen=True)
 class Motion:
-    """A shift and a growth along each axis: `x' = scale_x * x + shift_x`, the same for y.
+    """A motion is a shift and a growth along each axis: `x' = scale_x * x + shift_x`, the same for y.
 
     Attributes:
         scale: Of x and y.
@@ -93,7 +93,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class View:
-    """A frame as motion is looked for in it: all that the tracker needs to see of it.
+    """A view is a frame as motion is looked for in it: all that the tracker needs to see of it.
 
     Attributes:
         grey: Luma, shrunk.
@@ -137,7 +137,7 @@ class View:
 
 @dataclass(frozen=True)
 class Step:
-    """How the picture moved from one frame to the next.
+    """A step is how the picture moved from one frame to the next.
 
     Attributes:
         before: The frame before.

@@ -1,4 +1,4 @@
-"""`TrackerState`: all that a tracker knows at a checkpoint, as a value and as JSON.
+"""`TrackerState` is all that a tracker knows at a checkpoint, as a value and as JSON.
 
 The JSON lies in a bucket that others may write to, so it is data and nothing more, and is checked when it is
 read. Fractions are "n/d", masks are bits in base64, and floats come back bit for bit.
@@ -20,7 +20,7 @@ from pothole.types import Mask
 
 @dataclass(frozen=True)
 class TrackerState:
-    """What a tracker knows after it has released some frames; by default, before the first one.
+    """A tracker knows this after it has released some frames; by default, before the first one.
 
     Attributes:
         last_key_frame: Index of the last key frame; -1 before the first.
@@ -137,7 +137,7 @@ class _Masks:
 
 
 class TrackerRecord(_Strict):
-    """A `TrackerState` as it is stored."""
+    """A `TrackerState` is stored like this."""
 
     last_key_frame: int = Field(ge=-1)
     waiting: tuple[tuple[_TrackRecord, ...], ...]

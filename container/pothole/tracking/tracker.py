@@ -1,4 +1,4 @@
-"""Which detection is which object: ids that last through a video, and where each is between key frames.
+"""The tracker decides which detection is which object: ids that last, and places between key frames.
 
 Tracking by detection as in SORT (Bewley et al., 2016), with optical flow in place of its motion model, as it
 is the camera that moves.
@@ -40,7 +40,7 @@ MAX_FRAMES = 5000  # from one checkpoint to the next, however fast they follow o
 
 @dataclass(frozen=True)
 class _WaitingFrame:
-    """A frame of which it is not yet decided what counts."""
+    """Of this frame it is not yet decided what counts."""
 
     index: int
     time: Fraction
@@ -49,7 +49,7 @@ class _WaitingFrame:
 
 
 class Tracker:
-    """Gives detections the ids of their objects; one per job. Takes every frame of a video, in order."""
+    """The tracker gives detections the ids of their objects; one per job. It takes every frame, in order."""
 
     def __init__(
         self, max_waiting: int = 64, segment_s: int | None = None, state: TrackerState | None = None

@@ -1,4 +1,4 @@
-"""What is known of the objects of a video: `Track`, for the report, and `TrackState`, one in a frame."""
+"""This is what is known of the objects of a video: `Track`, for the report, and `TrackState`, in a frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ MIN_SIMILARITY = 0.4  # below it an object is shown only where it is detected: n
 
 @dataclass(frozen=True)
 class Track:
-    """One object of a video.
+    """A track is one object of a video.
 
     Attributes:
         id: From 1, unique within the job, in the order of confirmation.
@@ -59,7 +59,7 @@ class Track:
 
 @dataclass(frozen=True)
 class TrackState:
-    """Where an object is in a frame, and what is known of it. Its track has the id 0 until it is confirmed.
+    """This is an object in a frame, and what is known of it. The track's id is 0 until it is confirmed.
 
     Attributes:
         key: Tells the track from the others, confirmed or not.

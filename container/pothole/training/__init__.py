@@ -1,1 +1,1 @@
-"""Training (`train`), its data and losses, and the figures (`evaluate`)."""
+"""This package trains models, measures them, and collects pictures for them."""

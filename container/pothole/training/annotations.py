@@ -1,4 +1,4 @@
-"""The files of labelling tools, read as COCO: COCO itself, VGG Image Annotator 2 (VIA), labelme.
+"""The files of labelling tools are read as COCO: COCO itself, VGG Image Annotator 2 (VIA), labelme.
 
 Which one it is shows in the content, not in the name.
 """

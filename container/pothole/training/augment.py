@@ -1,4 +1,4 @@
-"""Augmentation fit for roads: potholes pasted onto other roads, one affine warp, and changes of light."""
+"""Pictures are augmented as is fit for roads: pasted potholes, one affine warp, and changes of light."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ GREY = (127, 127, 127)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far pictures are changed; by default they are only fitted into the input, somewhere.
+    """This says how far pictures are changed; by default they are only fitted into the input, somewhere.
 
     Attributes:
         window: Size `(height, width)` of what the learner sees of a fitted picture, the whole input when

@@ -1,4 +1,4 @@
-"""Batches for the learner: pictures drawn, augmented and packed, their masks over their boxes."""
+"""Pictures become batches for the learner: drawn, augmented and packed, their masks over their boxes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MAX_OBJECTS = 24
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches for `fit`. A batch depends on the seed and on its number since the start alone.
+    """These are batches for `fit`. A batch depends on the seed and on its number since the start alone.
 
     Args:
         samples: The pictures to draw from.

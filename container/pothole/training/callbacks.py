@@ -1,4 +1,4 @@
-"""What happens between the steps of a training: the log, evaluations, checkpoints, the stop."""
+"""Between the steps of a training come the log, evaluations, checkpoints and the stop."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""The state of a training in one file, replaced as a whole: whoever loads it goes on as if never stopped."""
+"""The state of a training is one file, replaced as a whole: whoever loads it goes on as if never stopped."""
 
 import json
 import zipfile
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """The progress says how far a training is.
 
     Attributes:
         step: Batches learnt.

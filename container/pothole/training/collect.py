@@ -1,4 +1,4 @@
-"""Pictures worth labelling: the frames of videos that the model is least sure of, and a random few.
+"""The frames of videos that the model is least sure of are worth labelling, and a random few.
 
 A detection's uncertainty is 1 at the model's default confidence, where a hair decides whether a pothole is
 shown, and falls evenly to 0 at the scores 0 and 1. A pothole flickers where it is not detected, but was a
@@ -39,7 +39,7 @@ MAX_PICTURES = 1000
 
 @dataclass(frozen=True)
 class Limits:
-    """How many pictures, and how far apart.
+    """Limits say how many pictures there are to be, and how far apart.
 
     Attributes:
         count: Most doubtful frames.
@@ -58,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A frame that was looked at.
+    """A candidate is a frame that was looked at.
 
     Attributes:
         video: Its video's number.

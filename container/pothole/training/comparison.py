@@ -1,4 +1,4 @@
-"""Detections against the truth of a data set, picture by picture, by pycocotools.
+"""Detections are compared with the truth of a data set, picture by picture, by pycocotools.
 
 Sizes are COCO's: an object is small below 32², medium below 96² pixels of the picture, else large. What lies
 outside a size, or is a crowd, is neither right nor wrong.
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Match:
-    """A detection, a truth, or the two of one pothole: masks that overlap with an IoU of 0.5 or more.
+    """A match is a detection, a truth, or the two of one pothole: masks with an IoU of 0.5 or more.
 
     Attributes:
         image_id: The picture's COCO id.
@@ -56,7 +56,7 @@ class Match:
 
 
 class Comparison:
-    """The truth and the detections of pictures, ready to be measured.
+    """A comparison has the truth and the detections of pictures, ready to be measured.
 
     Args:
         annotations: COCO's JSON, as `read_dataset` returns it.

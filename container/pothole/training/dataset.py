@@ -1,4 +1,4 @@
-"""Data sets: pictures with instance masks, checked before anything is learnt from them."""
+"""Data sets are pictures with instance masks, checked before anything is learnt from them."""
 
 import logging
 from collections import Counter
@@ -29,7 +29,7 @@ FAR = 10
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a data set.
+    """A sample is a picture of a data set.
 
     Attributes:
         id: Its COCO id.

@@ -1,4 +1,4 @@
-"""How good a detector is on a data set: the figures behind `pothole evaluate` and `train`.
+"""An evaluation says how good a detector is on a data set.
 
 `mask_ap` and `box_ap` are COCO's mean over overlaps of 0.50 to 0.95, `…_ap50` at 0.50. All other figures are
 those at one confidence, the operating point: what a user sees who does not ask for another.
@@ -30,7 +30,7 @@ SIZES_EXPLAINED = "Small is below 32², medium below 96² pixels of the picture,
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A data set, and what a detector found on it.
+    """An evaluation has a data set, and what a detector found on it.
 
     Attributes:
         data: The data set's name.

@@ -1,4 +1,4 @@
-"""A page of pictures that shows what an evaluation's figures mean: true, missed and false potholes.
+"""A page of pictures shows what an evaluation's figures mean: true, missed and false potholes.
 
 One HTML file that needs no network; the pictures are inside.
 """
@@ -41,7 +41,7 @@ Area = tuple[int, int, int, int]  # xyxy, the far edge exclusive
 
 @dataclass(frozen=True)
 class Outline:
-    """A line in a picture: `style` is its CSS classes, `path` its SVG path in pixels of the picture."""
+    """An outline is a line in a picture: `style` is its CSS classes, `path` its SVG path in its pixels."""
 
     style: str
     path: str
@@ -49,7 +49,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class Card:
-    """A part of a picture with the outlines in it, and what is to be said of its pothole."""
+    """A card is a part of a picture with the outlines in it, and what is to be said of its pothole."""
 
     jpeg: str
     width: int
@@ -63,7 +63,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Part:
-    """The pictures of one kind; `count` is how many there are, of which `cards` may be the first."""
+    """A part has pictures of one kind; `count` is how many there are, of which `cards` may be the first."""
 
     name: str
     title: str
@@ -74,7 +74,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Mark:
-    """A confidence on the curve."""
+    """A mark is a confidence on the curve."""
 
     confidence: float
     recall: float
@@ -157,7 +157,7 @@ def _marks(matches: Sequence[Match], chosen: float) -> list[Mark]:
 
 
 class _Pictures:
-    """The cards of an evaluation."""
+    """These are the cards of an evaluation."""
 
     def __init__(self, evaluation: Evaluation) -> None:
         self._confidence = evaluation.min_confidence

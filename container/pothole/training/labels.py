@@ -1,4 +1,4 @@
-"""Annotated pictures as files that labelling tools open and `train` reads.
+"""Annotated pictures are written as files that labelling tools open and `train` reads.
 
     FOLDER/
         images/clip_000123.jpg

@@ -1,4 +1,4 @@
-"""The network with its losses: what `fit` trains, on whichever backend Keras runs."""
+"""The learner is the network with its losses: what `fit` trains, on whichever backend Keras runs."""
 
 from typing import Any
 

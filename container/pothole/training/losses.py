@@ -1,4 +1,4 @@
-"""The losses of Faster and Mask R-CNN (arXiv:1506.01497, eq. 1; arXiv:1703.06870, sec. 3).
+"""These are the losses of Faster and Mask R-CNN (arXiv:1506.01497, eq. 1; arXiv:1703.06870, sec. 3).
 
 Each is a mean over what was sampled, weights 0 or 1 marking what counts; none divides by zero.
 """

@@ -1,4 +1,4 @@
-"""What `train` is told: hyperparameters and folders, by flags and as SageMaker gives them."""
+"""`train` is told hyperparameters and folders, by flags and as SageMaker gives them."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ def _window(value: object) -> object:
 
 
 class Hyperparameters(BaseModel):
-    """How to train; each is a flag of `train` and a hyperparameter of SageMaker's."""
+    """Hyperparameters say how to train; each is a flag of `train` and a hyperparameter of SageMaker's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -48,7 +48,7 @@ class Hyperparameters(BaseModel):
 
 @dataclass(frozen=True)
 class Folders:
-    """Where things are.
+    """These are the folders of a training.
 
     Attributes:
         train: Data sets to learn from.

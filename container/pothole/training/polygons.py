@@ -1,4 +1,4 @@
-"""Masks as polygons: what labelling tools edit and training data holds."""
+"""Masks become polygons, which labelling tools edit and training data holds."""
 
 import cv2
 import numpy as np

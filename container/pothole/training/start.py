@@ -1,4 +1,4 @@
-"""What a training starts from: a trained model, or a backbone that knows ImageNet."""
+"""A training starts from a trained model, or from a backbone that knows ImageNet."""
 
 import tarfile
 import zipfile

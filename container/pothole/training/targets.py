@@ -1,4 +1,4 @@
-"""Which anchors and RoIs learn what (arXiv:1506.01497, sec. 3.1.2; arXiv:1703.06870, sec. 3.1).
+"""Anchors and RoIs are told what to learn (arXiv:1506.01497, sec. 3.1.2; arXiv:1703.06870, sec. 3.1).
 
 Legend: B: batch, A: anchors, G: true objects (padded, without area), N: RoIs, M: mini-mask size.
 """
@@ -15,7 +15,7 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class Sampling:
-    """How many examples a picture gives, and from which overlap.
+    """Sampling says how many examples a picture gives, and from which overlap.
 
     Attributes:
         anchors: Anchors per picture that the RPN learns from, at most half of them positive.

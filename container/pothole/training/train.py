@@ -1,4 +1,4 @@
-"""A training: from annotated pictures to a model folder that `serve` loads.
+"""A training goes from annotated pictures to a model folder that `serve` loads.
 
 Checkpoints, metrics and the model go to the folders that the caller names; `entrypoints.cli.train` keeps
 SageMaker's contract around it (docs/how-to/train.md).
@@ -40,7 +40,7 @@ BACKBONE_RATE = 0.1
 
 
 class TwoRateAdamW(keras.optimizers.AdamW):  # type: ignore[misc]
-    """AdamW (arXiv:1711.05101) with a lower learning rate for the backbone."""
+    """This is AdamW (arXiv:1711.05101) with a lower learning rate for the backbone."""
 
     def __init__(self, backbone: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,1 +1,1 @@
-"""Mask R-CNN in Keras 3, module by module in the order of the paper (He et al., 2017, arXiv:1703.06870)."""
+"""This package is Mask R-CNN in Keras 3, in the order of the paper (He et al., 2017, arXiv:1703.06870)."""

@@ -1,4 +1,4 @@
-"""Anchors: the reference boxes of the RPN (Ren et al., 2015, arXiv:1506.01497, sec. 3.1.1)."""
+"""Anchors are the reference boxes of the RPN (Ren et al., 2015, arXiv:1506.01497, sec. 3.1.1)."""
 
 import numpy as np
 from numpy.typing import NDArray

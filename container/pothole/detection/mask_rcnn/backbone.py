@@ -1,4 +1,4 @@
-"""Backbones.
+"""Backbones turn a picture into features of several strides.
 
 MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381) is this project's own; its batch norm is folded into the
 kernels. ResNet-50 and ResNet-101 (He et al., 2015, arXiv:1512.03385) are Matterport's (`resnet_graph`), which

@@ -1,4 +1,4 @@
-"""Boxes: coding against a reference, overlap, and non-maximum suppression.
+"""This module codes boxes against a reference, measures overlaps, and suppresses doubles.
 
 Legend: B: batch, N, M: boxes. Boxes are `xyxy` in the configuration's `box_units`. Deltas are
 `(dx, dy, dw, dh)` as in Fast R-CNN (Girshick, 2015, arXiv:1504.08083), divided by their standard deviation.

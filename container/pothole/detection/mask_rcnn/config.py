@@ -1,4 +1,4 @@
-"""The configuration of a Mask R-CNN, saved as `config.json` beside its weights.
+"""The configuration of a Mask R-CNN is saved as `config.json` beside its weights.
 
 The defaults are this project's own network. Where Matterport's (github.com/matterport/Mask_RCNN, 2.1) does
 something in another way, a field chooses between the two; `pothole.detection.matterport` sets those fields.
@@ -25,7 +25,7 @@ WEIGHTS = "weights.npz"
 
 @dataclass(frozen=True)
 class MaskRCNNConfig:
-    """Sizes and thresholds, of Mask R-CNN (arXiv:1703.06870) and FPN (arXiv:1612.03144).
+    """These are the sizes and thresholds of Mask R-CNN (arXiv:1703.06870) and FPN (arXiv:1612.03144).
 
     Attributes:
         name: Written in reports.

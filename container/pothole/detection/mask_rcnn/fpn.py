@@ -1,4 +1,4 @@
-"""Feature pyramid network (Lin et al., 2017, arXiv:1612.03144)."""
+"""The feature pyramid network makes all strides equally rich (Lin et al., 2017, arXiv:1612.03144)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from keras import layers, ops
 
 
 class FPN(keras.layers.Layer):  # type: ignore[misc]
-    """Lateral 1×1 convolutions, a top-down path, and a 3×3 convolution that smooths each level.
+    """The pyramid has lateral 1×1 convolutions, a top-down path, and 3×3 convolutions that smooth each level.
 
     By default we differ from the paper in that the smoothing is separable: at stride 4 a dense 3×3 costs as
     much as a small backbone. The last level is the one before it subsampled, as there.

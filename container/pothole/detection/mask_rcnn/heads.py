@@ -1,4 +1,4 @@
-"""The two heads that look at pooled RoIs (He et al., 2017, arXiv:1703.06870, fig. 4, right).
+"""Two heads judge pooled RoIs (He et al., 2017, arXiv:1703.06870, fig. 4, right).
 
 Legend: B: batch, N: RoIs, P: bins per axis, C: channels, K: classes with background.
 """
@@ -10,7 +10,7 @@ from keras import initializers, layers, ops
 
 
 class BoxHead(keras.layers.Layer):  # type: ignore[misc]
-    """Two dense layers, then class logits and box deltas per class."""
+    """The box head has two dense layers, then class logits and box deltas per class."""
 
     def __init__(self, units: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -42,7 +42,7 @@ class BoxHead(keras.layers.Layer):  # type: ignore[misc]
 
 
 class MaskHead(keras.layers.Layer):  # type: ignore[misc]
-    """Convolutions, a transposed convolution that doubles the size, and one mask per foreground class."""
+    """The mask head has convolutions, one that doubles the size, and one mask per foreground class."""
 
     def __init__(self, channels: int, depth: int, num_classes: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)

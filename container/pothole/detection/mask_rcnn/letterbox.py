@@ -1,4 +1,4 @@
-"""Fitting a picture of any size into the network's input, and bringing boxes back to its pixels.
+"""This module fits a picture of any size into the network's input, and brings boxes back to its pixels.
 
 A window is where the picture lies in the input: `(x0, y0, x1, y1)` in whole pixels, the far edge exclusive.
 """

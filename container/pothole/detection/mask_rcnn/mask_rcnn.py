@@ -1,4 +1,4 @@
-"""Mask R-CNN (He et al., 2017, arXiv:1703.06870): the network, and its weights on disk.
+"""This module has the network of Mask R-CNN (He et al., 2017, arXiv:1703.06870), and its weights on disk.
 
 Legend: B: batch, A: anchors, P: proposals, N: RoIs, D: detections, K: classes with background.
 """
@@ -27,7 +27,7 @@ Tensor = Any
 
 
 class MaskRCNN(keras.Model):  # type: ignore[misc]
-    """backbone → FPN → RPN → RoIAlign → box head → detections → RoIAlign → mask head."""
+    """The network goes backbone → FPN → RPN → RoIAlign → box head → detections → RoIAlign → mask head."""
 
     def __init__(self, config: MaskRCNNConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""From the mask head's small masks to the picture's pixels."""
+"""This module brings the mask head's small masks to the picture's pixels."""
 
 from typing import Any
 

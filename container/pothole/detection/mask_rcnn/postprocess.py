@@ -1,4 +1,4 @@
-"""From the box head's answers to detections."""
+"""This module makes detections of the box head's answers."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Bilinear resizing as scikit-image does it, whose results Matterport's pictures and masks are."""
+"""This module resizes bilinearly as scikit-image does, of which Matterport's pictures and masks are made."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The layers of the ResNets, rounding as those of TensorFlow 2.15 and Keras 2 do.
+"""The layers of the ResNets round as those of TensorFlow 2.15 and Keras 2 do.
 
 What is in the last bit of a first layer is a thousand times as large in the answers of a deep network. So
 weights that were trained there give the same answers here only if each layer gives the same bits.
@@ -13,7 +13,7 @@ DEEP, WIDE = 512, 256
 
 
 class Convolution(layers.Conv2D):  # type: ignore[misc]
-    """A convolution that adds up its inputs one after the other, as oneDNN did.
+    """This convolution adds up its inputs one after the other, as oneDNN did.
 
     Since then it adds up those of a 1×1 kernel in parts, if there are `DEEP` inputs or more and more than
     `WIDE` outputs. Fewer outputs at a time bring the old order back; the time is the same.
@@ -30,7 +30,7 @@ class Convolution(layers.Conv2D):  # type: ignore[misc]
 
 
 class FrozenBatchNorm(layers.BatchNormalization):  # type: ignore[misc]
-    """Batch norm (Ioffe and Szegedy, 2015, arXiv:1502.03167) with the statistics of a finished training.
+    """This is batch norm (arXiv:1502.03167) with the statistics of a finished training.
 
     It is neither folded into the convolution before it nor, as in Keras 3, composed of other operations: it
     is TensorFlow's own, which Keras 2 called.

@@ -1,4 +1,4 @@
-"""RoIAlign (He et al., 2017, arXiv:1703.06870, sec. 3) over a feature pyramid.
+"""RoIAlign pools a feature pyramid (He et al., 2017, arXiv:1703.06870, sec. 3).
 
 Legend: B: batch, N: RoIs, P: bins per axis, S: sample points per axis (P × sampling), C: channels,
 T: cells of all levels together.

@@ -1,4 +1,4 @@
-"""Region proposal network (Ren et al., 2015, arXiv:1506.01497), one head shared by all pyramid levels.
+"""The region proposal network (arXiv:1506.01497) has one head that all pyramid levels share.
 
 Legend: B: batch, A: anchors of all levels, P: proposals.
 """
@@ -15,7 +15,7 @@ from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 
 
 class RPNHead(keras.layers.Layer):  # type: ignore[misc]
-    """A 3×3 convolution (see `FPN`), then objectness and box deltas for each anchor of a cell.
+    """The head has a 3×3 convolution (see `FPN`), then objectness and box deltas for each anchor of a cell.
 
     Objectness is one sigmoid instead of a softmax over two, as in Detectron; the same function.
     """

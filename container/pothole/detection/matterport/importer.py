@@ -1,4 +1,4 @@
-"""`pothole import`: from a Matterport weights file to a model folder of ours."""
+"""The importer makes a model folder of a Matterport weights file, for `pothole import`."""
 
 import tarfile
 import tempfile

@@ -1,4 +1,4 @@
-"""Matterport's layers (`mrcnn/model.py`) and those of our network that they become.
+"""This module says which layers of our network Matterport's layers (`mrcnn/model.py`) become.
 
 Both are the same network; `MaskRCNNConfig` says where they differ. The weights change in four ways, none of
 which changes an answer: batch norm is folded into the convolution before it, though not in the backbone, the
@@ -27,7 +27,7 @@ NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a layer of ours comes from.
+    """A source says where a layer of ours comes from.
 
     Attributes:
         ours: Name of our layer, as in the paths of its variables.

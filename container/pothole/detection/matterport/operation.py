@@ -1,4 +1,4 @@
-"""How a Matterport model is operated: what its users wrote into a subclass of `mrcnn.config.Config`."""
+"""An operation is what users of Matterport's code wrote into a subclass of `mrcnn.config.Config`."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ FOR_TRAINING = {
 
 
 class Operation(BaseModel):
-    """Names and defaults of `mrcnn/config.py`, and `CLASS_NAMES`.
+    """An operation has the names and defaults of `mrcnn/config.py`, and `CLASS_NAMES`.
 
     What the weights say themselves (`BACKBONE`, `NUM_CLASSES`, the sizes of the heads) need not be given;
     where it is, it has to agree with them.

@@ -1,4 +1,4 @@
-"""Reading Keras 2's `.h5` files, as data: nothing in them is run, and nothing outside them is opened."""
+"""Keras 2's `.h5` files are read as data: nothing in them is run, and nothing outside them is opened."""
 
 from collections.abc import Iterator
 from pathlib import Path

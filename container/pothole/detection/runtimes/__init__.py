@@ -1,4 +1,4 @@
-"""What runs the network: Keras on the backend of its choice, or its export on OpenVINO."""
+"""A runtime runs the network: Keras on the backend of its choice, or its export on OpenVINO."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`pothole export`: the network as an OpenVINO model, in whole numbers where it is calibrated.
+"""The export makes an OpenVINO model of the network, in whole numbers where it is calibrated.
 
 Quantised after training (Jacob et al., 2018, arXiv:1712.05877) by NNCF: convolutions and dense layers compute
 in int8, all arithmetic on boxes stays in float32.

@@ -1,4 +1,4 @@
-"""The network on Keras: the reference, and the way to a GPU."""
+"""Keras runs the network as the reference, and on GPUs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from pothole.detection.runtimes.network import Batch, Limits, NetworkOutputs
 
 
 class KerasNetwork:
-    """A `Network` on TensorFlow or JAX."""
+    """This is a `Network` on TensorFlow or JAX."""
 
     def __init__(self, model: MaskRCNN) -> None:
         self.config: MaskRCNNConfig = model.config

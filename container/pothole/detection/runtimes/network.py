@@ -1,4 +1,4 @@
-"""`Network`: what the detector asks of a runtime."""
+"""This module says what the detector asks of a runtime: the protocol `Network`."""
 
 from typing import NamedTuple, Protocol
 
@@ -12,7 +12,7 @@ Limits = NDArray[np.float32]
 
 
 class NetworkOutputs(NamedTuple):
-    """What a network finds.
+    """A network answers with boxes, scores, classes and masks.
 
     Legend: B: batch, N: boxes that any picture of the batch may need, P: `mask_pool`.
 
@@ -30,7 +30,7 @@ class NetworkOutputs(NamedTuple):
 
 
 class Network(Protocol):
-    """A Mask R-CNN that is ready to run.
+    """A network is a Mask R-CNN that is ready to run.
 
     Attributes:
         config: The model's configuration.

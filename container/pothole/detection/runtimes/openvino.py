@@ -1,4 +1,4 @@
-"""The network on OpenVINO, the fastest on CPUs; needs neither Keras nor TensorFlow."""
+"""OpenVINO runs the network fastest on CPUs, and needs neither Keras nor TensorFlow."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
 class OpenVINONetwork:
-    """A `Network` on OpenVINO, from a model folder with an export in it.
+    """This is a `Network` on OpenVINO, from a model folder with an export in it.
 
     Raises:
         ModelError: The export cannot be read, or was made from other weights.

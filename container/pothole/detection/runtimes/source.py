@@ -1,4 +1,4 @@
-"""What an export was made from."""
+"""An export tells by a digest what it was made from."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""The `pothole` command."""
+"""This package is the `pothole` command, a module a subcommand."""

@@ -1,4 +1,4 @@
-"""`pothole collect`: pictures worth labelling."""
+"""The command `pothole collect` writes pictures worth labelling."""
 
 import argparse
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the commands share: the terminal, the model, and flags."""
+"""The commands share the terminal, the model, and flags."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""`pothole detect`: potholes of pictures."""
+"""The command `pothole detect` finds the potholes of pictures."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`pothole evaluate`: how good a model is on annotated pictures."""
+"""The command `pothole evaluate` says how good a model is on annotated pictures."""
 
 import argparse
 from pathlib import Path

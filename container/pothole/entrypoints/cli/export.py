@@ -1,4 +1,4 @@
-"""The flags of `pothole export`."""
+"""The command `pothole export` prepares a model for OpenVINO."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""The flags of `pothole import`."""
+"""The command `pothole import` takes over weights of Matterport's Mask R-CNN."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The `pothole` command: the work of the server on local files, the server itself, and models."""
+"""The `pothole` command does the work of the server on local files, starts the server, and makes models."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""`pothole mark`: local videos, marked as the server marks those in S3."""
+"""The command `pothole mark` marks local videos as the server marks those in S3."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""`pothole serve`, and SageMaker's `serve`: the web server."""
+"""The commands `pothole serve` and SageMaker's `serve` start the web server."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""`pothole train`, and SageMaker's `train`: from annotated pictures to a model folder.
+"""The commands `pothole train` and SageMaker's `train` make a model folder of annotated pictures.
 
 It keeps SageMaker's contract: hyperparameters and channels come in by files, metrics go out by the log, the
 model, checkpoints and the reason of a failure to their folders (docs/how-to/train.md).

@@ -1,4 +1,4 @@
-"""The videos that a command is told of: files, and folders of them."""
+"""A command is told of videos, as files and as folders of them."""
 
 from collections.abc import Sequence
 from pathlib import Path

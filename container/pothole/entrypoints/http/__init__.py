@@ -1,1 +1,1 @@
-"""The HTTP server: `app` answers, `wsgi` is what gunicorn loads, `launch` is the `serve` command."""
+"""In this package `app` answers, `wsgi` is what gunicorn loads, and `launch` starts both servers."""

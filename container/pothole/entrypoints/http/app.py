@@ -1,4 +1,4 @@
-"""The web application: `/ping`, `/invocations`, `/execution-parameters`, `/metrics`."""
+"""The web application answers `/ping`, `/invocations`, `/execution-parameters` and `/metrics`."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Every failure as JSON: `{"error": {"code", "message", "hint"}}`; tracebacks stay in the log."""
+"""Every failure is answered as JSON, `{"error": {"code", "message", "hint"}}`; tracebacks stay in the log."""
 
 import logging
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""How gunicorn runs; `serve` starts it with this module and says where to listen."""
+"""This module says how gunicorn runs; `serve` starts it with this and says where to listen."""
 
 import os
 import shutil

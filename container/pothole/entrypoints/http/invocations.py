@@ -1,4 +1,4 @@
-"""What `/invocations` does with each content type."""
+"""This module says what `/invocations` does with each content type."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Which video is worked on when: some at a time, some waiting, no more."""
+"""The queue decides which video is worked on when: some at a time, some waiting, no more."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class JobQueue:
-    """Videos in work and in wait.
+    """The queue has videos in work and in wait.
 
     Args:
         settings: How many of each.
@@ -74,7 +74,7 @@ class JobQueue:
 
 
 class Place:
-    """A place in the queue, given back at the end of the `with` block unless work was started from it."""
+    """A place in the queue is given back at the end of the `with` block unless work was started from it."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue

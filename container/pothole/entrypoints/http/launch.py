@@ -1,4 +1,4 @@
-"""`serve`: nginx in front of gunicorn, started, watched and stopped together."""
+"""nginx in front of gunicorn is started, watched and stopped as one."""
 
 import logging
 import logging.config
@@ -25,7 +25,7 @@ _logger = logging.getLogger("pothole.serve")
 
 
 class NginxTemplate(string.Template):
-    """`%{name}`, since `$name` is a variable of nginx."""
+    """Its variables are `%{name}`, since `$name` is a variable of nginx."""
 
     delimiter = "%"
 

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on stdout, each with the id of the request that it belongs to."""
+"""The log has one JSON object a line on stdout, each with the id of the request that it belongs to."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""The application that gunicorn loads, one to a process."""
+"""gunicorn loads this application, one to a process."""
 
 import logging
 import os
