@@ -279,9 +279,23 @@ def one_frame_less(data: bytearray) -> None:
     data[:] = json.dumps(content).encode()
 
 
+def negative_counts(data: bytearray) -> None:
+    content = json.loads(data)
+    content["counts"]["detections"] = -1
+    data[:] = json.dumps(content).encode()
+
+
 def another_report(stored: list[Path]) -> None:
     """Of one record less, with the digest to it."""
     stored[0].write_text("".join(stored[0].read_text().splitlines(keepends=True)[:-1]))
+    content = json.loads(stored[2].read_bytes())
+    content["parts"]["json"] = file_digest(stored[0])
+    stored[2].write_text(json.dumps(content))
+
+
+def rewritten(stored: list[Path]) -> None:
+    """The first segment anew and whole, as by a worker that has lost the job: the second is no part of it."""
+    stored[0].write_text(stored[0].read_text().replace('"label":"pothole"', '"label":"another"'))
     content = json.loads(stored[2].read_bytes())
     content["parts"]["json"] = file_digest(stored[0])
     stored[2].write_text(json.dumps(content))
@@ -301,12 +315,14 @@ def another_report(stored: list[Path]) -> None:
         lambda stored: stored[5].write_text("[" * 100_000),
         lambda stored: change(stored[5], without_masks),
         lambda stored: change(stored[5], one_frame_less),
+        lambda stored: change(stored[5], negative_counts),
         another_report,
+        rewritten,
         swap,
     ],
     ids=[
         *("no data", "no pictures", "no report", "damaged", "report damaged", "cut"),
-        *("other", "deep", "no masks", "frames", "other report", "swapped"),
+        *("other", "deep", "no masks", "frames", "negative", "other report", "rewritten", "swapped"),
     ],
 )
 def test_segments_that_are_not_as_they_were_stored_are_not_used(

@@ -1,5 +1,6 @@
 """One job, one worker: who gets it, who keeps it, who gets it next; in S3 and in folders alike."""
 
+import json
 import sys
 import threading
 import time
@@ -117,6 +118,13 @@ def test_a_job_whose_worker_shows_no_sign_of_life_goes_to_the_next(store: Storag
         first.end("done")
     assert there(store).owner == second.record.owner
     second.end("failed")
+
+
+@pytest.mark.parametrize("name", ["frames", "segments", "crashes", "attempt", "lease_s", "potholes"])
+def test_a_record_with_a_negative_number_is_none(name: str) -> None:
+    good = Record.new(id="id", source="s", source_version="1", lease_s=60).model_dump(mode="json")
+    assert Record.from_bytes(json.dumps(good).encode())
+    assert Record.from_bytes(json.dumps(good | {name: -1}).encode()) is None
 
 
 def test_the_next_worker_knows_of_the_segments_and_how_many_died_since_the_last(store: Storage) -> None:

@@ -179,7 +179,19 @@ def test_frames_are_on_disk_while_the_video_is_worked_on(tmp_path):
         report.finish(Summary(1, 2000, 2000, 2000), [TRACK], video)
 
 
-@pytest.mark.parametrize("line", ["{}", "[]", "no JSON", '{"index": 0, "time_s": 0.0}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "[]",
+        "no JSON",
+        '{"index": 0, "time_s": 0.0}',
+        '{"index": -1, "time_s": 0.0, "potholes": []}',
+        '{"index": 0, "time_s": 0.0, "potholes": [{"label": "pothole"}]}',
+        '{"index": 0, "time_s": 0.0, "potholes": [], "more": 1}',
+        '{"index": 0, "time_s": 0.0, "potholes": [], "index": "0"}',
+    ],
+)
 def test_what_is_no_part_of_a_report_is_refused(tmp_path, line):
     part = tmp_path / "part.jsonl"
     part.write_text(line + "\n")

@@ -8,12 +8,13 @@ queued ──▶ running ──▶ done           the outputs are there
 import hashlib
 import uuid
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 FOLDER = ".pothole"
 
+Natural = Annotated[int, Field(ge=0)]
 State = Literal["queued", "running", "interrupted", "done", "failed"]
 
 
@@ -58,15 +59,15 @@ class Record(BaseModel):
     source: str
     source_version: str
     owner: str
-    lease_s: int
-    attempt: int = 1
+    lease_s: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1)] = 1
     heartbeat: datetime
-    frames: int = 0
-    total: int | None = None
-    potholes: int = 0
-    resumed_at: int = 0
-    segments: int = 0
-    crashes: int = 0
+    frames: Natural = 0
+    total: Natural | None = None
+    potholes: Natural = 0
+    resumed_at: Natural = 0
+    segments: Natural = 0
+    crashes: Natural = 0
     eta_s: float | None = None
     outputs: tuple[Output, ...] = ()
     result: dict[str, Any] | None = None

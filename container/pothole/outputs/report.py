@@ -42,6 +42,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from pothole.media import Video
 from pothole.outputs.annotate import MarkedFrame
 from pothole.outputs.sink import Source, Summary
@@ -97,9 +99,10 @@ class ReportSink:
         count = 0
         with path.open(encoding="utf-8") as lines:
             for count, line in enumerate(lines, start=1):
-                record = json.loads(line)
-                if not isinstance(record, dict) or record.keys() != {"index", "time_s", "potholes"}:
-                    raise ValueError(f"line {count} of {path.name} is no record of a frame")
+                try:
+                    _FrameRecord.model_validate_json(line)
+                except ValidationError as exc:
+                    raise ValueError(f"line {count} of {path.name} is no record of a frame") from exc
         if count != frames:
             raise ValueError(f"{path.name} has the records of {count} frames, expected {frames}")
 
@@ -144,6 +147,25 @@ class ReportSink:
         finally:
             if error is not None or not self._finished:
                 self._path.unlink(missing_ok=True)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class _MarkRecord(_Strict):
+    label: str
+    score: float = Field(ge=0, le=1)
+    box: tuple[float, float, float, float]
+    area: int = Field(ge=0)
+    track_id: int | None = Field(ge=1)
+    polygons: list[list[int]]
+
+
+class _FrameRecord(_Strict):
+    index: int = Field(ge=0)
+    time_s: float
+    potholes: list[_MarkRecord]
 
 
 class _ReportPart:

@@ -5,7 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
 
 from pothole.media import Frame
 from pothole.outputs.annotate import MarkedFrame
@@ -13,6 +15,7 @@ from pothole.outputs.sink import Sink
 from pothole.tracking.observation import TrackedFrame
 from pothole.tracking.state import TrackerState
 
+Natural = Annotated[int, Field(ge=0)]
 Marks = tuple[MarkedFrame, TrackerState | None]
 """A frame with its marks, and the tracker's state after it, at a checkpoint."""
 
@@ -27,9 +30,9 @@ class Counts:
         frames_with_potholes: Frames with one mark or more.
     """
 
-    frames: int = 0
-    detections: int = 0
-    frames_with_potholes: int = 0
+    frames: Natural = 0
+    detections: Natural = 0
+    frames_with_potholes: Natural = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(

@@ -110,6 +110,17 @@ def test_what_is_no_request_is_a_400_as_json(server: Server, head: bytes) -> Non
         assert json.loads(answer.read())["error"]["code"] == "bad_request"
 
 
+def test_many_headers_are_taken_and_too_large_ones_refused_as_json(server: Server) -> None:
+    many = {f"X-Trace-{i}": "1" for i in range(200)}
+    assert requests.get(f"{server.url}/ping", headers=many, timeout=10).status_code == HTTPStatus.OK
+    large = {"X-Large": "a" * 8000}
+    assert requests.get(f"{server.url}/ping", headers=large, timeout=10).status_code == HTTPStatus.OK
+    for headers in ({"X-Large": "a" * 9000}, {f"X-Large-{i}": "a" * 8000 for i in range(6)}):
+        refused = requests.get(f"{server.url}/ping", headers=headers, timeout=10)
+        assert refused.status_code == HTTPStatus.BAD_REQUEST
+        assert refused.json()["error"]["code"]
+
+
 def test_odd_methods_are_a_405_as_json(server: Server) -> None:
     for method in ("XX", "PROPFIND", "X" * 30):
         answer = requests.request(method, f"{server.url}/ping", timeout=5)

@@ -25,6 +25,10 @@ worker_tmp_dir = str(_settings.temp_dir)
 control_socket_disable = True  # it would be written into the home folder, which may be read-only
 logconfig_dict = logging_config(_settings.log_level)
 
+# nginx bounds headers, 32 KB of them together, and answers in JSON; what it lets through, gunicorn takes.
+limit_request_fields = 8192
+limit_request_field_size = 16380
+
 # Of the time that gunicorn leaves to requests, what a job needs to end once it is interrupted.
 _LAST_WORDS_S = 5
 
