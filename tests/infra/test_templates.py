@@ -16,6 +16,8 @@ import yaml
 
 import packages
 from lambda_handler import VIDEO_SUFFIXES
+from pothole import files
+from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS
 from support.servers import ROOT
 
 TEMPLATES = sorted((ROOT / "infra").glob("[!.]*.yaml"))
@@ -125,8 +127,7 @@ def test_the_containers_role_writes_nothing_but_outputs_records_and_answers() ->
         for resource in as_list(statement["Resource"])
     }
     assert written == {
-        "${VideosBucket}/*_output.mp4",
-        "${VideosBucket}/*_output.json",
+        *(f"${{VideosBucket}}/*_output{kind.suffix}" for kind in OUTPUTS.values()),
         "${VideosBucket}/*.pothole/*",
         "${WorkBucket}/answers/*",
     }
@@ -145,6 +146,14 @@ def test_no_role_may_more_than_named_things_on_named_things() -> None:
             assert not any("*" in action for action in granted), name
             if statement["Resource"] == "*":
                 assert granted <= UNBOUND or name == "JoinVpc", name
+
+
+def test_the_function_and_the_package_know_the_same_videos_and_outputs() -> None:
+    assert VIDEO_SUFFIXES == files.VIDEO_SUFFIXES
+    template = yaml.load((ROOT / "infra" / "trigger.yaml").read_text(), Loader)
+    described = template["Parameters"]["Outputs"]
+    assert described["Default"].split(",") == list(DEFAULT_OUTPUTS)
+    assert all(name in described["Description"] for name in OUTPUTS)
 
 
 def test_the_trigger_knows_the_functions_suffixes() -> None:
