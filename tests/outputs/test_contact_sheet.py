@@ -35,7 +35,7 @@ def sheet_of(folder: Path, scores: dict[int, float], segment: int = 24) -> np.nd
                         marks = found(scores.get(frame.index))
                         # As it is: what is drawn would hide the number.
                         marked = MarkedFrame(frame, marks)
-                        marked.__dict__["picture"] = frame
+                        marked._is_drawn = True
                         writer.write(marked)
                 sheet.check_part(part, segment)
                 sheet.append(part)

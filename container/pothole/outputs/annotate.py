@@ -6,7 +6,8 @@ and chroma, which need not become RGB for it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from fractions import Fraction
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -58,22 +59,37 @@ class _Canvas:
     matrix: int | None
 
 
-@dataclass(frozen=True)
 class MarkedFrame:
     """This is a frame and what is marked in it.
 
-    Attributes:
-        frame: As it came from the source.
+    Args:
+        frame: As it came from the source. It is let go of when the marks are drawn: memory is for few frames.
         detections: The marks.
+
+    Attributes:
+        detections: The same.
     """
 
-    frame: Frame
-    detections: Detections
+    def __init__(self, frame: Frame, detections: Detections) -> None:
+        self.detections = detections
+        self._frame, self._is_drawn = frame, False
 
-    @cached_property
+    @property
+    def index(self) -> int:
+        """The frame's number, counted from 0."""
+        return self._frame.index
+
+    @property
+    def time(self) -> Fraction:
+        """Seconds since the first frame."""
+        return self._frame.time
+
+    @property
     def picture(self) -> Frame:
         """The frame with its marks drawn, which is done once, when it is asked for."""
-        return marked(self.frame, self.detections)
+        if not self._is_drawn:
+            self._frame, self._is_drawn = marked(self._frame, self.detections), True
+        return self._frame
 
 
 def draw(image: Image, detections: Detections) -> None:

@@ -130,7 +130,7 @@ class _SheetPart:
         self.best = _BestTiles()
 
     def write(self, marked: MarkedFrame) -> None:
-        second, score = int(marked.frame.time), float(marked.detections.scores.sum())
+        second, score = int(marked.time), float(marked.detections.scores.sum())
         if self.best.is_better(second, score):
             self.best.put(second, _Tile(score, _tile(marked.picture)))
 

@@ -174,8 +174,8 @@ class _ReportPart:
 
     def write(self, marked: MarkedFrame) -> None:
         record = {
-            "index": marked.frame.index,
-            "time_s": round(float(marked.frame.time), 6),
+            "index": marked.index,
+            "time_s": round(float(marked.time), 6),
             "potholes": marked.detections.to_json(),
         }
         self._file.write(_json(record) + "\n")

@@ -84,7 +84,7 @@ def write_segments(
     """
     rest = iter(marks)
     for first in rest:
-        index, counts, state = first[0].frame.index, Counts(), None
+        index, counts, state = first[0].index, Counts(), None
         parts = {name: folder / f"{index}-{name}{sink.part_suffix}" for name, sink in sinks.items()}
         with ExitStack() as stack:
             writers = [stack.enter_context(sinks[name].open_part(path)) for name, path in parts.items()]
@@ -92,7 +92,7 @@ def write_segments(
                 for writer in writers:
                     writer.write(marked)
                 counts += Counts(1, len(marked.detections), bool(len(marked.detections)))
-                on_frame(marked.frame.index + 1)
+                on_frame(marked.index + 1)
                 if state:
                     break
         yield Segment(parts, counts, state)
