@@ -230,6 +230,15 @@ def test_files_exist(page):
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_headings_that_links_name_exist(page):
+    for link, anchor in re.findall(r"\]\(((?!http)[^)#]*)#([^)]+)\)", page.read_text()):
+        target = (page.parent / link).resolve() if link else page
+        headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert anchor in slugs, f"{link}#{anchor}"
+
+
 def test_policies_give_no_more_than_is_needed():
     statements = [
         (statement, [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
