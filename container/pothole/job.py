@@ -47,6 +47,8 @@ class Job:
         output_bucket: Where the outputs go; the source's bucket when None.
         output_prefix: Folder put before the outputs' keys.
         outputs: What to make, by its names in `outputs.registry`; kept in the order there.
+        names_extension: Name the outputs after the whole name, as in `clip.mov_output.mp4`, where those of
+            another video have the short names.
         source_version: Version of the video that is meant, see `Stat`; the one that is there when None.
     """
 
@@ -58,6 +60,7 @@ class Job:
     output_bucket: str | None = None
     output_prefix: str | None = None
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
+    names_extension: bool = False
     source_version: str | None = None
 
     def __post_init__(self) -> None:
@@ -83,7 +86,7 @@ class Job:
     def output_key(self, suffix: str) -> str:
         """Return `<stem>_output<suffix>` beside the source, or below the prefix."""
         folder, name = _split(self.source_key)
-        stem = name.rpartition(".")[0] or name
+        stem = name if self.names_extension else name.rpartition(".")[0] or name
         prefix = f"{self.output_prefix.strip('/')}/" if self.output_prefix else ""
         return f"{prefix}{folder}{stem}_output{suffix}"
 

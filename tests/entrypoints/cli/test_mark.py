@@ -66,6 +66,21 @@ def test_the_same_work_is_renewed_and_other_outputs_are_left_alone(monkeypatch, 
     assert json.loads(report.read_text())["settings"]["frame_interval"] == 2
 
 
+def test_videos_that_differ_in_their_extension_alone_keep_their_outputs_apart(monkeypatch, tmp_path):
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    make_clip(videos / "a.mkv", 3)
+    make_clip(videos / "a.mp4", 5)
+    names = ["a.mkv", "a.mp4", "a.mp4_output.json", "a.mp4_output.mp4", "a_output.json", "a_output.mp4"]
+    for _ in range(2):
+        run(monkeypatch, "mark", videos)
+        assert sorted(path.name for path in videos.iterdir()) == names
+    run(monkeypatch, "mark", videos / "a.mp4")  # alone, it finds its own
+    assert sorted(path.name for path in videos.iterdir()) == names
+    frames = [len(json.loads((videos / name).read_text())["frames"]) for name in (names[4], names[2])]
+    assert frames == [3, 5]
+
+
 def test_outputs_of_another_video_of_that_name_are_left_alone(monkeypatch, tmp_path, clip):
     (tmp_path / "elsewhere").mkdir()
     other = make_clip(tmp_path / "elsewhere" / "road.mp4", 5)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ def mark(args: argparse.Namespace) -> None:
     settings = common.read_settings()
     jobs = [_job(video, args) for video in find_videos(args.video, settings.max_video_bytes)]
     detector = common.load_model(args.model)
-    for job in jobs:
-        _check_outputs(job, detector, args.overwrite)
+    taken: set[Path] = set()
+    jobs = [_named(job, detector, args.overwrite, taken) for job in jobs]
     table = Table("file", "frames", "with potholes", "potholes", "seconds", "frames/s")
     done: list[JobResult] = []
     failures: list[PotholeError] = []
@@ -79,6 +80,36 @@ def _run(job: Job, detector: Detector, settings: Settings, table: Table) -> JobR
         f"{result.frames / result.seconds:.1f}",
     )
     return result
+
+
+def _named(job: Job, detector: Detector, overwrite: bool, taken: set[Path]) -> Job:
+    """Return the job with names of its own for its outputs, which can be written.
+
+    Args:
+        job: The job.
+        detector: Its detector.
+        overwrite: Whether outputs of other videos or of other settings are replaced.
+        taken: Outputs of the jobs before, to which the job's are added.
+
+    Raises:
+        RequestError: See `_check_outputs`.
+        AccessDenied: See `_check_outputs`.
+    """
+    folder = Path(job.output_bucket or job.source_bucket)
+    outputs = {_output(job, folder, name) for name in job.outputs}
+    if not job.names_extension and (outputs & taken or _is_of_a_sibling(job, folder)):
+        return _named(replace(job, names_extension=True), detector, overwrite, taken)
+    _check_outputs(job, detector, overwrite)
+    taken |= outputs
+    return job
+
+
+def _is_of_a_sibling(job: Job, folder: Path) -> bool:
+    """Say whether the outputs are of a video beside this one that differs in its extension alone."""
+    told = _told(_output(job, folder, "json")).get("source")
+    ours = Path(job.source_bucket, job.source_key)
+    theirs = Path(told) if isinstance(told, str) and Path(told).name else ours
+    return theirs != ours and theirs.with_suffix("") == ours.with_suffix("") and theirs.is_file()
 
 
 def _check_outputs(job: Job, detector: Detector, overwrite: bool) -> None:
