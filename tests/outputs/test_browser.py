@@ -1,37 +1,16 @@
 """What customers look at in a browser, in a real one: the marked video, and the page of an evaluation."""
 
-import http.server
-import json
-import shutil
-import subprocess
-import threading
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 
 import pytest
 
 from pothole.training.evaluate import Evaluation
 from pothole.training.evaluation_page import write_page
+from support.browser import CHROMIUM, play, show
 from support.clips import make_clip, transcode
 from support.datasets import write_dataset
 from support.fakes import Oracle
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"),
-)
-PLAYER = b"""<!doctype html><video muted src="clip.mp4"></video><script>
-const video = document.querySelector("video");
-const report = error => fetch("/report", {method: "POST", body: JSON.stringify({
-  error, readyState: video.readyState, duration: video.duration, time: video.currentTime,
-  width: video.videoWidth, height: video.videoHeight})});
-video.onended = () => report(null);
-video.onerror = () => report(video.error.message);
-video.oncanplaythrough = () => video.play();
-</script>"""
-
 
 VIEWER = b"""<!doctype html><iframe width="1200" height="900" src="evaluation.html"></iframe><script>
 const frame = document.querySelector("iframe");
@@ -51,54 +30,6 @@ frame.onload = () => {
 </script>"""
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder and keeps what is asked for and what the page reports."""
-
-    def __init__(self, *args, reports, gets, **kwargs):
-        self.reports = reports
-        self.gets = gets
-        super().__init__(*args, **kwargs)
-
-    def do_GET(self):
-        self.gets.append(self.path)
-        super().do_GET()
-
-    def do_POST(self):
-        self.reports.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(204)
-        self.end_headers()
-        threading.Thread(target=self.server.shutdown).start()
-
-    def log_message(self, *args):
-        pass
-
-
-def show(folder, page):
-    """Open a page beside the files of a folder in Chromium; returns what it reports and what it asked for."""
-    (folder / "page.html").write_bytes(page)
-    reports, gets = [], []
-    handler = partial(Handler, directory=folder, reports=reports, gets=gets)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        address = f"http://127.0.0.1:{server.server_address[1]}/page.html"
-        command = [
-            CHROMIUM,
-            *FLAGS,
-            f"--user-data-dir={folder / 'profile'}",
-            "--remote-debugging-port=0",
-            address,
-        ]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as browser:
-            watchdog = threading.Timer(60, server.shutdown)
-            watchdog.start()
-            try:
-                server.serve_forever(poll_interval=0.05)
-            finally:
-                watchdog.cancel()
-                browser.terminate()
-    assert reports, "The browser reported nothing within a minute."
-    return reports[0], gets
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize(
     ("name", "options", "size"),
@@ -111,7 +42,7 @@ def show(folder, page):
 def test_what_a_browser_cannot_play_comes_out_playable(tmp_path, name, options, size):
     source = make_clip(tmp_path / name, frames=15, rate=15, **options)
     transcode(source, tmp_path / "clip.mp4", segment=6)
-    seen, _ = show(tmp_path, PLAYER)
+    [seen] = play(tmp_path, ["clip.mp4"])
     assert seen["error"] is None
     assert seen["readyState"] >= 2  # at least the picture at hand is decoded
     assert seen["duration"] == pytest.approx(float(Fraction(15, 15)), abs=0.1)

@@ -1,6 +1,7 @@
 """Recordings as cameras, cuts and joins leave them, made of clips; what is seen and heard of them when."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +15,7 @@ from pothole.media import Video
 from support.clips import make_clip, number_of, numbered_image, transcode
 
 NUMBERS = 75  # that a picture can show
-QUIET = 0.02
+QUIET = 0.07  # a third of the tone, so that what a coder blurs is none
 BLOCK = 96  # samples of 48 kHz
 
 
@@ -88,15 +89,16 @@ def heard(path: Path) -> list[float]:
 
 def _loud(path: Path) -> np.ndarray:
     """Which blocks of samples are, by the time stamps."""
-    level = np.zeros(0, np.float32)
+    parts = []
     with av.open(path) as container:
         resampler = AudioResampler("fltp", "mono", 48_000)
-        for frame in container.decode(audio=0):
-            for part in resampler.resample(frame):
-                samples = np.abs(part.to_ndarray()[0])
-                begin = max(0, round(part.pts * part.time_base * 48_000))
-                level = np.pad(level, (0, max(0, begin + len(samples) - len(level))))
-                level[begin : begin + len(samples)] = samples
+        for packet in container.demux(audio=0):
+            with suppress(av.FFmpegError):  # as players do
+                for part in (part for frame in packet.decode() for part in resampler.resample(frame)):
+                    parts.append((round(part.pts * part.time_base * 48_000), np.abs(part.to_ndarray()[0])))
+    level = np.zeros(max(begin + len(samples) for begin, samples in parts), np.float32)
+    for begin, samples in parts:
+        level[max(0, begin) : begin + len(samples)] = samples[max(0, -begin) :]
     blocks = level[: len(level) // BLOCK * BLOCK].reshape(-1, BLOCK).max(axis=1) > QUIET
     # What is quiet for less than 6 ms is the coder's.
     for first in np.flatnonzero(~blocks):

@@ -101,9 +101,16 @@ def no_pictures(path: Path, container: InputContainer) -> InvalidMedia:
 def check_encryption(path: Path, container: InputContainer) -> None:
     """Raise `InvalidMedia` when the file says that its pictures are encrypted."""
     tags = set(container.metadata).union(*(stream.metadata for stream in container.streams))
-    codes = {s.codec_context.codec_tag for s in container.streams if s.codec_context}
+    codes = {_codec_tag(stream) for stream in container.streams}
     if tags & ENCRYPTION_TAGS or codes & MP4_ENCRYPTED or _header_says_so(path, container.format.name):
         raise encrypted(path)
+
+
+def _codec_tag(stream: Stream) -> str:
+    try:
+        return stream.codec_context.codec_tag if stream.codec_context else ""
+    except UnicodeDecodeError:  # a number, as in an AVI
+        return ""
 
 
 def encrypted(path: Path) -> InvalidMedia:

@@ -128,7 +128,7 @@ def _length(
     found = float(track.end - track.begin)
     if scan.timeline.mended or not unit or container.format.name in ESTIMATED:
         return found, None, False
-    if stream.duration:
+    if stream.duration and container.format.name != "asf":  # which has that of the file for each
         declared = float(stream.duration * unit)
     elif tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
         # Of one track of an MKV or WebM, as "00:00:12.345000000".

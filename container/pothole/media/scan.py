@@ -27,6 +27,10 @@ from pothole.media.timeline import Timeline
 
 DEFAULT_RATE = Fraction(25)
 GPMF = b"DEVC"  # with which each of its packets begins
+ONE_STAMP = {
+    "avi",
+    "asf",
+}  # formats of one stamp a packet: FFmpeg guesses when a picture is shown, and often wrong
 PROBED = 48  # packets of each audio track on which it is tried whether it can be decoded
 
 
@@ -84,8 +88,8 @@ def scan(path: Path, stream: int | None = None) -> Scan:
 
 
 def _look(container: InputContainer) -> _Seen:
-    form = container.format.name
-    seen = _Seen({s.index: _stamps(s, s.time_base, form == "avi") for s in container.streams if s.time_base})
+    one = container.format.name in ONE_STAMP
+    seen = _Seen({s.index: _stamps(s, s.time_base, one) for s in container.streams if s.time_base})
     seen.changes = {
         s.index: Changes(s.codec_context.name) for s in container.streams.audio if s.codec_context
     }

@@ -39,7 +39,7 @@ class Stamps:
         kind: What the stream is.
         time_base: Seconds per unit.
         step: Units of one packet, where it does not say.
-        by_decoding: Only the times of decoding can be trusted, as in AVI.
+        by_decoding: Packets have one stamp, as in AVI: pictures take them in the order of showing.
         places: Number of each packet among all of the file.
         decoded: When each is to be decoded, None where it does not say.
         shown: When it is to be shown, or None.
@@ -103,7 +103,8 @@ class Stamps:
     @cached_property
     def _back(self) -> int:
         """Units by which the clock may go back."""
-        return max(2 * self._usual, int((BACK_S if self.ordered else BACK_UNORDERED_S) / self.time_base))
+        back = BACK_S if self.ordered and not self.by_decoding else BACK_UNORDERED_S
+        return max(2 * self._usual, int(back / self.time_base))
 
     def find_breaks(self, others: Sequence[Stamps], holds: bool) -> None:
         """Find the packets whose stamps are nonsense, and those at which time jumps.
@@ -165,7 +166,7 @@ class Stamps:
         """Return the span of each piece, as the stamps say it."""
         spans = {}
         for (first, after), (_, piece) in zip(self._bounds(), self.pieces, strict=True):
-            times = [(self._begin(i), self.lengths[i]) for i in range(first, after) if self._trusted(i)]
+            times = [(self._begin(i), self._length(i)) for i in range(first, after) if self._trusted(i)]
             if times:
                 begins = [begin for begin, _ in times]
                 marks = min(begins), max(begins), max(begin + length for begin, length in times)
@@ -174,6 +175,10 @@ class Stamps:
 
     def _trusted(self, number: int) -> bool:
         return not (number in self.hidden or number in self.wild or number in self.wild_shown)
+
+    def _length(self, number: int) -> int:
+        """Return units; in an MP4 the packet before a jump lasts until it."""
+        return self._usual if number + 1 in self.breaks else self.lengths[number]
 
     def _begin(self, number: int) -> int:
         shown = self.shown[number]

@@ -33,7 +33,7 @@ class Track:
         shifts: `(packet, units)`: from this packet on, so many units are added to the stamps.
         wild: Packets whose stamps are nonsense.
         wild_shown: Packets of which only the time of showing is.
-        by_decoding: Only the times of decoding can be trusted.
+        by_decoding: See `Stamps`.
         packets: How many there are.
         begin: Seconds of the timeline at which the first packet is due.
         last: Seconds at which the last one is.
