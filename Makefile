@@ -64,7 +64,7 @@ lint: setup ## Check format, style and shell scripts
 
 types: setup ## Check the types of the package, and of all that is around it but the tests
 	cd container && ../$(BIN)/mypy --config-file ../pyproject.toml
-	MYPYPATH=container:bench:infra:lambda:local_test $(BIN)/mypy --explicit-package-bases roads bench/*.py bench/speed infra lambda local_test
+	MYPYPATH=container:bench:infra:lambda:local_test:tests $(BIN)/mypy --explicit-package-bases roads bench/*.py bench/speed infra lambda local_test
 
 .PHONY: demo
 demo: setup ## Run the main job for real on this machine, on a rendered road or VIDEO=path
@@ -97,7 +97,7 @@ figures: setup ## Count potholes on SETS= of eight rendered roads, and on EMPTY=
 
 .PHONY: media-matrix
 media-matrix: setup system ## Mark videos of 12 containers, 8 audio codecs and 5 troubles: in sync, and played by a browser; 15 minutes
-	$(BIN)/python bench/media_matrix.py
+	PYTHONPATH=tests $(BIN)/python bench/media_matrix.py
 
 PEERS ?= ultralytics supervision
 BENCH := build/bench

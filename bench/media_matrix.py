@@ -1,6 +1,6 @@
 """Mark videos of all containers, audio codecs and troubles, and see whether pictures and sound stay together.
 
-python bench/media_matrix.py [--containers mp4 …] [--codecs aac …] [--no-browser]
+PYTHONPATH=tests python bench/media_matrix.py [--containers mp4 …] [--codecs aac …] [--no-browser]
 
 Each source is made here: numbered pictures, and a tone that begins and ends with two of them. Prints a table
 in Markdown: for each container and codec the largest time, in ms, by which a tone is off its picture.
@@ -20,9 +20,7 @@ import av
 
 from pothole.errors import PotholeError
 from pothole.media import Video
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from support.browser import CHROMIUM, play  # of the tests, which are no package
+from support.browser import CHROMIUM, play
 from support.clips import transcode
 from support.recordings import Stamp, heard, marked_clip, remux, shown
 
