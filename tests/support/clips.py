@@ -16,6 +16,7 @@ from pothole.types import Image
 
 AUDIO_RATE = 48_000
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+AS_IT_IS = {"vorbis", "wmav2"}  # encoders that have to be told more
 LEVELS_PER_NUMBER = 3  # what coding at a good quality cannot blur
 
 
@@ -60,6 +61,7 @@ def make_clip(
     layout: str = "stereo",
     loud: Callable[[int], bool] = lambda number: True,
     options: Mapping[str, str] | None = None,
+    interlaced: bool = False,
 ) -> Path:
     """Write a clip; the suffix of `path` decides the format.
 
@@ -84,6 +86,7 @@ def make_clip(
         layout: Of the channels.
         loud: Whether one hears a tone while frame i is shown.
         options: Of the video encoder, beside those that are always set.
+        interlaced: Code each picture as two fields, the upper one first.
     """
     rate = Fraction(rate)
     unit = time_base or 1 / rate
@@ -101,6 +104,8 @@ def make_clip(
         else:
             context.flags |= Flags.qscale
             context.global_quality = 2 * 118  # FF_QP2LAMBDA times a fine quantiser
+        if interlaced:
+            context.flags |= Flags.interlaced_dct
         if sample_aspect_ratio:
             context.sample_aspect_ratio = sample_aspect_ratio
         if color:
@@ -110,6 +115,7 @@ def make_clip(
         track = container.add_stream(audio, rate=audio_rate) if audio else None
         if track:
             track.codec_context.layout = layout
+            track.codec_context.options = {"strict": "experimental", "b": "128k"} if audio in AS_IT_IS else {}
         for i, stamp in enumerate(stamps):
             image = picture(i) if picture else numbered_image(i, size)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")

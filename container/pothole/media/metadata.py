@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import av
@@ -9,6 +10,8 @@ from av.container import InputContainer, OutputContainer
 
 # What an MP4 has a place for.
 TAGS = ("creation_time", "location", "title", "artist", "comment", "copyright", "date", "description")
+# The last sign tells one that drops frames, which there is at 30 and 60 frames a second only.
+TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])\d\d")
 # Apple's names of some.
 APPLE = {
     "com.apple.quicktime.location.iso6709": "location",
@@ -39,9 +42,12 @@ def carry_over(
     tags = {name: given[key] for key, name in APPLE.items() if key in given}
     tags |= {key: given[key] for key in TAGS if key in given}
     output.metadata.update(tags)
-    for key in ("language", "timecode"):
-        if value := pictures.metadata.get(key):
-            target.metadata[key] = value
+    if language := pictures.metadata.get("language"):
+        target.metadata["language"] = language
+    timecode, rate = pictures.metadata.get("timecode", ""), pictures.average_rate
+    if rate and (form := TIMECODE.fullmatch(timecode)) and (form[1] == ":" or round(rate) % 30 == 0):
+        target.metadata["timecode"] = timecode
+        target.codec_context.framerate = rate  # in which it counts
     if until is None:
         _chapters(source, output, start)
 

@@ -90,9 +90,8 @@ def scan(path: Path, stream: int | None = None) -> Scan:
 def _look(container: InputContainer) -> _Seen:
     one = container.format.name in ONE_STAMP
     seen = _Seen({s.index: _stamps(s, s.time_base, one) for s in container.streams if s.time_base})
-    seen.changes = {
-        s.index: Changes(s.codec_context.name) for s in container.streams.audio if s.codec_context
-    }
+    audio = container.streams.audio
+    seen.changes = {s.index: Changes(s.codec_context.name if s.codec_context else "") for s in audio}
     for place, packet in enumerate(read_packets(container)):
         index = packet.stream_index
         if index not in seen.stamps:

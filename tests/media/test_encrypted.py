@@ -1,0 +1,97 @@
+"""What nobody can read is refused with a sentence that says why."""
+
+import struct
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pothole.errors import InvalidMedia
+from pothole.media import Video
+from support.clips import make_clip
+from support.recordings import marked_clip, remux
+
+
+def cenc(path: Path) -> Path:
+    """An MP4 with Common Encryption."""
+    keys = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "76" * 16, "encryption_kid": "a7" * 16}
+    clip = marked_clip(path.with_name("clip.mp4"), [10, 20])
+    return remux(clip, path, lambda stamp: None, options=keys)
+
+
+def matroska(path: Path) -> Path:
+    """An MKV whose first track says that it is encrypted, with an AES key."""
+    data = make_clip(path.with_name("clip.mkv")).read_bytes()
+    segment = data.index(b"\x18\x53\x80\x67") + 4
+    tracks = data.rindex(b"\x16\x54\xae\x6b") + 4  # behind its entry in the index
+    content, end = element(data, tracks)
+    content += 6  # its checksum
+    assert data[content : content + 1] == b"\xae"
+    entry, entry_end = element(data, content + 1)
+    encryption = b"\x50\x35" + sized(b"\x47\xe1\x81\x05" + b"\x47\xe2" + sized(b"k" * 16))
+    encoding = b"\x62\x40" + sized(b"\x50\x33\x81\x01" + encryption)
+    inside = data[entry:entry_end] + b"\x6d\x80" + sized(encoding)
+    track = b"\xae" + sized(inside) + data[entry_end:end]
+    whole = data[:segment] + b"\x01" + b"\xff" * 7 + data[segment + 8 : tracks] + sized(track) + data[end:]
+    path.write_bytes(whole)
+    return path
+
+
+def element(data: bytes, at: int) -> tuple[int, int]:
+    """Where the content of an EBML element begins and ends whose size is at `at`."""
+    length = 9 - data[at].bit_length()
+    size = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
+    return at + length, at + length + size
+
+
+def sized(content: bytes) -> bytes:
+    return struct.pack(">Q", len(content) | 1 << 56) + content
+
+
+def asf(path: Path) -> Path:
+    """A WMV with a Content Encryption Object in its header."""
+    data = make_clip(path.with_name("clip.wmv"), codec="wmv2").read_bytes()
+    size, count = struct.unpack_from("<QI", data, 16)
+    texts = b"".join(struct.pack("<I", 4) + b"abc\0" for _ in range(4))
+    added = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e") + struct.pack("<Q", 24 + len(texts)) + texts
+    header = data[:16] + struct.pack("<QI", size + len(added), count + 1) + data[28:30] + added + data[30:]
+    path.write_bytes(header)
+    return path
+
+
+def scrambled(path: Path) -> Path:
+    """A transport stream with its pictures scrambled, as on television."""
+    data = bytearray(make_clip(path.with_name("clip.ts"), 30).read_bytes())
+    for at in range(0, len(data), 188):
+        if int.from_bytes(data[at + 1 : at + 3], "big") & 0x1FFF == 0x100:
+            data[at + 3] |= 0x80
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("make", [cenc, matroska, asf, scrambled])
+def test_an_encrypted_video_is_refused_as_such(tmp_path, make):
+    suffix = {cenc: "mp4", matroska: "mkv", asf: "wmv", scrambled: "ts"}[make]
+    path = make(tmp_path / f"secret.{suffix}")
+    with pytest.raises(InvalidMedia, match=rf"secret\.{suffix} is encrypted") as caught:
+        Video.open(path)
+    assert "without encryption" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["noise.mp4", "noise.mkv", "noise.avi"])
+def test_a_video_of_which_next_to_nothing_can_be_decoded_is_refused(tmp_path, name):
+    """Its first picture is whole, all others are noise."""
+    path = make_clip(tmp_path / name, 60, options={"g": "60"}, faststart=True)
+    data = bytearray(path.read_bytes())
+    with av.open(path) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    noise = np.random.default_rng(0)
+    for at, size in packets[1:]:
+        data[at + 4 : at + size] = noise.bytes(size - 4)
+    path.write_bytes(data)
+    with (
+        pytest.raises(InvalidMedia, match=rf"{name} has (60 frames|no readable frame)"),
+        Video.open(path) as video,
+    ):
+        list(video.frames())

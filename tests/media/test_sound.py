@@ -1,0 +1,116 @@
+"""Sound comes out so that browsers play it, or its loss is said."""
+
+import av
+import numpy as np
+import pytest
+
+from support.clips import audio_packets
+from support.recordings import heard, mark, marked_clip
+
+SYNC_S = 0.025
+MARKS = [12, 24, 40, 50]
+
+
+def codec(path) -> str:
+    with av.open(path) as container:
+        return container.streams.audio[0].codec_context.name
+
+
+@pytest.mark.parametrize(
+    ("name", "audio", "options", "expected"),
+    [
+        ("a.mp4", "aac", {}, "aac"),
+        ("a.mp4", "libmp3lame", {}, "mp3float"),
+        ("a.mp4", "libmp3lame", {"audio_rate": 16_000}, "mp3float"),
+        ("a.mkv", "libopus", {}, "opus"),
+        ("a.mkv", "flac", {}, "flac"),
+    ],
+)
+def test_sound_that_browsers_play_is_copied(tmp_path, name, audio, options, expected):
+    source = marked_clip(tmp_path / name, MARKS, audio=audio, **options)
+    output, _ = mark(source)
+    assert codec(output) == expected
+    assert audio_packets(output) == audio_packets(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "audio", "options"),
+    [
+        ("a.ts", "ac3", {}),
+        ("a.mp4", "eac3", {}),
+        ("a.mov", "alac", {}),
+        ("a.mkv", "vorbis", {}),
+        ("a.mov", "pcm_s16le", {}),
+        ("a.mkv", "mp2", {}),
+        ("a.wmv", "wmav2", {}),
+        ("a.avi", "libmp3lame", {"audio_rate": 11_025, "layout": "mono"}),
+        ("a.avi", "libmp3lame", {"audio_rate": 8000, "layout": "mono"}),
+        ("a.flv", "adpcm_swf", {"audio_rate": 11_025, "layout": "mono"}),
+        ("a.3gp", "libopencore_amrnb", {"audio_rate": 8000, "layout": "mono"}),
+        ("a.avi", "pcm_mulaw", {"audio_rate": 8000, "layout": "mono"}),
+    ],
+)
+def test_sound_that_browsers_do_not_play_from_an_mp4_becomes_aac(tmp_path, name, audio, options):
+    source = marked_clip(tmp_path / name, MARKS, audio=audio, **options)
+    output, video = mark(source)
+    assert codec(output) == "aac"
+    assert len(heard(output)) == len(MARKS)
+    assert video.decode_warning is None
+
+
+def two_parts(tmp_path, first: dict, second: dict):
+    """A transport stream whose sound changes after two seconds."""
+    one = marked_clip(tmp_path / "one.ts", MARKS, **first)
+    two = marked_clip(tmp_path / "two.ts", MARKS, **second)
+    path = tmp_path / "change.ts"
+    path.write_bytes(one.read_bytes() + two.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("audio", ["aac", "libmp3lame"])
+@pytest.mark.parametrize(
+    "second", [{"audio_rate": 44_100}, {"layout": "mono"}, {"audio_rate": 32_000, "layout": "mono"}]
+)
+def test_sound_that_changes_on_the_way_keeps_its_pitch(tmp_path, audio, second):
+    output, _ = mark(two_parts(tmp_path, {"audio": audio}, {"audio": audio} | second))
+    assert codec(output) == "aac"
+    frames = [*MARKS, *(60 + m for m in MARKS)]
+    assert heard(output) == pytest.approx([frame / 30 for frame in frames], abs=SYNC_S + 0.026)
+    with av.open(output) as container:
+        samples = [f.to_ndarray()[0] for f in container.decode(audio=0)]
+
+    sound = np.concatenate(samples)
+    for begin in (0.5, 2.5):  # seconds, within a tone
+        part = sound[int(begin * 48_000) : int((begin + 0.25) * 48_000)]
+        pitch = np.argmax(np.abs(np.fft.rfft(part * np.hanning(len(part))))) / 0.25
+        assert pitch == pytest.approx(440, abs=8)
+
+
+def test_sound_that_nobody_can_decode_costs_the_sound_and_a_warning(tmp_path):
+    source = marked_clip(tmp_path / "clip.mkv", MARKS, audio="libopus")
+    data = source.read_bytes()
+    assert b"A_OPUS" in data
+    source.write_bytes(data.replace(b"A_OPUS", b"A_XXXX"))
+    output, video = mark(source)
+    with av.open(output) as container:
+        assert not container.streams.audio
+        assert container.streams.video[0].frames == 60
+    assert "sound" in video.decode_warning
+    assert video.missing_frames == 0
+
+
+def test_sound_of_noise_costs_the_sound_and_a_warning(tmp_path):
+    """Its packets say AC-3 and are none, from the first to the last."""
+    source = marked_clip(tmp_path / "clip.mkv", MARKS, audio="ac3")
+    data = bytearray(source.read_bytes())
+    begin = 0
+    while (begin := data.find(b"\x0b\x77", begin)) >= 0:
+        data[begin : begin + 64] = bytes(range(64))
+        begin += 64
+    source.write_bytes(data)
+    output, video = mark(source)
+    assert video.missing_frames == 0
+    with av.open(output) as container:
+        assert container.streams.video[0].frames == 60
+        assert not container.streams.audio
+    assert "sound" in (video.decode_warning or "")
