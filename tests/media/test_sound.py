@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from support.clips import audio_packets
+from support.browser import CHROMIUM, play
+from support.clips import audio_packets, transcode
 from support.recordings import heard, mark, marked_clip
 
 SYNC_S = 0.025
@@ -114,3 +115,19 @@ def test_sound_of_noise_costs_the_sound_and_a_warning(tmp_path):
         assert container.streams.video[0].frames == 60
         assert not container.streams.audio
     assert "sound" in (video.decode_warning or "")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_browser_does_not_stop_at_damaged_sound(tmp_path):
+    source = marked_clip(tmp_path / "clip.mp4", MARKS)
+    data = bytearray(source.read_bytes())
+    with av.open(source) as container:
+        packets = [packet for packet in container.demux(audio=0) if packet.size][30:32]
+    for packet in packets:
+        data[packet.pos : packet.pos + packet.size] = (bytes([255, 3, 129]) * packet.size)[: packet.size]
+    source.write_bytes(data)
+    transcode(source, tmp_path / "out.mp4")
+    whole, damaged = play(tmp_path, ["out.mp4", "clip.mp4"])
+    assert whole["error"] is None and whole["audioBytes"] > 0
+    assert whole["time"] == pytest.approx(2, abs=0.1)
+    assert damaged["error"] is not None  # or nothing would be tested here

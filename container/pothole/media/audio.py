@@ -124,16 +124,27 @@ class TrackCopier:
 
 class _CopiedTrack:
     def __init__(self, stream: Stream, output: OutputContainer) -> None:
+        self._source = stream
         self._stream = output.add_stream_from_template(stream)
         if language := stream.metadata.get("language"):
             self._stream.metadata["language"] = language
 
     def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
-        packet.stream = self._stream
-        yield packet
+        if self._is_sound(packet):
+            packet.stream = self._stream
+            yield packet
 
     def finish(self) -> Iterator[Packet[Any]]:
         return iter(())
+
+    def _is_sound(self, packet: Packet[Any]) -> bool:
+        """Decode a packet of audio, since browsers stop at one that cannot be."""
+        if isinstance(self._source, AudioStream):
+            try:
+                self._source.decode(packet)
+            except DAMAGE:
+                return False
+        return True
 
 
 class _EncodedTrack:

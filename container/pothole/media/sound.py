@@ -20,7 +20,6 @@ COPIED_CODECS = {"aac", "flac", "mp3", "opus"}
 # These cannot be copied without the set-up in the source's header, which damage may have taken.
 SET_UP_IN_HEADER = {"flac", "opus"}
 LOWEST_MP3_RATE = 16_000  # below is MPEG-2.5, which an MP4 cannot hold
-TRIED = 4  # packets that are written to see whether an MP4 takes them
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,9 @@ def plan(
         if not packets or track is None:
             continue
         name = stream.codec_context.name if stream.codec_context else "an unknown codec"
-        if not stream.codec_context or not (stream.codec_context.sample_rate or _decodes(stream, packets)):
-            lost.append(name)
-        elif track.steady and not changes[stream.index].found and _copies(stream, packets):
-            sounds.append(Sound(stream.index, copied=True))
-        elif _decodes(stream, packets):
-            sounds.append(Sound(stream.index, copied=False))
+        if stream.codec_context and _decodes(stream, packets):
+            whole = track.steady and not changes[stream.index].found
+            sounds.append(Sound(stream.index, copied=whole and _is_playable(stream)))
         else:
             lost.append(name)
     # Phones add tracks that no decoder knows to one that all know.
@@ -114,7 +110,7 @@ def plan(
     return tuple(sounds), [sentence] if lost and not sounds else []
 
 
-def _copies(stream: AudioStream, packets: Sequence[Packet[AudioStream]]) -> bool:
+def _is_playable(stream: AudioStream) -> bool:
     """Say whether browsers play the track from an MP4, and an MP4 takes it."""
     codec, context = stream.codec_context.codec.canonical_name, stream.codec_context
     if codec not in COPIED_CODECS or (codec in SET_UP_IN_HEADER and not context.extradata):
@@ -123,12 +119,11 @@ def _copies(stream: AudioStream, packets: Sequence[Packet[AudioStream]]) -> bool
         return False
     try:
         with av.open(BytesIO(), "w", format="mp4") as trial:
-            copy = trial.add_stream_from_template(stream)
+            trial.add_stream_from_template(stream)
             trial.start_encoding()
-            del copy
     except DAMAGE:
         return False
-    return bool(packets)
+    return True
 
 
 def _decodes(stream: AudioStream, packets: Sequence[Packet[AudioStream]]) -> bool:
