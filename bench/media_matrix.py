@@ -184,6 +184,8 @@ def _outcome(source: Path, due: Schedule, lag: float, case: tuple[str, str, str]
 
 def _apart(edges: list[float], pictures: list[tuple[float, int]], due: Schedule, lag: float) -> float:
     """Return by how many seconds, at most, a tone that begins or ends is off the frame at which it should."""
+    if pictures[-1][0] > 3 * FRAMES / RATE:  # a jump that was not seen
+        return pictures[-1][0]
     begin = pictures[0][0] - due[pictures[0][1]]
     expected = [time - due[number] + EVEN[number] + lag for time, number in pictures if number in MARKS]
     expected += [EVEN[mark] + begin + lag for mark in MARKS if mark < pictures[0][1]]

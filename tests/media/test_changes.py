@@ -225,39 +225,45 @@ def test_telemetry_of_a_camera_comes_along_at_its_times(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".flv"])
-def test_sound_that_is_switched_on_on_the_way_is_found(tmp_path, suffix):
-    """FFmpeg looks for streams at the beginning of a file only."""
+def test_sound_that_is_switched_on_on_the_way_is_found_or_said_to_be_left_out(tmp_path, suffix):
+    """FFmpeg looks for streams at the beginning of a file, and at the end of some."""
     noise = np.random.default_rng(0).integers(0, 255, (80, 240, 320, 3), dtype=np.uint8)
     clip = marked_clip(
         tmp_path / "clip.mp4",
         [200, 230],
-        240,
+        270,
         rate=30,
         size=(320, 240),
         picture=lambda i: noise[i % 80],
         options={"bf": "0"},
     )
     source = tmp_path / f"late{suffix}"
-    write_late(clip, source, Fraction(6))
+    spans = [(0, 6, False), (6, Fraction(39, 5), True), (Fraction(39, 5), 9, False)]
+    if suffix == ".flv":
+        remux(clip, source, lambda stamp: stamp.kind == "video" or 6 <= stamp.shown < 8)
+    else:
+        join(
+            source,
+            *(part(clip, tmp_path / f"{float(begin)}.ts", begin, end, loud) for begin, end, loud in spans),
+        )
     output, video = mark(source)
     with av.open(output) as container:
-        assert container.streams.video[0].frames == 240
-    assert heard(output) == pytest.approx([200 / 30, 230 / 30], abs=0.025)
+        assert container.streams.video[0].frames == 270
+        audible = bool(container.streams.audio)
+    if audible:
+        assert heard(output) == pytest.approx([200 / 30, 230 / 30], abs=0.025)
+    assert audible == (suffix == ".flv")
     assert video.missing_frames == 0
+    assert ("begins in the middle" in (video.decode_warning or "")) == (not audible)
 
 
-def write_late(clip: Path, path: Path, seconds: Fraction) -> None:
-    """Join a part without sound and one with it, as if it had been switched on."""
-
-    mute, loud = path.with_name(f"mute{path.suffix}"), path.with_name(f"loud{path.suffix}")
-    if path.suffix == ".flv":
-        remux(clip, path, lambda stamp: stamp.kind == "video" or stamp.shown >= seconds)
-        return
-    with av.open(clip) as inputs, av.open(mute, "w") as output:
-        stream = output.add_stream_from_template(inputs.streams.video[0], opaque=True)
-        for packet in inputs.demux(video=0):
-            if packet.size and packet.dts * packet.time_base < seconds:
-                packet.stream = stream
+def part(clip: Path, path: Path, begin: Fraction, end: Fraction, loud: bool) -> Path:
+    """Some seconds of a clip, with its sound or as if it had none."""
+    with av.open(clip) as inputs, av.open(path, "w") as output:
+        chosen = inputs.streams if loud else inputs.streams.video
+        streams = {s.index: output.add_stream_from_template(s, opaque=True) for s in chosen}
+        for packet in inputs.demux(*chosen):
+            if packet.size and begin <= packet.dts * packet.time_base < end:
+                packet.stream = streams[packet.stream_index]
                 output.mux(packet)
-    remux(clip, loud, lambda stamp: stamp.decoded >= seconds)
-    join(path, mute, loud)
+    return path

@@ -95,3 +95,14 @@ def test_a_video_of_which_next_to_nothing_can_be_decoded_is_refused(tmp_path, na
         Video.open(path) as video,
     ):
         list(video.frames())
+
+
+@pytest.mark.parametrize("name", ["a.flv", "a.ts"])
+def test_a_header_without_packets_is_refused(tmp_path, name):
+    """As a recording that ended at once, or whose rest is lost."""
+    path = make_clip(tmp_path / name, 30)
+    with av.open(path) as container:
+        first = min(packet.pos for packet in container.demux(video=0) if packet.size)
+    path.write_bytes(path.read_bytes()[: max(first, 600)])
+    with pytest.raises(InvalidMedia, match=name):
+        Video.open(path)

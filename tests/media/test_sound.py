@@ -6,7 +6,7 @@ import pytest
 
 from support.browser import CHROMIUM, play
 from support.clips import audio_packets, transcode
-from support.recordings import heard, mark, marked_clip
+from support.recordings import heard, mark, marked_clip, out_of_sync, remux
 
 SYNC_S = 0.025
 MARKS = [12, 24, 40, 50]
@@ -131,3 +131,31 @@ def test_a_browser_does_not_stop_at_damaged_sound(tmp_path):
     assert whole["error"] is None and whole["audioBytes"] > 0
     assert whole["time"] == pytest.approx(2, abs=0.1)
     assert damaged["error"] is not None  # or nothing would be tested here
+
+
+def test_damage_that_makes_no_sense_of_sound_costs_that_sound_alone(tmp_path):
+    """Floats that are no numbers, at which the encoder would end, and the job with it."""
+    source = marked_clip(tmp_path / "clip.mkv", MARKS, audio="pcm_f32le")
+    data = bytearray(source.read_bytes())
+    with av.open(source) as container:
+        packet = [packet for packet in container.demux(audio=0) if packet.size][20]
+        begin = data.index(bytes(packet))
+    data[begin : begin + 400] = b"\x00\x00\xc0\x7f" * 100
+    source.write_bytes(data)
+    output, video = mark(source)
+    assert out_of_sync(output, MARKS) < SYNC_S
+    assert video.missing_frames == 0
+
+
+@pytest.mark.parametrize("first", [0, 50])
+def test_sound_far_behind_the_pictures_is_no_reason_for_hours_of_silence(tmp_path, first):
+    clip = marked_clip(tmp_path / "clip.mp4", MARKS)
+
+    def change(stamp):
+        if stamp.kind == "audio" and stamp.number >= 50:
+            stamp.shown, stamp.decoded = stamp.shown + 30_000, stamp.decoded + 30_000
+        return stamp.kind == "video" or stamp.number in {first, 50}
+
+    output, _ = mark(remux(clip, tmp_path / "far.mkv", change))
+    with av.open(output) as container:
+        assert container.duration / av.time_base == pytest.approx(2, abs=0.3)

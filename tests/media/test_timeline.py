@@ -68,7 +68,8 @@ def test_sound_that_is_missing_in_one_part_is_silence_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "by"),
-    [(f"wild.{form}", by) for form in ("mp4", "mkv", "ts") for by in (9800, 3)] + [("wild.ts", -1)],
+    [(f"wild.{form}", by) for form in ("mp4", "mkv", "ts") for by in (9800, 3, Fraction(2, 5))]
+    + [("wild.ts", -1)],
 )
 def test_a_picture_whose_stamp_is_nonsense_is_put_between_its_neighbours(tmp_path, name, by):
     def change(stamp):
@@ -166,11 +167,14 @@ def test_a_pause_of_the_pictures_in_which_the_sound_goes_on_is_none_of_the_time(
     assert heard(output) == pytest.approx([5 / 30, 650 / 30], abs=SYNC_S)
 
 
-@pytest.mark.parametrize("name", ["cut.mkv", "cut.mp4", "cut.ts"])
-def test_pictures_that_need_one_from_before_a_cut_are_no_damage(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("cut.mkv", {}), ("cut.mp4", {}), ("cut.mp4", {"use_editlist": "0"}), ("cut.ts", {})],
+)
+def test_pictures_that_need_one_from_before_a_cut_are_no_damage(tmp_path, name, options):
     clip = tmp_path / ("clip.ts" if name == "cut.ts" else "clip.mp4")
     marked_clip(clip, [], 90, audio=None, options={"g": "15", "x264-params": "open-gop=1:bframes=3"})
-    source = remux(clip, tmp_path / name, lambda stamp: stamp.number >= 28)
+    source = remux(clip, tmp_path / name, lambda stamp: stamp.number >= 28, options=options)
     with av.open(source) as container:
         packets = sum(bool(packet.size) for packet in container.demux(video=0))
     output, video = mark(source)

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from pothole.media.container import DAMAGE, read_packets
 from pothole.media.scan import Scan
+from pothole.media.stamps import LONGEST_PAUSE_S
 
 ENCODER: Final = "aac"
 ENCODER_RATE = 48_000
+RATES = 4000, 384_000  # what is outside is damage
 FRAME = 1024  # samples that the encoder takes at once
 # Of what time stamps say, rounded as they are: more is a gap, or sound that is there twice.
 TOLERANCE = ENCODER_RATE // 80
@@ -70,7 +72,8 @@ class TrackCopier:
         self._tracks: dict[int, _Track] = {}
         for stream in self._streams:
             if isinstance(stream, AudioStream) and not copied[stream.index]:
-                self._tracks[stream.index] = _EncodedTrack(stream, output, until)
+                pictures_end = scan.timeline.tracks[scan.stream].end - start
+                self._tracks[stream.index] = _EncodedTrack(stream, output, until, pictures_end)
             else:
                 self._tracks[stream.index] = _CopiedTrack(stream, output)
         self._written: dict[int, int] = {}  # the last time stamp of each track of the output
@@ -150,8 +153,11 @@ class _CopiedTrack:
 class _EncodedTrack:
     """Codes a track anew: samples without a gap, each at its time, in one rate and number of channels."""
 
-    def __init__(self, stream: AudioStream, output: OutputContainer, until: Fraction | None) -> None:
+    def __init__(
+        self, stream: AudioStream, output: OutputContainer, until: Fraction | None, pictures_end: Fraction
+    ) -> None:
         self._source = stream
+        self._pictures_end = round(pictures_end * ENCODER_RATE)
         self._layout = "mono" if stream.codec_context.channels == 1 else "stereo"
         self._stream = output.add_stream(ENCODER, rate=ENCODER_RATE)
         self._stream.codec_context.layout = self._layout
@@ -177,6 +183,8 @@ class _EncodedTrack:
             yield from self._stream.encode(None)
 
     def _take(self, frame: AudioFrame) -> Iterator[Packet[AudioStream]]:
+        if not RATES[0] <= frame.sample_rate <= RATES[1]:
+            return
         shape = frame.format.name, frame.layout.name, frame.sample_rate
         if shape != self._shape:
             yield from self._resampled(None)
@@ -195,7 +203,8 @@ class _EncodedTrack:
 
     def _place(self, part: AudioFrame) -> Iterator[Packet[AudioStream]]:
         """Put samples where their time is: behind silence, or without those that are there already."""
-        samples = np.asarray(part.to_ndarray(), np.float32)
+        # Of damaged packets some are no numbers, at which the encoder ends.
+        samples = np.nan_to_num(np.asarray(part.to_ndarray(), np.float32)).clip(-1, 1)
         next_free = None if self._begin is None else self._begin + self._waiting.shape[1]
         due = next_free
         if part.pts is not None and part.time_base is not None:
@@ -204,6 +213,8 @@ class _EncodedTrack:
             return
         if next_free is None:
             self._begin = next_free = max(0, due)
+        if due - next_free > LONGEST_PAUSE_S * ENCODER_RATE and due > self._pictures_end:
+            return  # far behind all else, as in damaged files
         if abs(due - next_free) > TOLERANCE or due < 0:
             yield from self._silence(due - next_free)
             samples = samples[:, max(0, next_free - due) :]

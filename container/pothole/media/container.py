@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
 KNOWN_FORMATS = "Expected an MP4, MOV, MKV, WebM, AVI, TS, MPEG, WMV or FLV video."
 INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut off: send it anew."
 
-# What decoders, demuxers and PyAV around them raise at damaged data. IndexError: a stream that the file's
-# beginning did not announce; PyAV raises it at the end, when all other packets are read.
+# What decoders, demuxers and PyAV around them raise at damaged data.
 DAMAGE = (av.FFmpegError, IndexError, ValueError, OverflowError)
 MOST_FAILURES = 16  # of the demuxer one after the other, after which the rest is taken for unreadable
 
@@ -68,14 +67,25 @@ def open_container(path: Path, thorough: bool = False) -> InputContainer:
         raise InvalidMedia(f"{path.name} is not a video that can be read.", hint) from exc
 
 
-def read_packets(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
-    """Yield the packets of some streams, or of all, to the last one that can be read; none is empty."""
+def read_packets(
+    container: InputContainer, *streams: Stream, on_new: Callable[[], None] = lambda: None
+) -> Iterator[Packet[Any]]:
+    """Yield the packets of some streams, or of all, to the last one that can be read; none is empty.
+
+    Args:
+        container: Is read from where it is.
+        streams: All when there are none.
+        on_new: Called at the end when streams appeared on the way, whose packets cannot be had.
+    """
     failures = 0
     packets = container.demux(*streams)
     while failures < MOST_FAILURES:
         try:
             packet = next(packets)
-        except (StopIteration, IndexError):
+        except StopIteration:
+            return
+        except IndexError:  # PyAV looks for them among those that were there from the beginning
+            on_new()
             return
         except DAMAGE:
             failures += 1

@@ -64,6 +64,11 @@ class _Seen:
     telemetry: set[int] = field(default_factory=set)
     changes: dict[int, Changes] = field(default_factory=dict)
     encrypted: bool = False
+    has_new_streams: bool = False
+
+    def note_new_streams(self) -> None:
+        """Note that streams appeared on the way."""
+        self.has_new_streams = True
 
 
 def scan(path: Path, stream: int | None = None) -> Scan:
@@ -92,7 +97,7 @@ def _look(container: InputContainer) -> _Seen:
     seen = _Seen({s.index: _stamps(s, s.time_base, one) for s in container.streams if s.time_base})
     audio = container.streams.audio
     seen.changes = {s.index: Changes(s.codec_context.name if s.codec_context else "") for s in audio}
-    for place, packet in enumerate(read_packets(container)):
+    for place, packet in enumerate(read_packets(container, on_new=seen.note_new_streams)):
         index = packet.stream_index
         if index not in seen.stamps:
             continue
@@ -123,33 +128,35 @@ def _stamps(stream: Stream, unit: Fraction, by_decoding: bool) -> Stamps:
 
 
 def _begins_late(container: InputContainer, seen: _Seen) -> bool:
-    """Say whether there are streams that FFmpeg did not find at the file's beginning."""
-    for stream in container.streams.audio:
-        if seen.stamps[stream.index].places and stream.codec_context and not stream.codec_context.sample_rate:
-            return True
-    try:
-        container.streams.best("audio"), container.streams.best("video")
-    except IndexError:  # PyAV's list has those alone that were there from the beginning
-        return True
-    return False
+    """Say whether there are streams that FFmpeg did not find, or did not know, at the file's beginning."""
+    unknown = [
+        stream.index
+        for stream in container.streams.audio
+        if stream.codec_context and not stream.codec_context.sample_rate
+    ]
+    return seen.has_new_streams or any(seen.stamps[index].places for index in unknown if index in seen.stamps)
 
 
 def _result(path: Path, container: InputContainer, seen: _Seen, stream: int | None, thorough: bool) -> Scan:
     videos = picture_streams(container)
-    filled = [s for s in videos if seen.stamps[s.index].places] or videos
-    if not filled:
+    if not videos:
         raise no_pictures(path, container)
     if stream is not None and not 0 <= stream < len(videos):
         raise InvalidMedia(
             f"{path.name} has no video stream {stream}.", f"It has {len(videos)}, counted from 0."
         )
-    chosen = filled[0] if stream is None else videos[stream]
+    filled = [s for s in (videos if stream is None else [videos[stream]]) if seen.stamps[s.index].places]
+    if not filled:
+        raise InvalidMedia(f"{path.name} has no readable frame.", "It may be cut short or damaged.")
+    chosen = filled[0]
     other = {s.index for s in container.streams.video if s is not chosen}
     stamps = {index: stamps for index, stamps in seen.stamps.items() if index not in other}
     movie = "mp4" in container.format.name.split(",")
     timeline = Timeline.of(stamps, holds=movie)
-    sounds, lost = plan(container, timeline, seen.samples, seen.changes)
+    sounds, lost = plan(container, timeline, chosen.index, seen.samples, seen.changes)
     telemetry = tuple(sorted(seen.telemetry)) if movie else ()
+    if seen.has_new_streams:
+        lost.append("A stream that begins in the middle of the file could not be read and was left out.")
     return Scan(timeline, chosen.index, sounds, telemetry, (*_others(videos, chosen), *lost), thorough)
 
 

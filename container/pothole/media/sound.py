@@ -13,6 +13,7 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from pothole.media.container import DAMAGE
+from pothole.media.stamps import LONGEST_PAUSE_S
 from pothole.media.timeline import Timeline
 
 # What browsers play from an MP4.
@@ -20,6 +21,7 @@ COPIED_CODECS = {"aac", "flac", "mp3", "opus"}
 # These cannot be copied without the set-up in the source's header, which damage may have taken.
 SET_UP_IN_HEADER = {"flac", "opus"}
 LOWEST_MP3_RATE = 16_000  # below is MPEG-2.5, which an MP4 cannot hold
+STRAY = 50  # times as many packets in another track: then damage alone made this one
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Changes:
 def plan(
     container: InputContainer,
     timeline: Timeline,
+    pictures: int,
     samples: Mapping[int, Sequence[Packet[AudioStream]]],
     changes: Mapping[int, Changes],
 ) -> tuple[tuple[Sound, ...], list[str]]:
@@ -87,6 +90,7 @@ def plan(
     Args:
         container: The source.
         timeline: Its.
+        pictures: Index of the stream of pictures; sound that begins long after their end is damage.
         samples: The first packets of each track, which are used up.
         changes: Of each track.
 
@@ -94,10 +98,12 @@ def plan(
         The tracks, and a sentence when sound is lost.
     """
     sounds, lost = [], []
+    most = max((timeline.tracks[index].packets for index in samples if index in timeline.tracks), default=0)
+    latest = timeline.tracks[pictures].end + LONGEST_PAUSE_S
     for stream in container.streams.audio:
         packets = samples.get(stream.index)
         track = timeline.tracks.get(stream.index)
-        if not packets or track is None:
+        if not packets or track is None or track.packets * STRAY < most or track.begin > latest:
             continue
         name = stream.codec_context.name if stream.codec_context else "an unknown codec"
         if stream.codec_context and _decodes(stream, packets):

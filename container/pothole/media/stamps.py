@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,7 +19,6 @@ BACK_UNORDERED_S = 1  # the same where only times of showing are known, and pack
 MOST_WILD = 5  # packets one after the other
 MOST_REORDERED = 16  # pictures between the order of coding and that of showing
 LONGEST_GAP_S = Fraction(1, 40)  # in sound that players are to play on time
-SAMPLES = 4096
 
 Kind = Literal["pictures", "sound", "data"]
 
@@ -97,8 +97,13 @@ class Stamps:
         return max(1, int(statistics.median_low(steps))) if steps else self.step
 
     @cached_property
-    def _samples(self) -> list[Fraction]:
-        return [stamp * self.time_base for stamp in self.clock[:: max(1, len(self.clock) // SAMPLES)]]
+    def _sorted(self) -> list[int]:
+        return sorted(self.clock)
+
+    def _between(self, begin: Fraction, end: Fraction) -> int:
+        """Return how many packets there are between two times in seconds."""
+        first, last = (bisect(self._sorted, int(time / self.time_base)) for time in (begin, end))
+        return last - first
 
     @cached_property
     def _back(self) -> int:
@@ -144,7 +149,7 @@ class Stamps:
         if holds and all(other.kind == "data" for other in others):
             return False
         begin, end = last * self.time_base + 1, stamp * self.time_base - 1
-        return not any(begin < time < end for other in others for time in other._samples)
+        return all(other._between(begin, end) <= MOST_WILD for other in others)
 
     @cached_property
     def wild_shown(self) -> frozenset[int]:
