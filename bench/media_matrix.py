@@ -45,7 +45,7 @@ CODECS: dict[str, dict[str, Any]] = {
 ONE_STAMP = {"avi", "wmv"}
 JOINED_AS_BYTES = {"ts", "m2ts", "mpg", "vob"}
 SYNC_S = 0.025
-SHORTEST_S = 0.05
+MIN_TONE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _outcome(source: Path, due: Schedule, lag: float, case: tuple[str, str, str]
         return Outcome(*case, None, str(exc))
     edges = heard(output) if video.info.has_audio else []
     if case[2] == "cut":  # the last tone ends where the file does, and what is left of a packet may be noise
-        tones = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > SHORTEST_S]
+        tones = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > MIN_TONE_S]
         edges = [edge for tone in tones for edge in tone][:-1]
     return Outcome(*case, _apart(edges, shown(output), due, lag), video.decode_warning, output.name)
 

@@ -75,7 +75,7 @@ class Detections:
 
     @property
     def mask_boxes(self) -> NDArray[np.int32]:
-        """Boxes grown to whole pixels inside the picture, `(N, 4)` int32 xyxy, the area of each mask."""
+        """Return boxes of whole pixels in the picture, `(N, 4)` int32 xyxy, the area of each mask."""
         return pixel_boxes(self.boxes, self.image_size)
 
     def __len__(self) -> int:
@@ -95,7 +95,7 @@ class Detections:
 
     @property
     def labels(self) -> list[str]:
-        """The name of each object's class."""
+        """Return the name of each object's class."""
         return [self.class_names[i] for i in self.class_ids]
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -151,7 +151,7 @@ class Interrupted(NotReady):
 
 
 class LeaseLost(Interrupted):
-    """Another worker has taken the job over, since this one showed no sign of life for too long."""
+    """Another worker has taken the job over, since this one sent no heartbeat for too long."""
 
 
 class DiskFull(PotholeError, OSError):

@@ -75,12 +75,12 @@ class Job:
 
     @property
     def until(self) -> Fraction | None:
-        """Seconds of the video at which to end; None for the whole of it."""
+        """Return the seconds of the video at which to end; None for the whole of it."""
         return None if self.is_live else SAMPLE
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a report says of how the work was asked for."""
+        """Return what a report says of how the work was asked for."""
         return {"is_live": self.is_live, "frame_interval": self.frame_interval}
 
     def output_key(self, suffix: str) -> str:

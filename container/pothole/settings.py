@@ -213,7 +213,7 @@ class Settings:
 
     @property
     def max_invocations(self) -> int:
-        """Invocations of all kinds at a time: pictures, and videos in work and in wait."""
+        """Return how many invocations of all kinds there may be: pictures, and videos in work and in wait."""
         return self.threads + self.max_jobs + self.max_queued_jobs
 
     @classmethod

@@ -90,7 +90,6 @@ def make_clip(
     """
     rate = Fraction(rate)
     unit = time_base or 1 / rate
-    stamps = pts or range(frames)
     with av.open(path, "w", options={"movflags": "+faststart"} if faststart else {}) as container:
         video = container.add_stream(codec, rate=rate)
         assert isinstance(video, av.VideoStream)
@@ -98,12 +97,7 @@ def make_clip(
         context.width, context.height = size
         context.pix_fmt = pix_fmt
         context.time_base = unit
-        if codec in {"libx264", "libx265", "libvpx-vp9"}:
-            usual = {"crf": "5", "g": "6", "x265-params": "log-level=none", "preset": "veryfast"}
-            context.options = usual | dict(options or {})
-        else:
-            context.flags |= Flags.qscale
-            context.global_quality = 2 * 118  # FF_QP2LAMBDA times a fine quantiser
+        _set_quality(context, codec, options or {})
         if interlaced:
             context.flags |= Flags.interlaced_dct
         if sample_aspect_ratio:
@@ -112,18 +106,10 @@ def make_clip(
             context.colorspace, context.color_range = color
         if rotation or mirrored:
             video.set_display_rotation(rotation, hflip=mirrored)
-        track = container.add_stream(audio, rate=audio_rate) if audio else None
-        if track:
-            track.codec_context.layout = layout
-            track.codec_context.options = {"strict": "experimental", "b": "128k"} if audio in AS_IT_IS else {}
-        for i, stamp in enumerate(stamps):
+        track = _add_audio(container, audio, audio_rate, layout) if audio else None
+        for i, stamp in enumerate(pts or range(frames)):
             image = picture(i) if picture else numbered_image(i, size)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            if color:
-                frame.colorspace = color[0]
-            frame = frame.reformat(
-                format=pix_fmt, interpolation=EXACT, dst_color_range=color[1] if color else 1
-            )
+            frame = _coloured(image, pix_fmt, color)
             frame.pts, frame.time_base = stamp, unit
             container.mux(video.encode(frame))
             if track:
@@ -133,6 +119,30 @@ def make_clip(
         if track:
             container.mux(track.encode())
     return path
+
+
+def _set_quality(context: av.VideoCodecContext, codec: str, options: Mapping[str, str]) -> None:
+    if codec in {"libx264", "libx265", "libvpx-vp9"}:
+        usual = {"crf": "5", "g": "6", "x265-params": "log-level=none", "preset": "veryfast"}
+        context.options = usual | dict(options)
+    else:
+        context.flags |= Flags.qscale
+        context.global_quality = 2 * 118  # FF_QP2LAMBDA times a fine quantiser
+
+
+def _add_audio(container: av.container.OutputContainer, codec: str, rate: int, layout: str) -> av.AudioStream:
+    track = container.add_stream(codec, rate=rate)
+    assert isinstance(track, av.AudioStream)
+    track.codec_context.layout = layout  # type: ignore[assignment]
+    track.codec_context.options = {"strict": "experimental", "b": "128k"} if codec in AS_IT_IS else {}
+    return track
+
+
+def _coloured(image: Image, pix_fmt: str, color: tuple[int, int] | None) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+    if color:
+        frame.colorspace = color[0]
+    return frame.reformat(format=pix_fmt, interpolation=EXACT, dst_color_range=color[1] if color else 1)
 
 
 def _beep(

@@ -30,12 +30,12 @@ class JobFiles:
 
     @property
     def source_address(self) -> str:
-        """Name of the source, for people."""
+        """Return the name of the source, for people."""
         return self.source.address(self.job.source_key)
 
     @property
     def publishing_key(self) -> str:
-        """Key of the record of who publishes outputs in these places."""
+        """Return the key of the record of who publishes outputs in these places."""
         return publishing_key(self.job.output_key(""))
 
     def source_stat(self) -> Stat:

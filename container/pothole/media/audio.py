@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pothole.media.container import DAMAGE, read_packets
 from pothole.media.scan import Scan
-from pothole.media.stamps import LONGEST_PAUSE_S
+from pothole.media.stamps import MAX_PAUSE_S
 
 ENCODER: Final = "aac"
 ENCODER_RATE = 48_000
@@ -32,7 +32,7 @@ Samples = NDArray[np.float32]  # (channels, samples)
 
 
 class _Track(Protocol):
-    """One track of the output."""
+    """This is one track of the output."""
 
     def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
         """Take a packet of the source, give those of the output."""
@@ -213,7 +213,7 @@ class _EncodedTrack:
             return
         if next_free is None:
             self._begin = next_free = max(0, due)
-        if due - next_free > LONGEST_PAUSE_S * ENCODER_RATE and due > self._pictures_end:
+        if due - next_free > MAX_PAUSE_S * ENCODER_RATE and due > self._pictures_end:
             return  # far behind all else, as in damaged files
         if abs(due - next_free) > TOLERANCE or due < 0:
             yield from self._silence(due - next_free)

@@ -21,7 +21,7 @@ INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut
 
 # What decoders, demuxers and PyAV around them raise at damaged data.
 DAMAGE = (av.FFmpegError, IndexError, ValueError, OverflowError)
-MOST_FAILURES = 16  # of the demuxer one after the other, after which the rest is taken for unreadable
+MAX_FAILURES = 16  # of the demuxer one after the other, after which the rest is taken for unreadable
 
 # FFmpeg looks for streams in the first 5 MB and seconds of a file. To look further costs as much memory.
 THOROUGH = {"probesize": str(2**26), "analyzeduration": str(3600 * 1_000_000)}
@@ -79,7 +79,7 @@ def read_packets(
     """
     failures = 0
     packets = container.demux(*streams)
-    while failures < MOST_FAILURES:
+    while failures < MAX_FAILURES:
         try:
             packet = next(packets)
         except StopIteration:

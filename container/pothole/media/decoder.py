@@ -1,4 +1,4 @@
-"""`decode`: the pictures of a stream, each whole and at its time, whatever is wrong with it."""
+"""The packets of a stream are decoded to whole pictures, each at its time, whatever is wrong with them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pothole.media.container import DAMAGE
 
 # Fields of different times become one picture; pictures that are none of fields stay as they are.
 DEINTERLACE = "mode=send_frame:deint=interlaced"
-MOST_WAITING = 64  # packets in a decoder: its threads, and the order of showing
+MAX_WAITING = 64  # packets in a decoder: its threads, and the order of showing
 
 
 @dataclass
 class Damage:
-    """What was met while decoding.
+    """This counts what was met while decoding.
 
     Attributes:
         broken: Packets that could not be decoded, and pictures that could be in part.
-        sound: Pictures that could be decoded whole.
+        whole: Pictures that could be decoded whole.
     """
 
     broken: int = 0
-    sound: int = 0
+    whole: int = 0
 
 
 def decode(
@@ -66,10 +66,10 @@ def _frames(
         return
     for frame in frames:
         damage.broken += frame.is_corrupt
-        damage.sound += not frame.is_corrupt
+        damage.whole += not frame.is_corrupt
         if times is not None:
             frame.pts = heapq.heappop(times) if times else None
-            while len(times) > MOST_WAITING:  # of packets that gave no picture
+            while len(times) > MAX_WAITING:  # of packets that gave no picture
                 heapq.heappop(times)
         yield frame
 

@@ -56,12 +56,12 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """`(height, width)` in pixels."""
+        """Return `(height, width)` in pixels."""
         return self.picture.height, self.picture.width
 
     @property
     def planes(self) -> tuple[Plane, Plane, Plane]:
-        """Y `(height, width)`, U and V, uint8 views of the picture."""
+        """Return Y `(height, width)`, U and V as uint8 views of the picture."""
         return planes(self.picture)
 
     def rgb(self, size: tuple[int, int] | None = None) -> Image:

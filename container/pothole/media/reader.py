@@ -18,7 +18,7 @@ from pothole.media.info import DURATION_SLACK_S, VideoInfo
 from pothole.media.scan import DEFAULT_RATE, Scan, scan
 from pothole.media.upright import Upright
 
-LEAST_SOUND = 10  # of so many packets one picture at least is whole, or the file is refused
+MIN_WHOLE = Fraction(1, 10)  # of the packets give a whole picture, or the file is refused
 
 
 class Video:
@@ -128,7 +128,7 @@ class Video:
                 on_skipped()
             else:
                 yield Frame(index, pts, time, self._upright(decoded, self._aspect))
-        self._check_soundness()
+        self._check_damage()
         end = pts * time_base + self.info.length_of((pts - start) * time_base)
         self.missing_frames = self._count_missing(index + 1, end)
 
@@ -156,10 +156,10 @@ class Video:
     def _aspect(self) -> Fraction:
         return self._stream.codec_context.sample_aspect_ratio or Fraction(1)
 
-    def _check_soundness(self) -> None:
-        if self._damage.sound * LEAST_SOUND < self._track.packets:
+    def _check_damage(self) -> None:
+        if self._damage.whole < self._track.packets * MIN_WHOLE:
             raise InvalidMedia(
-                f"{self._path.name} has {self._track.packets} frames, and {self._damage.sound} can be read.",
+                f"{self._path.name} has {self._track.packets} frames, and {self._damage.whole} can be read.",
                 "It is damaged, or encrypted: send it anew.",
             )
 

@@ -1,4 +1,4 @@
-"""`scan`: what is known of a file once all its packets were looked at, before a picture is decoded."""
+"""All packets of a file are looked at once, before a picture is decoded."""
 
 from __future__ import annotations
 
@@ -27,16 +27,14 @@ from pothole.media.timeline import Timeline
 
 DEFAULT_RATE = Fraction(25)
 GPMF = b"DEVC"  # with which each of its packets begins
-ONE_STAMP = {
-    "avi",
-    "asf",
-}  # formats of one stamp a packet: FFmpeg guesses when a picture is shown, and often wrong
+# Formats with one stamp a packet: FFmpeg guesses when a picture is shown, and often wrong.
+ONE_STAMP = {"avi", "asf"}
 PROBED = 48  # packets of each audio track on which it is tried whether it can be decoded
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What is known of a file.
+    """A scan holds what is known of a file.
 
     Attributes:
         timeline: When each packet is due.
@@ -57,7 +55,7 @@ class Scan:
 
 @dataclass
 class _Seen:
-    """What was seen of the packets."""
+    """This collects what is seen of the packets."""
 
     stamps: dict[int, Stamps]
     samples: dict[int, list[Packet[AudioStream]]] = field(default_factory=dict)

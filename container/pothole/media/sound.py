@@ -1,4 +1,4 @@
-"""Which audio tracks of a file come along, and how: copied as they are, or coded anew as AAC."""
+"""Audio tracks of a file are chosen for the output: copied as they are, or coded anew as AAC."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from pothole.media.container import DAMAGE
-from pothole.media.stamps import LONGEST_PAUSE_S
+from pothole.media.stamps import MAX_PAUSE_S
 from pothole.media.timeline import Timeline
 
 # What browsers play from an MP4.
 COPIED_CODECS = {"aac", "flac", "mp3", "opus"}
 # These cannot be copied without the set-up in the source's header, which damage may have taken.
 SET_UP_IN_HEADER = {"flac", "opus"}
-LOWEST_MP3_RATE = 16_000  # below is MPEG-2.5, which an MP4 cannot hold
+MIN_MP3_RATE = 16_000  # below is MPEG-2.5, which an MP4 cannot hold
 STRAY = 50  # times as many packets in another track: then damage alone made this one
 
 
 @dataclass(frozen=True)
 class Sound:
-    """An audio track of the output.
+    """A sound is one audio track of the output.
 
     Attributes:
         index: Of its stream in the source.
@@ -99,7 +99,7 @@ def plan(
     """
     sounds, lost = [], []
     most = max((timeline.tracks[index].packets for index in samples if index in timeline.tracks), default=0)
-    latest = timeline.tracks[pictures].end + LONGEST_PAUSE_S
+    latest = timeline.tracks[pictures].end + MAX_PAUSE_S
     for stream in container.streams.audio:
         packets = samples.get(stream.index)
         track = timeline.tracks.get(stream.index)
@@ -121,7 +121,7 @@ def _is_playable(stream: AudioStream) -> bool:
     codec, context = stream.codec_context.codec.canonical_name, stream.codec_context
     if codec not in COPIED_CODECS or (codec in SET_UP_IN_HEADER and not context.extradata):
         return False
-    if codec == "mp3" and context.sample_rate < LOWEST_MP3_RATE:
+    if codec == "mp3" and context.sample_rate < MIN_MP3_RATE:
         return False
     try:
         with av.open(BytesIO(), "w", format="mp4") as trial:

@@ -1,4 +1,4 @@
-"""`Stamps`: the time stamps of one stream, and where they jump or are nonsense."""
+"""The time stamps of one stream are searched for jumps and for nonsense."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any, Literal, NamedTuple
 
 from av.packet import Packet
 
-LONGEST_PAUSE_S = 10  # of all streams; more is a jump, as FFmpeg sees it too
+MAX_PAUSE_S = 10  # of all streams; more is a jump, as FFmpeg sees it too
 BACK_S = Fraction(1, 10)  # by which stamps may go back
 BACK_UNORDERED_S = 1  # the same where only times of showing are known, and packets are in the order of coding
-MOST_WILD = 5  # packets one after the other
-MOST_REORDERED = 16  # pictures between the order of coding and that of showing
-LONGEST_GAP_S = Fraction(1, 40)  # in sound that players are to play on time
+MAX_WILD = 5  # packets one after the other
+MAX_REORDERED = 16  # pictures between the order of coding and that of showing
+MAX_GAP_S = Fraction(1, 40)  # in sound that players are to play on time
 
 Kind = Literal["pictures", "sound", "data"]
 
 
 class Span(NamedTuple):
-    """Of some packets, in seconds: when the first and the last begin, and when all have ended."""
+    """A span says when the first and the last of some packets begin, and when all have ended, in seconds."""
 
     begin: Fraction
     last: Fraction
@@ -33,7 +33,7 @@ class Span(NamedTuple):
 
 @dataclass
 class Stamps:
-    """What the packets of one stream say, in file order.
+    """These are the time stamps that the packets of one stream carry, in file order.
 
     Attributes:
         kind: What the stream is.
@@ -74,12 +74,12 @@ class Stamps:
 
     @cached_property
     def ordered(self) -> bool:
-        """Whether the packets say when they are to be decoded, which is the order of the file."""
+        """Say whether the packets say when they are to be decoded, which is the order of the file."""
         return 2 * sum(stamp is None for stamp in self.decoded) <= len(self.decoded)
 
     @cached_property
     def clock(self) -> list[int]:
-        """One stamp of each packet, all of a kind; units, growing where all is well."""
+        """Return one stamp of each packet, all of a kind; units, growing where all is well."""
         stamps = self.decoded if self.ordered else self.shown
         known = next((i for i, stamp in enumerate(stamps) if stamp is not None), None)
         if known is None:
@@ -107,7 +107,7 @@ class Stamps:
 
     @cached_property
     def _back(self) -> int:
-        """Units by which the clock may go back."""
+        """Return the units by which the clock may go back."""
         back = BACK_S if self.ordered and not self.by_decoding else BACK_UNORDERED_S
         return max(2 * self._usual, int(back / self.time_base))
 
@@ -118,7 +118,7 @@ class Stamps:
             others: The other streams: where one goes on, this one pauses.
             holds: Each packet says for how long it is shown, as in MP4, so that a stream alone pauses too.
         """
-        ahead = max(int(LONGEST_PAUSE_S / self.time_base), 10 * self._usual)
+        ahead = max(int(MAX_PAUSE_S / self.time_base), 10 * self._usual)
         number, last = 1, self.clock[0]
         while number < len(self.clock):
             stamp = self.clock[number]
@@ -134,10 +134,10 @@ class Stamps:
 
     def _wild(self, number: int, last: int) -> set[int]:
         """Return the packets beside a step in time without which there is none: they are out of line."""
-        clock, near = self.clock, (MOST_WILD + 2) * max(self._usual, self.step) + self._back
-        if number == 1 and len(clock) > MOST_WILD:
+        clock, near = self.clock, (MAX_WILD + 2) * max(self._usual, self.step) + self._back
+        if number == 1 and len(clock) > MAX_WILD:
             return {0}
-        for count in range(1, MOST_WILD + 1):
+        for count in range(1, MAX_WILD + 1):
             if number + count < len(clock) and 0 < clock[number + count] - last <= near:
                 return set(range(number, number + count))
             before = number - count - 1
@@ -149,18 +149,18 @@ class Stamps:
         if holds and all(other.kind == "data" for other in others):
             return False
         begin, end = last * self.time_base + 1, stamp * self.time_base - 1
-        return all(other._between(begin, end) <= MOST_WILD for other in others)
+        return all(other._between(begin, end) <= MAX_WILD for other in others)
 
     @cached_property
     def wild_shown(self) -> frozenset[int]:
-        """Pictures whose time of showing puts them far from where their order does."""
+        """Return the pictures whose time of showing puts them far from where their order does."""
         if self.kind != "pictures" or self.by_decoding:
             return frozenset()
         wild: set[int] = set()
         for first, after in self._bounds():
             known = [i for i in range(first, after) if i not in self.wild and self.shown[i] is not None]
             ranked = sorted(known, key=lambda i: (self.shown[i], i))
-            wild.update(a for a, b in zip(ranked, known, strict=True) if abs(a - b) > MOST_REORDERED)
+            wild.update(a for a, b in zip(ranked, known, strict=True) if abs(a - b) > MAX_REORDERED)
         return frozenset(wild)
 
     def _bounds(self) -> list[tuple[int, int]]:
@@ -191,8 +191,8 @@ class Stamps:
 
     @cached_property
     def steady(self) -> bool:
-        """Whether each packet begins when the one before ends, but for what nobody hears."""
-        off, limit = 0, int(LONGEST_GAP_S / self.time_base)
+        """Say whether each packet begins when the one before ends, but for what nobody hears."""
+        off, limit = 0, int(MAX_GAP_S / self.time_base)
         for (begin, after), length in zip(pairwise(self.clock), self.lengths, strict=False):
             gap = after - begin - length
             if 2 * abs(gap) > length:  # less is rounding

@@ -1,4 +1,4 @@
-"""`Timeline`: when each packet of a file is due in the output, pictures and sound alike.
+"""A timeline says when each packet of a file is due in the output, pictures and sound alike.
 
 Time stamps of real files begin anywhere, jump where recordings were joined, and now and then one is nonsense.
 So a file is looked through once before it is read. What the stamps of all its streams say together makes
@@ -19,7 +19,7 @@ from typing import Any
 
 from av.packet import Packet
 
-from pothole.media.stamps import LONGEST_PAUSE_S, Span, Stamps
+from pothole.media.stamps import MAX_PAUSE_S, Span, Stamps
 
 # Of sound: what a coder needs before it begins, and what its last packet is too long.
 RUN_IN_S = Fraction(1, 10)
@@ -27,7 +27,7 @@ RUN_IN_S = Fraction(1, 10)
 
 @dataclass(frozen=True)
 class Track:
-    """One stream of the timeline.
+    """A track is one stream of the timeline.
 
     Attributes:
         shifts: `(packet, units)`: from this packet on, so many units are added to the stamps.
@@ -65,7 +65,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Timeline:
-    """When each packet of a file is due, see above.
+    """A timeline says when each packet of a file is due, see above.
 
     Attributes:
         tracks: Those streams that have packets, by their index.
@@ -93,7 +93,7 @@ class Timeline:
 
     @property
     def mended(self) -> bool:
-        """Whether the stamps were not simply right."""
+        """Say whether the stamps were not simply right."""
         return self.pieces > 1 or any(track.wild or track.wild_shown for track in self.tracks.values())
 
     def mend(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
@@ -143,7 +143,7 @@ def _fitting(spans: Sequence[tuple[Fraction, Fraction]], time: Fraction) -> int:
 
 
 def _near(span: tuple[Fraction, Fraction], time: Fraction) -> bool:
-    return span[0] - LONGEST_PAUSE_S <= time <= span[1] + LONGEST_PAUSE_S
+    return span[0] - MAX_PAUSE_S <= time <= span[1] + MAX_PAUSE_S
 
 
 def _shifts(streams: Sequence[Stamps], pieces: int) -> list[Fraction]:

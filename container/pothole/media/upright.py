@@ -1,4 +1,4 @@
-"""`Upright`: pictures as they are decoded become pictures as they are worked on, all of one size and kind."""
+"""Decoded pictures become pictures as they are worked on, all upright, of one size and kind."""
 
 from __future__ import annotations
 

@@ -76,17 +76,17 @@ class MarkedFrame:
 
     @property
     def index(self) -> int:
-        """The frame's number, counted from 0."""
+        """Return the frame's number, counted from 0."""
         return self._frame.index
 
     @property
     def time(self) -> Fraction:
-        """Seconds since the first frame."""
+        """Return the seconds since the first frame."""
         return self._frame.time
 
     @property
     def picture(self) -> Frame:
-        """The frame with its marks drawn, which is done once, when it is asked for."""
+        """Return the frame with its marks drawn, which is done once, when it is asked for."""
         if not self._is_drawn:
             self._frame, self._is_drawn = marked(self._frame, self.detections), True
         return self._frame

@@ -19,7 +19,7 @@ ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.03)
 SURROUNDINGS = 6
 SAMPLES = 6  # points along each side of an area
 PATCH = 24  # side in pixels of what is compared for similarity
-LARGEST_GROWTH = 0.5  # per frame; more is an error of the flow
+MAX_GROWTH = 0.5  # per frame; more is an error of the flow
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _lines(
     along = np.stack([moved[..., 0].swapaxes(1, 2), moved[..., 1]], axis=1)
     first, second = np.split(along, 2, axis=2)
     growth = 2 * (np.median(second, axis=(2, 3)) - np.median(first, axis=(2, 3))) / (high - low)
-    growth = np.clip(growth, -LARGEST_GROWTH, LARGEST_GROWTH)
+    growth = np.clip(growth, -MAX_GROWTH, MAX_GROWTH)
     return 1 + growth, np.median(along, axis=(2, 3)) - growth * (low + high) / 2
 
 

@@ -88,7 +88,7 @@ def _reader(path: Path, content: Any) -> "Callable[[Json, _Coco], None]":
 
 
 class _Coco:
-    """COCO's form, filled picture by picture."""
+    """This is COCO's form, filled picture by picture."""
 
     def __init__(self) -> None:
         self.json: Json = {"images": [], "annotations": [], "categories": []}

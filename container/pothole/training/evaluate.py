@@ -15,7 +15,7 @@ from pothole.detections import Detections
 from pothole.training.comparison import Comparison, Figures
 from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset, read_image
 
-LOWEST_SCORE = 0.01
+MIN_SCORE = 0.01
 """Scores below add nothing to AP but time."""
 
 MAX_FALSE = 0.05
@@ -36,7 +36,7 @@ class Evaluation:
         data: The data set's name.
         samples: The pictures.
         annotations: COCO's JSON.
-        found: Picture id and its detections, from `LOWEST_SCORE` on.
+        found: Picture id and its detections, from `MIN_SCORE` on.
         model: The detector's name.
         min_confidence: The operating point.
     """
@@ -72,7 +72,7 @@ class Evaluation:
         samples, annotations = read_dataset(folder, max_pixels)
         found: list[tuple[int, Detections]] = []
         for done, sample in enumerate(samples, 1):
-            found += [(sample.id, d) for d in detector.predict([read_image(sample.path)], LOWEST_SCORE)]
+            found += [(sample.id, d) for d in detector.predict([read_image(sample.path)], MIN_SCORE)]
             if on_progress:
                 on_progress(done, len(samples))
         confidence = detector.min_confidence if min_confidence is None else min_confidence
@@ -139,7 +139,7 @@ def operating_point(annotations: dict[str, Any], found: Iterable[tuple[int, Dete
 
     Args:
         annotations: COCO's JSON.
-        found: Picture id and its detections, from `LOWEST_SCORE` on.
+        found: Picture id and its detections, from `MIN_SCORE` on.
 
     Returns:
         The confidence, rounded up to a hundredth but at most 0.99, above which nothing would count; None
@@ -150,5 +150,5 @@ def operating_point(annotations: dict[str, Any], found: Iterable[tuple[int, Dete
         return None
     scores = sorted((float(s) for i, d in found if i in negatives for s in d.scores), reverse=True)
     allowed = int(MAX_FALSE * len(negatives))
-    highest_false = scores[allowed] if len(scores) > allowed else LOWEST_SCORE
+    highest_false = scores[allowed] if len(scores) > allowed else MIN_SCORE
     return min(math.floor(highest_false * 100 + 1) / 100, 0.99)

@@ -33,7 +33,7 @@ MARKED_CONFIDENCES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 # A card shows so much around its pothole that one sees where it is on the road.
 SURROUNDINGS = 3.0
-LEAST_SIDE = 240.0
+MIN_SIDE = 240.0
 ASPECT = 4 / 3
 
 Area = tuple[int, int, int, int]  # xyxy, the far edge exclusive
@@ -248,7 +248,7 @@ def _surroundings(points: NDArray[np.float32], size: tuple[int, int]) -> Area:
     """Return the part of a picture `(height, width)` to show around points `(n, 2)`."""
     low, high = points.min(axis=0), points.max(axis=0)
     extent = (high - low) * SURROUNDINGS
-    width = min(max(float(extent[0]), float(extent[1]) * ASPECT, LEAST_SIDE), size[1])
+    width = min(max(float(extent[0]), float(extent[1]) * ASPECT, MIN_SIDE), size[1])
     height = min(max(width / ASPECT, float(extent[1])), size[0])
     center = (low + high) / 2
     left = round(min(max(float(center[0]) - width / 2, 0), size[1] - width))

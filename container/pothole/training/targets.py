@@ -34,7 +34,7 @@ class Sampling:
 
     @property
     def positive_rois(self) -> int:
-        """Positive RoIs per picture, the ones that the mask head learns from."""
+        """Return the number of positive RoIs per picture, from which the mask head learns."""
         return self.rois // 4
 
 
