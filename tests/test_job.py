@@ -241,6 +241,8 @@ def test_every_further_field_reaches_the_job() -> None:
         "min_confidence": 0,
         "output_bucket": "out",
         "output_prefix": "a/b",
+        "video_stream": 1,
+        "deinterlace": False,
     }
     assert JobRequest.from_json(body(**options)).job == Job("roads", "dir/clip.mp4", **options)  # type: ignore[arg-type]
 
@@ -259,6 +261,8 @@ def test_every_further_field_reaches_the_job() -> None:
         (body(is_live=0), "input.is_live is 0, expected a JSON boolean (true or false)."),
         (body(is_live=None), "input.is_live is null, expected a JSON boolean (true or false)."),
         (body(frame_intervall=2), "input.frame_intervall is not a known field."),
+        (body(video_stream=-1), "input.video_stream is -1, expected at least 0."),
+        (body(deinterlace="no"), 'input.deinterlace is "no", expected a JSON boolean (true or false).'),
         (body(frame_interval=0), "input.frame_interval is 0, expected at least 1."),
         (body(frame_interval=1.5), "input.frame_interval is 1.5, expected a whole number."),
         (body(frame_interval=True), "input.frame_interval is true, expected a whole number."),

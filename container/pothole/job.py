@@ -47,6 +47,8 @@ class Job:
         output_bucket: Where the outputs go; the source's bucket when None.
         output_prefix: Folder put before the outputs' keys.
         outputs: What to make, by its names in `outputs.registry`; kept in the order there.
+        video_stream: Which of the file's video streams is marked, counted from 0; the first when None.
+        deinterlace: Make whole pictures of interlaced ones; else they are marked as they are.
         names_extension: Name the outputs after the whole name, as in `clip.mov_output.mp4`, where those of
             another video have the short names.
         source_version: Version of the video that is meant, see `Stat`; the one that is there when None.
@@ -60,6 +62,8 @@ class Job:
     output_bucket: str | None = None
     output_prefix: str | None = None
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
+    video_stream: int | None = None
+    deinterlace: bool = True
     names_extension: bool = False
     source_version: str | None = None
 
@@ -81,7 +85,8 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """Return what a report says of how the work was asked for."""
-        return {"is_live": self.is_live, "frame_interval": self.frame_interval}
+        names = "is_live", "frame_interval", "video_stream", "deinterlace"
+        return {name: getattr(self, name) for name in names}
 
     def output_key(self, suffix: str) -> str:
         """Return `<stem>_output<suffix>` beside the source, or below the prefix."""
@@ -178,7 +183,7 @@ def run_job(
         folder = Path(name)
         file = inputs.fetch(job.source_key, folder / "source", settings.max_video_bytes, job.source_version)
         with (
-            Video.open(file, settings.max_image_pixels) as video,
+            Video.open(file, settings.max_image_pixels, job.video_stream, job.deinterlace) as video,
             _open_sinks(job, _source(job, file, video, detector, inputs, outputs), folder) as sinks,
         ):
             if job.is_live:

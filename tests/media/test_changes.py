@@ -119,6 +119,21 @@ def test_interlaced_pictures_become_whole_ones_and_no_others_are_touched(tmp_pat
         assert combs(after[8]) == pytest.approx(combs(before[8]), rel=0.1)
 
 
+def test_interlaced_pictures_stay_as_they_are_where_that_is_asked_for(tmp_path):
+    source = make_clip(
+        tmp_path / "camera.mts",
+        16,
+        rate=25,
+        size=(96, 64),
+        picture=moving_fields,
+        options={"x264-params": "tff=1:bframes=0"},
+        interlaced=True,
+    )
+    with Video.open(source) as whole, Video.open(source, deinterlace=False) as fields:
+        after, before = (list(video.frames())[8].rgb().astype(int) for video in (whole, fields))
+    assert combs(after) < combs(before) / 4
+
+
 def two_views(path: Path) -> Path:
     """Front and rear, the rear one larger, in one file."""
     front = marked_clip(path.with_name("front.mp4"), [12, 30], 40)

@@ -27,6 +27,8 @@ class Input(BaseModel):
     output_bucket: Name | None = None
     output_prefix: Name | None = None
     outputs: list[Name] | None = None
+    video_stream: Annotated[int, Field(ge=0)] | None = None
+    deinterlace: bool = True
     wait: bool = True
 
 
@@ -82,6 +84,8 @@ class JobRequest:
             output_bucket=given.output_bucket,
             output_prefix=given.output_prefix,
             outputs=DEFAULT_OUTPUTS if given.outputs is None else tuple(given.outputs),
+            video_stream=given.video_stream,
+            deinterlace=given.deinterlace,
         )
         return cls(job, given.wait)
 

@@ -7,9 +7,10 @@ from fractions import Fraction
 import av
 from av.container import InputContainer
 
-from pothole.media.frame import Orientation, matrix_of
+from pothole.media.frame import Orientation
 from pothole.media.scan import DEFAULT_RATE, Scan
 from pothole.media.timeline import RUN_IN_S
+from pothole.media.tone_mapping import shown_colors
 
 DURATION_SLACK_S = 1.0  # a declared duration is rounded, or that of the audio
 ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses it
@@ -35,9 +36,10 @@ class VideoInfo:
         codec: Name of the codec, e.g. `h264`.
         pixel_format: FFmpeg's name, e.g. `yuv420p10le`.
         sample_aspect_ratio: Width of a pixel to its height, upright.
-        color_matrix: YUV matrix, H.273 code point; the one that players assume when the file does not say.
-        color_primaries: H.273 code point.
-        color_transfer: H.273 code point.
+        color_matrix: YUV matrix of the frames, H.273 code point; as players assume it when the file does
+            not say.
+        color_primaries: H.273 code point, of the frames as well.
+        color_transfer: H.273 code point, of the frames as well.
         scan: All else that is known of the file.
     """
 
@@ -88,6 +90,7 @@ class VideoInfo:
         assert stream.time_base is not None
         delay = _delay(container, first.pts or 0, stream.time_base, scan)
         duration, declared, is_cut = _length(container, stream, scan)
+        matrix, primaries, transfer = shown_colors(first)
         return cls(
             width=width,
             height=height,
@@ -103,9 +106,9 @@ class VideoInfo:
             codec=stream.codec_context.name,
             pixel_format=first.format.name,
             sample_aspect_ratio=aspect,
-            color_matrix=matrix_of(first),
-            color_primaries=first.color_primaries,
-            color_transfer=first.color_trc,
+            color_matrix=matrix,
+            color_primaries=primaries,
+            color_transfer=transfer,
             scan=scan,
         )
 

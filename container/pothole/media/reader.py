@@ -31,13 +31,16 @@ class Video:
             short and does not say how many it had.
     """
 
-    def __init__(self, path: Path, container: InputContainer, known: Scan, max_pixels: int | None) -> None:
+    def __init__(
+        self, path: Path, container: InputContainer, known: Scan, max_pixels: int | None, deinterlace: bool
+    ) -> None:
         self.missing_frames: int | None = 0
         self._path = path
         self._container = container
         self._known = known
         self._track = known.timeline.tracks[known.stream]
         self._max_pixels = max_pixels
+        self._deinterlaces = deinterlace
         stream = container.streams[known.stream]
         assert isinstance(stream, av.VideoStream)
         self._stream = stream
@@ -54,13 +57,20 @@ class Video:
         self._upright = Upright(first, self._aspect)
 
     @classmethod
-    def open(cls, path: Path, max_pixels: int | None = None, stream: int | None = None) -> Self:
+    def open(
+        cls,
+        path: Path,
+        max_pixels: int | None = None,
+        stream: int | None = None,
+        deinterlace: bool = True,
+    ) -> Self:
         """Look through a video and decode its first frame.
 
         Args:
             path: The file.
             max_pixels: Largest allowed `width * height` of a frame.
             stream: Which of its video streams, counted from 0; the first that has pictures when None.
+            deinterlace: Make whole pictures of interlaced ones.
 
         Raises:
             InvalidMedia: Not a video that can be read, or encrypted; names the file.
@@ -69,7 +79,7 @@ class Video:
         known = scan(path, stream)
         with ExitStack() as undo:
             container = undo.enter_context(open_container(path, known.thorough))
-            video = cls(path, container, known, max_pixels)
+            video = cls(path, container, known, max_pixels, deinterlace)
             undo.pop_all()
         return video
 
@@ -136,9 +146,11 @@ class Video:
         unit, rate = self._stream.time_base, self._stream.average_rate or self._stream.guessed_rate
         assert unit is not None
         packets = self._known.timeline.mend(read_packets(self._container, self._stream))
-        pictures = decode(packets, self._stream, self._damage, self._track.by_decoding)
+        pictures = self._checked(decode(packets, self._stream, self._damage, self._track.by_decoding))
+        if self._deinterlaces:
+            pictures = deinterlace(pictures, unit)
         step = max(1, round(1 / ((rate or DEFAULT_RATE) * unit)))
-        yield from on_time(deinterlace(self._checked(pictures), unit), step, unit)
+        yield from on_time(pictures, step, unit)
 
     def _checked(self, pictures: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for picture in pictures:

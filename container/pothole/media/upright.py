@@ -8,6 +8,7 @@ import av
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from pothole.media.frame import PIXEL_FORMAT, YUV_OF_BLACK, Orientation, empty_like, matrix_of, planes
+from pothole.media.tone_mapping import ToneMapper, is_hdr, shown_colors
 
 # The defaults of reformat() darken by 1 level of 255 each time.
 UNBIASED = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -20,7 +21,7 @@ class Upright:
     """Turns each picture upright, in 8-bit 4:2:0 of limited range, in the size and the matrix of the first.
 
     A stream may change all of that on the way, and the output cannot. Pictures of another shape are shown
-    whole, between black bars.
+    whole, between black bars; those of high dynamic range are tone-mapped.
 
     Args:
         first: The first picture.
@@ -30,14 +31,17 @@ class Upright:
     def __init__(self, first: av.VideoFrame, aspect: Fraction) -> None:
         self._size = first.width, first.height
         self._aspect = aspect
-        self._matrix = matrix_of(first)
+        self._matrix = shown_colors(first)[0]
         self._orientation = Orientation.of(first)
         self._to_420 = VideoReformatter()
+        self._to_sdr = ToneMapper()
 
     def __call__(self, picture: av.VideoFrame, aspect: Fraction) -> av.VideoFrame:
         """Return the picture, upright; `aspect` is that of its pixels as they are stored."""
         picture.colorspace = matrix_of(picture)
         inner = self._fitting(picture, aspect)
+        if is_hdr(picture):
+            picture = self._to_sdr(picture)
         as_needed = picture.format.name == PIXEL_FORMAT and (picture.width, picture.height) == inner
         if not as_needed or picture.color_range == ColorRange.JPEG or picture.colorspace != self._matrix:
             picture = self._to_420.reformat(

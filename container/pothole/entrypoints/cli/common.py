@@ -112,9 +112,18 @@ def confidence_flags() -> argparse.ArgumentParser:
 
 def positive(text: str) -> int:
     """Read a whole number from 1."""
+    return _at_least(1, text)
+
+
+def not_negative(text: str) -> int:
+    """Read a whole number from 0."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{value} is less than {least}")
     return value
 
 

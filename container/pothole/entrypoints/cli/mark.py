@@ -58,6 +58,8 @@ def _job(video: Path, args: argparse.Namespace) -> Job:
         min_confidence=args.min_confidence,
         output_bucket=str(args.output_dir.absolute()) if args.output_dir else None,
         outputs=args.outputs,
+        video_stream=args.video_stream,
+        deinterlace=args.deinterlace,
     )
 
 
@@ -177,6 +179,18 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument(
         "--overwrite", action="store_true", help="replace outputs of other videos or of other settings, too"
+    )
+    command.add_argument(
+        "--video-stream",
+        type=common.not_negative,
+        metavar="N",
+        help="mark the file's N-th video stream, counted from 0 (default: the first)",
+    )
+    command.add_argument(
+        "--no-deinterlace",
+        dest="deinterlace",
+        action="store_false",
+        help="leave interlaced pictures as they are",
     )
     command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
     command.set_defaults(run=mark)
