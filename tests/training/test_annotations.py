@@ -186,10 +186,15 @@ def test_crowds_are_not_learnt_but_stay_in_the_truth(tmp_path):
         (coco({"size": [60, 80], "counts": [10, 10]}), "a.png"),
         (coco({"size": [80, 60], "counts": [4800]}), "a.png"),
         (coco({"size": [60, 80], "counts": "?"}), "a.png"),
-        ({**coco([]), "annotations": [{"image_id": 8, "segmentation": []}]}, "image 8"),
-        ({**coco([]), "images": [{"id": 7, "file_name": "a.png"}] * 2}, "a.png twice"),
+        ({**coco([]), "annotations": [{"image_id": 8, "segmentation": []}]}, "image_id is 8"),
+        ({**coco([]), "images": [{"id": 7, "file_name": "a.png"}] * 2}, "7 twice"),
         ({**coco([]), "images": [{"id": 7, "file_name": "a.png", "width": 160, "height": 120}]}, "160x120"),
-        ({**coco([]), "images": [{"id": 7, "file_name": "../a.png"}]}, "outside"),
+        (
+            {**coco([]), "images": [{"id": 7, "file_name": "a.png"}, {"id": 8, "file_name": "./a.png"}]},
+            "a.png twice",
+        ),
+        ({**coco([]), "annotations": 3}, "annotations"),
+        ({**coco([]), "images": [{"id": {}, "file_name": "a.png"}, {"file_name": "a.png"}]}, "images[1]"),
         ({**coco([]), "images": []}, "no pictures"),
         ({**coco([]), "images": [{"id": 7}]}, "file_name"),
         (via({"name": "blob"}), "blob"),
@@ -208,6 +213,113 @@ def test_two_files_about_the_same_pictures_are_refused(tmp_path):
     write(write_dataset(tmp_path), SQUARES["via"], "via_region_data.json")
     with pytest.raises(DatasetError, match=r"annotations\.json and via_region_data\.json both"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images\\a.png",
+        "C:\\Users\\me\\a.png",
+        "..\\..\\label-studio\\media\\upload\\1\\a.png",
+        "/home/me/data/a.png",
+        "/data/local-files/?d=road%20works/a.png",
+        "default/a.png",
+    ],
+)
+def test_a_picture_is_found_however_a_tool_wrote_its_path(tmp_path, name):
+    picture(tmp_path / "images")
+    (sample,), _ = read_dataset(
+        write(tmp_path, {**coco([]), "images": [{"id": 7, "file_name": name}], "annotations": []})
+    )
+    assert sample.path == tmp_path / "images" / "a.png"
+
+
+@pytest.mark.parametrize("name", ["../b.png", "/{}/b.png", "images/../../b.png"])
+def test_no_picture_outside_of_the_folder_is_read(tmp_path, name):
+    picture(tmp_path, "b.png")
+    folder = tmp_path / "data"
+    picture(folder)
+    content = {**coco([]), "images": [{"id": 7, "file_name": name.format(str(tmp_path).strip("/"))}]}
+    with pytest.raises(SourceNotFound, match=r"b\.png.* is missing"):
+        read_dataset(write(folder, content))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image_id": "7"},
+        {"image_id": 7.0, "category_id": "1"},
+        {"area": None, "bbox": None},
+        {"bbox": [], "area": ""},
+        {"bbox": ["20", "10", "30", "30"], "area": "900"},
+        {"segmentation": [v for point in SQUARE for v in point]},
+        {"segmentation": [], "bbox": [20, 10, 30, 30]},
+        {"segmentation": None, "bbox": [20.0, 10.0, 30.0, 30.0], "area": 5},
+        {"iscrowd": "0"},
+        {"iscrowd": None, "category_id": None},
+    ],
+)
+def test_the_same_square_in_other_tools_words(tmp_path, changes):
+    picture(tmp_path)
+    content = coco([[v for point in SQUARE for v in point]], category_id=1)
+    content["annotations"][0] |= changes
+    content["categories"] = [{"id": 1, "name": "pothole"}]
+    (sample,), truth = read_dataset(write(tmp_path, content))
+    [region] = truth["annotations"]
+    assert len(sample.polygons) == 1
+    assert (region["image_id"], region["iscrowd"], region["bbox"]) == (7, 0, [20, 10, 30, 30])
+    assert region["area"] == pytest.approx(900, rel=0.05)
+
+
+def test_ids_that_are_words_become_numbers(tmp_path):
+    picture(tmp_path)
+    picture(tmp_path, "b.png")
+    content = coco([[v for point in SQUARE for v in point]], category_id="hole")
+    content["images"] = [{"id": "road-a", "file_name": "a.png"}, {"id": "1", "file_name": "b.png"}]
+    content["annotations"][0]["image_id"] = "road-a"
+    content["categories"] = [{"id": "hole", "name": "Pothole"}]
+    samples, truth = read_dataset(write(tmp_path, content))
+    assert [(s.id, len(s.polygons)) for s in samples] == [(2, 1), (1, 0)]
+    assert truth["annotations"][0]["image_id"] == 2
+
+
+@pytest.mark.parametrize(
+    ("label", "counts"),
+    [
+        ("Pothole", True),
+        ("pot_hole", True),
+        ("pot-hole", True),
+        ("Pot Holes", True),
+        ("POTHOLE_water", True),
+        ("roadPothole2", True),
+        ("pothole, no water", True),
+        ("no pothole", False),
+        ("no_pothole", False),
+        ("No-Pothole", False),
+        ("nopothole", False),
+        ("NoPothole", False),
+        ("non potholes", False),
+        ("not a pothole", False),
+        ("without_pothole", False),
+        ("pothole-free", False),
+        ("manhole", False),
+        ("", True),
+    ],
+)
+def test_labels_are_read_as_people_mean_them(tmp_path, label, counts):
+    picture(tmp_path)
+    content = coco([[v for point in SQUARE for v in point]], category_id=1)
+    content["categories"] = [{"id": 1, "name": label}]
+    (sample,), _ = read_dataset(write(tmp_path, content))
+    assert len(sample.polygons) == counts
+
+
+def test_crowds_and_boxes_are_told(tmp_path, caplog):
+    picture(tmp_path)
+    content = coco([], bbox=[20, 10, 30, 30])
+    content["annotations"].append({**SQUARES["coco-rle"]["annotations"][0], "id": 2, "iscrowd": 1})
+    read_dataset(write(tmp_path, content))
+    assert "1 potholes are boxes" in caplog.text and "1 regions are crowds" in caplog.text
 
 
 def test_a_missing_picture_is_named(tmp_path):

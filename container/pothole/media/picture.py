@@ -1,26 +1,73 @@
 """Pillow reads and writes pictures; it tells a picture's size before it decodes a pixel."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
+from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags
 from PIL import Image as Pillow
-from PIL import ImageOps
 
 from pothole.errors import InvalidMedia, TooLarge
 from pothole.types import Image
 
 FORMATS: Mapping[str, str] = MappingProxyType(
-    {"image/jpeg": "JPEG", "image/png": "PNG", "image/bmp": "BMP", "image/gif": "GIF"}
+    {
+        "image/jpeg": "JPEG",
+        "image/png": "PNG",
+        "image/bmp": "BMP",
+        "image/gif": "GIF",
+        "image/webp": "WEBP",
+        "image/tiff": "TIFF",
+        "image/avif": "AVIF",
+    }
 )
+# Other names by which programs call the same.
+ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        "image/jpg": "image/jpeg",
+        "image/pjpeg": "image/jpeg",
+        "image/x-png": "image/png",
+        "image/x-ms-bmp": "image/bmp",
+        "image/x-bmp": "image/bmp",
+        "image/tif": "image/tiff",
+    }
+)
+KNOWN_FORMATS = "Send a whole JPEG, PNG, BMP, GIF, WebP, TIFF or AVIF."
+
+JPEG_END = b"\xff\xd9"
+MAX_SCANS = (
+    100  # of a progressive JPEG; encoders write about 10, and each costs time to decode all pixels anew
+)
+MIN_WHOLE = 0.9  # part of the rows of a JPEG that is cut short, from which it is used
+UNREAD = 128  # grey that libjpeg gives to what is missing
+
+# How a stored picture becomes upright, by the orientation in its EXIF or XMP (CIPA DC-008, 4.6.5.1).
+TURNS: Mapping[int, Pillow.Transpose] = MappingProxyType(
+    {
+        2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+        3: Pillow.Transpose.ROTATE_180,
+        4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+        5: Pillow.Transpose.TRANSPOSE,
+        6: Pillow.Transpose.ROTATE_270,
+        7: Pillow.Transpose.TRANSVERSE,
+        8: Pillow.Transpose.ROTATE_90,
+    }
+)
+
+T = TypeVar("T")
 
 Pillow.MAX_IMAGE_PIXELS = None  # it only warns below twice its limit; ours is checked below
 
 
 def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
-    """Decode a JPEG, PNG, BMP or GIF (its first picture).
+    """Decode a picture of one of `FORMATS`, the first where there are several.
+
+    16 bits a colour become 8, transparency is left out, and a JPEG that is cut short is used when next to all
+    of it is there.
 
     Args:
         file: The coded picture.
@@ -28,26 +75,50 @@ def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
         max_pixels: Largest accepted `width * height`.
 
     Returns:
-        `(height, width, 3)` uint8 RGB, upright as its EXIF orientation says, writable.
+        `(height, width, 3)` uint8 RGB, upright as its EXIF or XMP says, writable.
 
     Raises:
         InvalidMedia: Not a picture that can be read.
-        TooLarge: It would decode to more than `max_pixels`.
+        TooLarge: It would decode to more than `max_pixels`, or has more than `MAX_SCANS` scans.
     """
-    try:
-        with Pillow.open(file, formats=tuple(FORMATS.values())) as picture:
-            if picture.width * picture.height > max_pixels:
-                raise TooLarge(
-                    f"{name} has {picture.width}x{picture.height} pixels, above the limit of {max_pixels}.",
-                    hint="Scale it down, or raise MAX_IMAGE_PIXELS.",
-                )
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    except TooLarge:
-        raise
-    except Exception as exc:  # a damaged picture makes Pillow raise nearly anything, SyntaxError included
-        raise InvalidMedia(
-            f"{name} is not a picture that can be read.", hint="Send a whole JPEG, PNG, BMP or GIF."
-        ) from exc
+
+    def decode(picture: Pillow.Image) -> Image:
+        if picture.width * picture.height > max_pixels:
+            raise TooLarge(
+                f"{name} has {picture.width}x{picture.height} pixels, above the limit of {max_pixels}.",
+                hint="Scale it down, or raise MAX_IMAGE_PIXELS.",
+            )
+        picture.load()
+        image = _rgb(picture)
+        if is_cut:
+            _check_rows(image, name)
+        turn = TURNS.get(_orientation(picture))
+        return image if turn is None else np.array(Pillow.fromarray(image).transpose(turn))
+
+    data = file.read()
+    is_jpeg = data.startswith(b"\xff\xd8")
+    # Coded pixels hold no such pair of bytes: the format puts a 0 behind each 0xFF in them.
+    if is_jpeg and data.count(b"\xff\xda") > MAX_SCANS:
+        raise TooLarge(f"{name} has more than {MAX_SCANS} scans.", hint="Save it as a baseline JPEG.")
+    # Some programs add bytes behind the end. Where there is none, libjpeg reads as far as the file goes.
+    is_cut = is_jpeg and JPEG_END not in data[-64:]
+    return _with_picture(BytesIO(data + JPEG_END if is_cut else data), name, decode)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return a picture's `(height, width)`, upright as `read_picture` gives it, without decoding it.
+
+    Raises:
+        InvalidMedia: The file is not a picture that can be read.
+    """
+
+    def measure(picture: Pillow.Image) -> tuple[int, int]:
+        # Pillow says the upright size of a TIFF, and the stored one of all others.
+        is_turned = picture.format != "TIFF" and _orientation(picture) >= 5
+        return (picture.width, picture.height) if is_turned else (picture.height, picture.width)
+
+    with path.open("rb") as file:
+        return _with_picture(file, str(path), measure)
 
 
 def encode_picture(image: Image, media_type: str, quality: int = 92) -> bytes:
@@ -56,8 +127,51 @@ def encode_picture(image: Image, media_type: str, quality: int = 92) -> bytes:
     Args:
         image: `(height, width, 3)` uint8 RGB.
         media_type: One of `FORMATS`.
-        quality: Of a JPEG, up to 95.
+        quality: Of a JPEG, WebP or AVIF, up to 95.
     """
     coded = BytesIO()
     Pillow.fromarray(image).save(coded, FORMATS[media_type], quality=quality)
     return coded.getvalue()
+
+
+def _with_picture(file: IO[bytes], name: str, use: Callable[[Pillow.Image], T]) -> T:
+    try:
+        with Pillow.open(file, formats=tuple(FORMATS.values())) as picture:
+            return use(picture)
+    except (InvalidMedia, TooLarge):
+        raise
+    except Exception as exc:  # a damaged picture makes Pillow raise nearly anything, SyntaxError included
+        raise InvalidMedia(f"{name} is not a picture that can be read.", hint=KNOWN_FORMATS) from exc
+
+
+def _orientation(picture: Pillow.Image) -> int:
+    """Return the orientation, 1 to 8; upright where it is not said, or not in a way that can be read."""
+    try:
+        said = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # it is data of any kind that Pillow reads here
+        return 1
+    return said if isinstance(said, int) and said in TURNS else 1
+
+
+def _rgb(picture: Pillow.Image) -> Image:
+    """Return `(height, width, 3)` uint8 RGB of any kind of picture."""
+    if picture.mode.startswith(("I", "F")):
+        return np.repeat(_grey(np.asarray(picture))[..., None], 3, axis=2)
+    return np.array(picture.convert("RGB"))
+
+
+def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return 8 bits of grey values with more: whole numbers of 16 bits, or floating point from 0 to 1."""
+    top = 1.0 if values.dtype.kind == "f" else 65_535.0
+    shares = np.nan_to_num(values.astype(np.float64)) / top
+    return np.asarray(np.round(np.clip(shares, 0, 1) * 255), np.uint8)
+
+
+def _check_rows(image: Image, name: str) -> None:
+    """Raise `InvalidMedia` when too many of the last rows of a picture that is cut short are missing."""
+    read = np.flatnonzero((image != UNREAD).any(axis=(1, 2)))
+    rows = int(read[-1]) + 1 if len(read) else 0
+    if rows < MIN_WHOLE * len(image):
+        raise InvalidMedia(
+            f"{name} is cut short: {rows} of its {len(image)} rows can be read.", hint="Send it anew, whole."
+        )

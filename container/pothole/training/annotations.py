@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.errors import DatasetError, TooLarge
+from pothole.training.coco import normalised
 from pothole.training.polygons import mask_polygons
 
 Json = dict[str, Any]
@@ -57,7 +58,10 @@ def read_annotations(folder: Path) -> Json:
             readers[path](content, coco)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as exc:
             raise DatasetError(f"{path} cannot be read as annotations: {exc!r}.", EXPECTED) from exc
-    return coco.json
+    try:
+        return normalised(coco.json)
+    except DatasetError as exc:
+        raise exc.about(str(files[0] if len(files) == 1 else folder)) from exc
 
 
 def _parse(path: Path) -> Any:
@@ -110,7 +114,7 @@ class _Coco:
 
 
 def _read_coco(content: Json, coco: _Coco) -> None:
-    coco.json = {key: list(content.get(key, ())) for key in coco.json}
+    coco.json = content
 
 
 def _read_via(content: Json, coco: _Coco) -> None:

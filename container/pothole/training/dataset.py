@@ -1,22 +1,22 @@
 """Data sets are pictures with instance masks, checked before anything is learnt from them."""
 
 import logging
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags
-from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 
 from pothole.errors import DatasetError, InvalidMedia, SourceNotFound, TooLarge
+from pothole.media.picture import picture_size, read_picture
 from pothole.settings import Settings
-from pothole.training.annotations import EXPECTED, read_annotations
+from pothole.training.annotations import read_annotations
 from pothole.training.augment import Polygons
+from pothole.training.coco import file_names, is_pothole
 from pothole.training.polygons import mask_polygons
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         InvalidMedia: The file is missing or is not a picture.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InvalidMedia(f"{path} cannot be read as a picture.")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    try:
+        with path.open("rb") as file:
+            return read_picture(file, str(path), sys.maxsize)  # its size was checked before
+    except OSError as exc:
+        raise InvalidMedia(f"{path} cannot be opened: {exc.strerror}.") from exc
 
 
 def read_dataset(folder: Path, max_pixels: int = MAX_PIXELS) -> tuple[list[Sample], dict[str, Any]]:
@@ -92,27 +93,23 @@ class _Reader:
         self.labels = {c["id"]: str(c["name"]) for c in coco["categories"]}
         self.other_labels: Counter[str] = Counter()
         self.without_area: Counter[str] = Counter()
+        self.boxes = self.crowds = 0
 
     def read(self) -> tuple[list[Sample], dict[str, Any]]:
         images = self.coco["images"]
-        if not images:
-            raise DatasetError(f"{self.folder} lists no pictures.", EXPECTED)
         if len(images) > MAX_PICTURES:
             raise TooLarge(f"{self.folder} lists {len(images)} pictures, above the limit of {MAX_PICTURES}.")
-        twice = [name for name, n in Counter(i["file_name"] for i in images).items() if n > 1]
-        if twice or len({i["id"] for i in images}) < len(images):
-            raise DatasetError(f"{self.folder} lists {twice[0] if twice else 'an id'} twice.")
         regions: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in images}
         for region in self.coco["annotations"]:
-            if region["image_id"] not in regions:
-                raise DatasetError(
-                    f"{self.folder} annotates image {region['image_id']!r}, which it does not list."
-                )
             regions[region["image_id"]].append(region)
+        paths: set[Path] = set()
         samples, pictures = [], []
         potholes: list[dict[str, Any]] = []
         for image in images:
             path = self._find(image["file_name"])
+            if path in paths:
+                raise DatasetError(f"{self.folder} lists {image['file_name']} twice.")
+            paths.add(path)
             size = self._check_size(path, image)
             objects = []
             for region in regions[image["id"]]:
@@ -130,10 +127,11 @@ class _Reader:
         return samples, {"images": pictures, "annotations": potholes, "categories": categories}
 
     def _find(self, name: str) -> Path:
-        relative = Path(name)
-        if relative.is_absolute() or ".." in relative.parts:
-            raise DatasetError(f"{self.folder} names {name!r}, which is outside of the folder.")
-        places = [self.folder / relative, self.folder / "images" / relative]
+        relative = [Path(n) for n in file_names(name)]
+        inside = [
+            path for path in relative if path.name and not path.is_absolute() and ".." not in path.parts
+        ]
+        places = [folder / path for path in inside for folder in (self.folder, self.folder / "images")]
         for path in places:
             if path.is_file():
                 return path
@@ -162,7 +160,7 @@ class _Reader:
     ) -> tuple[Polygons, dict[str, Any]] | None:
         """Return the polygons of a region and its annotation, completed; None when it does not count."""
         label = self.labels.get(region.get("category_id"), "")
-        if label and "pothole" not in label.casefold().replace("-", "").replace(" ", ""):
+        if label and not is_pothole(label):
             self.other_labels[label] += 1
             return None
         try:
@@ -172,31 +170,27 @@ class _Reader:
         if not polygons or coco_mask.area(rle) == 0:
             self.without_area[name] += 1
             return None
+        self.boxes += region.pop("is_box", False)
+        self.crowds += region["iscrowd"]
         box, area = [float(v) for v in coco_mask.toBbox(rle)], float(coco_mask.area(rle))
         defaults = {"bbox": box, "area": area, "iscrowd": 0}
         return polygons, {**defaults, **region, "category_id": 1}
 
     def _tell(self) -> None:
+        if self.boxes:
+            log.warning(
+                "%s: %d potholes are boxes without an outline: the box is taken.", self.folder, self.boxes
+            )
+        if self.crowds:
+            log.warning(
+                "%s: %d regions are crowds (iscrowd): nothing is learnt there.", self.folder, self.crowds
+            )
         if self.other_labels:
             listed = ", ".join(f"{label} ({n})" for label, n in self.other_labels.most_common(10))
             log.warning("%s: regions with these labels are background: %s", self.folder, listed)
         if self.without_area:
             listed = ", ".join(f"{name} ({n})" for name, n in self.without_area.most_common(10))
             log.warning("%s: regions without area inside their picture are left out: %s", self.folder, listed)
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return a picture's `(height, width)`, upright as its EXIF orientation says, without decoding it.
-
-    Raises:
-        InvalidMedia: The file is not a picture.
-    """
-    try:
-        with Pillow.open(path) as picture:
-            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) > 4
-            return (picture.width, picture.height) if turned else (picture.height, picture.width)
-    except Exception as exc:  # a damaged picture makes Pillow raise nearly anything, SyntaxError included
-        raise InvalidMedia(f"{path} cannot be read as a picture.") from exc
 
 
 def rasterise(segmentation: Any, size: tuple[int, int]) -> tuple[Polygons, dict[str, Any]]:

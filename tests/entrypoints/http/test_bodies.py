@@ -29,6 +29,10 @@ pytestmark = pytest.mark.usefixtures("no_temporary_file_is_left")
     ("content_type", "format"),
     [
         ("image/jpeg", "JPEG"),
+        ("image/jpg", "JPEG"),
+        ("image/webp", "WEBP"),
+        ("image/tiff", "TIFF"),
+        ("image/avif", "AVIF"),
         ("image/png", "PNG"),
         ("image/bmp", "BMP"),
         ("image/gif", "GIF"),

@@ -23,7 +23,7 @@ from pothole.jobs.monitor import JobMonitor
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
 from pothole.jobs.worker import COPIES, Worker
-from pothole.media.picture import FORMATS, encode_picture, read_picture
+from pothole.media.picture import ALIASES, FORMATS, encode_picture, read_picture
 from pothole.outputs.annotate import draw
 from pothole.settings import Settings
 from pothole.storage import open_folder
@@ -51,7 +51,7 @@ class Invocations:
             Busy: There is too much to do already.
             PotholeError: Whatever the job or the picture raises.
         """
-        kind = request.mimetype
+        kind = ALIASES.get(request.mimetype, request.mimetype)
         if kind == "application/json":
             return self._job(request, worker)
         if kind in FORMATS or kind == "application/x-image":
