@@ -24,6 +24,7 @@ Each carries one sentence for whoever asked, and where it is known the way out. 
 point decides what it answers.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 
@@ -52,6 +53,15 @@ class PotholeError(Exception):
     def to_json(self) -> dict[str, dict[str, str | None]]:
         """Return the body that a client sees."""
         return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+
+    @classmethod
+    def from_json(cls, error: Mapping[str, str | None]) -> "PotholeError":
+        """Return the error that a body's `error` was made of; this class for a code that is not known."""
+        kinds: list[type[PotholeError]] = [PotholeError]
+        for kind in kinds:
+            kinds += kind.__subclasses__()
+        found = next((kind for kind in kinds if kind.code == error.get("code")), cls)
+        return found(error.get("message") or "", error.get("hint"))
 
 
 class RequestError(PotholeError, ValueError):

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from pothole.storage import Storage
 
 HEARTBEATS_PER_LEASE = 4  # so that one that is late or fails is not the end
 WAIT_S = 0.5
+# How much later the record may be looked at than the source, and how coarse the clock of a storage is.
+SLACK_S = 2.0
 _logger = logging.getLogger("pothole.jobs")
 
 Event = Literal["claimed", "taken_over", "renewed", "lost", "ended"]
@@ -38,7 +41,10 @@ class Lease:
         self._store, self._key, self._version, self._on_event = store, key, version, on_event
         self._noting, self._writing = threading.Lock(), threading.Lock()
         self._ended, self._lost = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._stay_alive, name=f"lease-{record.id}", daemon=True)
+        # In the caller's context, so that what is logged there has the id of its request.
+        self._thread = threading.Thread(
+            target=copy_context().run, args=[self._stay_alive], name=f"lease-{record.id}", daemon=True
+        )
         self._thread.start()
 
     def note(self, **changes: Any) -> None:
@@ -95,15 +101,20 @@ class Lease:
 
 
 def claim(
-    store: Storage, key: str, record: Record, on_event: Callable[[Event], None] = lambda event: None
+    store: Storage,
+    key: str,
+    record: Record,
+    on_event: Callable[[Event], None] = lambda event: None,
+    failures_s: float | None = None,
 ) -> Lease | Record:
-    """Take a job to work on it, unless it is done or somebody works on it.
+    """Take a job to work on it, unless it is done, somebody works on it, or it would fail again.
 
     Args:
         store: Where the outputs go.
         key: The record's, see `record_key`.
         record: See `Record.new`.
         on_event: Told what becomes of the lease.
+        failures_s: Seconds for which a failure stands, see `is_taken`.
 
     Returns:
         The lease, or the record of who has or had it.
@@ -119,7 +130,7 @@ def claim(
             replaces, mine = None, record
             continue
         there = Record.from_bytes(data)
-        if there and is_taken(store, there, stat.age_s):
+        if there and is_taken(store, there, stat.age_s, failures_s):
             return there
         replaces, mine = stat.version, record.after(there) if there else record
 
@@ -145,23 +156,33 @@ def exclusive(store: Storage, key: str, lease_s: int, check: Callable[[], None])
             lease.end("interrupted")
 
 
-def find_active(store: Storage, key: str) -> Record | None:
-    """Return the record of a job that is done or that somebody works on; None of any other."""
+def find_active(store: Storage, key: str, failures_s: float | None = None) -> Record | None:
+    """Return the record of a job that needs no worker, see `is_taken`; None of any other."""
     try:
         data, stat = store.read(key)
     except PotholeError:
         return None
     there = Record.from_bytes(data)
-    return there if there and is_taken(store, there, stat.age_s) else None
+    return there if there and is_taken(store, there, stat.age_s, failures_s) else None
 
 
-def is_taken(store: Storage, record: Record, age_s: float) -> bool:
-    """Say whether a job needs no worker: it is done, its outputs untouched, or its worker is alive.
+def is_taken(store: Storage, record: Record, age_s: float, failures_s: float | None) -> bool:
+    """Say whether a job needs no worker.
 
+    It is done, its outputs untouched; or its worker is alive; or it failed for a reason of its own.
     An age far below zero, as after a clock was set back, says as little for a worker's life as a high one.
+
+    Args:
+        store: Where the outputs are.
+        record: The job's.
+        age_s: Seconds since the record was written.
+        failures_s: Seconds for which a failure stands, mostly the age of the source: who puts it there once
+            more wants it tried once more. It does not stand when None.
     """
     if record.state == "done":
         return all(_is_there(store, output) for output in record.outputs)
+    if record.failure:
+        return failures_s is not None and age_s < failures_s + SLACK_S
     return record.state in {"queued", "running"} and abs(age_s) <= record.lease_s
 
 

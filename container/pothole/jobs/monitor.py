@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from pothole.errors import Interrupted, TooLarge
@@ -25,11 +26,18 @@ class JobMonitor:
         metrics: Counts the frames.
         shutdown: Set when the process is about to end.
         lease: The job's, which learns of the progress; None for a job that has none.
+        about: What each line of the log says of the job, see `log_fields`.
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, shutdown: ShutdownSignal, lease: Lease | None = None
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        shutdown: ShutdownSignal,
+        lease: Lease | None = None,
+        about: Mapping[str, str] | None = None,
     ) -> None:
+        self._about = dict(about or {})
         self._settings, self._metrics, self._shutdown, self._lease = settings, metrics, shutdown, lease
         self._started = self._logged = self._disk_checked = time.monotonic()
         self._first: Progress | None = None
@@ -59,7 +67,8 @@ class JobMonitor:
             self._lease.note(state="running", **asdict(progress), eta_s=self._eta_s(progress, now))
         if now - self._logged >= LOG_EVERY_S:
             self._logged = now
-            _logger.info("marking", extra=asdict(progress) | {"seconds": round(now - self._started, 1)})
+            seconds = round(now - self._started, 1)
+            _logger.info("marking", extra=self._about | asdict(progress) | {"seconds": seconds})
 
     def check(self, at_rest: bool = False) -> None:
         """Raise `Interrupted` when the job has to end.

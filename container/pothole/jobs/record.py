@@ -12,7 +12,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pothole.errors import (
+    AccessDenied,
+    DiskFull,
+    Interrupted,
+    PotholeError,
+    SourceChanged,
+    SourceNotFound,
+    StorageUnavailable,
+)
+
 FOLDER = ".pothole"
+# Faults of the world, which say nothing against the video: whoever asks again has the job tried again.
+PASSING = (AccessDenied, DiskFull, Interrupted, SourceChanged, SourceNotFound, StorageUnavailable)
 
 Natural = Annotated[int, Field(ge=0)]
 State = Literal["queued", "running", "interrupted", "done", "failed"]
@@ -99,6 +111,14 @@ class Record(BaseModel):
                 "crashes": crashes.get(earlier.state, 0),
             }
         )
+
+    @property
+    def failure(self) -> PotholeError | None:
+        """Return why the job failed, if that would be so again; None of any other job."""
+        if self.state != "failed" or self.error is None:
+            return None
+        error = PotholeError.from_json(self.error)
+        return None if isinstance(error, PASSING) else error
 
     def to_bytes(self) -> bytes:
         """Return the record as it is stored."""

@@ -30,6 +30,7 @@ class Input(BaseModel):
     video_stream: Annotated[int, Field(ge=0)] | None = None
     deinterlace: bool = True
     wait: bool = True
+    retry: bool = False
 
 
 class _Body(BaseModel):
@@ -61,10 +62,12 @@ class JobRequest:
     Attributes:
         job: The job.
         wait: Whether the answer waits for its end.
+        retry: Whether the job is tried again if it failed for a reason of its own.
     """
 
     job: Job
     wait: bool = True
+    retry: bool = False
 
     @classmethod
     def from_json(cls, body: object) -> "JobRequest":
@@ -87,7 +90,7 @@ class JobRequest:
             video_stream=given.video_stream,
             deinterlace=given.deinterlace,
         )
-        return cls(job, given.wait)
+        return cls(job, given.wait, given.retry)
 
 
 def parse_input(body: object) -> Input:

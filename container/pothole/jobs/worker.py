@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +24,7 @@ from pothole.errors import (
 )
 from pothole.files import file_digest
 from pothole.job import Job, JobResult, run_job
+from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.checkpoints import StoredCheckpoints
 from pothole.jobs.disk import disk_space
 from pothole.jobs.files import JobFiles
@@ -65,31 +65,38 @@ class Worker:
     metrics: Metrics = field(default_factory=Metrics)
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
 
-    def claim(self, job: Job) -> Lease | Record:
+    def claim(self, job: Job, retry: bool = False) -> Lease | Record:
         """Take a job to work on it, or return the record of who works on it or has done it.
+
+        Args:
+            job: The job.
+            retry: Also take one that failed for a reason of its own, though its source is still the same.
 
         Raises:
             PotholeError: The job may not be done, or the storage failed.
         """
-        files, record = self._files(job), self._new_record(job)
+        files = self._files(job)
+        record, age_s = self._new_record(job)
         claimed = claim(
             files.outputs,
             files.record_key(record.id),
             record,
             lambda event: self.metrics.lease_events.labels(event).inc(),
+            None if retry else age_s,
         )
         if isinstance(claimed, Record) and claimed.state == "done":
             self._delete_segments(files, claimed)  # which its worker may not have come to
         return claimed
 
-    def find_active(self, job: Job) -> Record | None:
-        """Return the record of a job that somebody works on or that is done; None of any other.
+    def find_active(self, job: Job, retry: bool = False) -> Record | None:
+        """Return the record of a job that `claim` would not take; None of any other.
 
         Raises:
             PotholeError: As `claim`.
         """
         files = self._files(job)
-        return find_active(files.outputs, files.record_key(self._new_record(job).id))
+        record, age_s = self._new_record(job)
+        return find_active(files.outputs, files.record_key(record.id), None if retry else age_s)
 
     def record_address(self, job: Job, record: Record) -> str:
         """Return where the record is, for people."""
@@ -106,35 +113,32 @@ class Worker:
             Interrupted: `shutdown` was set. The record says so, and whoever claims the job next goes on.
             PotholeError: It failed, as the record says.
         """
-        started = time.monotonic()
-        outcome: State = "failed"
         files = self._files(replace(job, source_version=lease.record.source_version))
-        try:
-            result = self._mark(files, lease)
-            record = lease.end("done", result=result.to_json())
-            outcome = "done"
-            self._delete_segments(files, record)
-        except PotholeError as exc:
-            named = exc.about(lease.record.source)
-            outcome = "interrupted" if isinstance(exc, Interrupted) else "failed"
-            self._give_up(files, lease, outcome, named)
-            raise named from exc
-        except Exception:
-            self._give_up(files, lease, outcome, PotholeError("The server failed."))
-            raise
-        finally:
-            self.metrics.jobs.labels(outcome).inc()
-            self.metrics.job_seconds.observe(time.monotonic() - started)
+        with accounted(self.metrics, lease.record.id, job):
+            try:
+                result = self._mark(files, lease)
+                record = lease.end("done", result=result.to_json())
+                self._delete_segments(files, record)
+            except PotholeError as exc:
+                named = exc.about(lease.record.source)
+                outcome: State = "interrupted" if isinstance(exc, Interrupted) else "failed"
+                self._give_up(files, lease, outcome, named)
+                raise named from exc
+            except Exception:
+                error = PotholeError("The server failed.").about(lease.record.source)
+                self._give_up(files, lease, "failed", error)
+                raise
         return record
 
     def _mark(self, files: JobFiles, lease: Lease) -> JobResult:
-        monitor = JobMonitor(self.settings, self.metrics, self.shutdown, lease)
+        monitor = JobMonitor(
+            self.settings, self.metrics, self.shutdown, lease, log_fields(lease.record.id, files.job)
+        )
         monitor.check(at_rest=True)
         if lease.record.crashes >= self.settings.max_crashes:
             raise GivenUp(
                 f"{lease.record.source} is given up: {lease.record.crashes} workers died of it.",
-                hint="See the server's log; more memory, or the video scaled down, may help. "
-                "Then send the request again.",
+                hint="See the server's log; more memory, or the video scaled down, may help.",
             )
         lease.note(state="running")
         lease.renew()  # at once: should the video kill the worker, that is counted
@@ -190,8 +194,12 @@ class Worker:
     def _files(self, job: Job) -> JobFiles:
         return JobFiles.of(job, self.open_store)
 
-    def _new_record(self, job: Job) -> Record:
-        """Check a job as far as that is possible without reading its source, and return a record for it."""
+    def _new_record(self, job: Job) -> tuple[Record, float]:
+        """Check a job as far as that is possible without reading its source.
+
+        Returns:
+            A record for it, and the source's age in seconds.
+        """
         if FOLDER in job.source_key.split("/"):
             raise SourceIsOutput(
                 f"{job.source_key!r} lies in a folder of this system's own.", hint="Name a video elsewhere."
@@ -204,12 +212,13 @@ class Worker:
         files = self._files(job)
         source, address = files.source_stat(), files.source_address
         check_size(address, source.size, self.settings.max_video_bytes)
-        return Record.new(
+        record = Record.new(
             id=_digest([asdict(job), address, source.version, self.model, __version__]),
             source=address,
             source_version=source.version,
             lease_s=self.settings.lease_s,
         )
+        return record, source.age_s
 
 
 def model_digest(folder: Path) -> str:

@@ -144,3 +144,13 @@ def test_a_body_that_is_no_video_is_a_422(client: FlaskClient) -> None:
     assert response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
     assert response.json is not None
     assert response.json["error"]["message"].startswith("body is not a video")
+
+
+def test_videos_as_bodies_are_counted_as_jobs(client: FlaskClient, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 3, size=SIZE, picture=road).read_bytes()
+    for body in (clip, clip, b"not a video"):
+        client.post("/invocations", data=body, content_type="video/mp4").close()
+    counted = client.get("/metrics").text
+    assert 'pothole_jobs_total{outcome="done"} 2.0' in counted
+    assert 'pothole_jobs_total{outcome="failed"} 1.0' in counted
+    assert "pothole_job_seconds_count 3.0" in counted

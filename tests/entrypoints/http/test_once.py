@@ -12,6 +12,7 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.entrypoints.http.app import create_app
+from pothole.jobs.lease import SLACK_S
 from pothole.settings import Settings
 from pothole.types import Image
 from support.bucket_roads import Road
@@ -163,15 +164,43 @@ def test_an_output_that_is_gone_is_made_again(gated: Road, gate: Gate, lost: str
     assert gate.pictures == 2 * LOOKS
 
 
-def test_a_failed_job_says_why_in_its_record_and_may_be_tried_again(gated: Road) -> None:
+def test_a_failed_job_says_why_when_asked_again_and_is_not_run_again(gated: Road) -> None:
     gated.put("note.mp4", b"Dear road,\n" * 99)
     answer = gated.job("note.mp4", wait=False)
     assert answer.status_code == HTTPStatus.ACCEPTED
     record = ended(gated, answer.json["job"]["id"])
     assert record["state"] == "failed"
     assert record["error"]["code"] == "invalid_media"
+    for wait in (False, True, False):
+        asked_again = gated.job("note.mp4", wait=wait)
+        assert asked_again.status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+        error = asked_again.json["error"]
+        assert (error["code"], error["message"]) == ("invalid_media", record["error"]["message"])
+        assert '"retry": true' in error["hint"]
+    assert gated.records()[0]["attempt"] == 1
+
+
+def test_a_failed_job_is_tried_again_on_request_and_when_its_source_comes_anew(gated: Road) -> None:
+    gated.put("note.mp4", b"Dear road,\n" * 99)
     assert gated.job("note.mp4").status_code == HTTPStatus.UNPROCESSABLE_ENTITY
-    assert gated.records()[0]["attempt"] == 2
+    retried = gated.job("note.mp4", retry=True, wait=False)
+    assert retried.status_code == HTTPStatus.ACCEPTED
+    assert retried.json["job"]["attempt"] == 2
+    ended(gated, retried.json["job"]["id"])
+    time.sleep(SLACK_S + 1)
+    gated.put("note.mp4", b"Dear road,\n" * 99)
+    assert gated.job("note.mp4", wait=False).json["job"]["attempt"] == 3
+    ended(gated, retried.json["job"]["id"])
+
+
+def test_a_fault_of_the_world_is_tried_again_by_whoever_asks(s3_road: Road, settings: Settings) -> None:
+    app = create_app(replace(settings, min_free_bytes=2**60), lambda _: MagentaDetector())
+    app.extensions["worker"].result()
+    client, s3_road.client = s3_road.client, app.test_client()
+    job = s3_road.job("good.mp4", wait=False).json["job"]
+    assert ended(s3_road, job["id"])["error"]["code"] == "disk_full"
+    s3_road.client = client
+    assert s3_road.job("good.mp4").json["job"]["state"] == "done"
 
 
 def test_a_failure_of_ours_keeps_its_details_out_of_the_record(s3_road: Road, settings: Settings) -> None:

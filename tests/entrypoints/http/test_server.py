@@ -8,7 +8,7 @@ import time
 from http import HTTPStatus
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -147,6 +147,37 @@ def test_every_line_that_the_application_logs_is_json_with_the_id_of_its_request
     assert answered["path"] == "/invocations"
     assert unnamed.headers["X-Request-Id"] in {line["request_id"] for line in lines}
     assert {line["level"] for line in lines if line["request_id"] == "bad-43"} == {"WARNING", "INFO"}
+
+
+def test_work_that_nobody_waits_for_is_in_the_log_with_request_job_and_key(
+    server: Server, s3: "S3Client", bucket: str, clip: bytes
+) -> None:
+    for key, body in (("roads/good.mp4", clip), ("roads/note.mp4", b"Dear road, " * 99)):
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+        name = key[6:10]
+        asked = {"s3_bucket": bucket, "s3_source_filename": key, "wait": False}
+        answer = requests.post(
+            f"{server.url}/invocations", json={"input": asked}, headers={"X-Request-Id": name}, timeout=10
+        )
+        job_id = answer.json()["job"]["id"]
+        deadline = time.monotonic() + 30
+        while (
+            "the job is done" not in (said := lines_of(server, name, job_id)) and "the job failed" not in said
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        line = said.get("the job failed") or said["the job is done"]
+        assert (line["bucket"], line["key"]) == (bucket, key)
+    assert line["level"] == "ERROR"
+    assert line["code"] == "invalid_media"
+    assert f"s3://{bucket}/roads/note.mp4: " in line["reason"]
+
+
+def lines_of(server: Server, request_id: str, job_id: str) -> dict[str, dict[str, Any]]:
+    """What the log says of a job that a request began, by message."""
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    named = [line for line in lines if line["request_id"] == request_id and line.get("job") == job_id]
+    return {line["message"]: line for line in named}
 
 
 def test_limits_that_nginx_keeps_are_told_as_json(start: Start) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from werkzeug.wsgi import FileWrapper
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.job import Job, JobResult, run_job
+from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.disk import disk_space
 from pothole.jobs.monitor import JobMonitor
 from pothole.jobs.record import Record
@@ -29,6 +31,7 @@ from pothole.settings import Settings
 from pothole.storage import open_folder
 
 MIB = 2**20
+RETRY_HINT = 'To have it tried again, send "retry": true.'
 
 
 class Invocations:
@@ -70,11 +73,11 @@ class Invocations:
         try:
             place = self._queue.place()
         except Busy:
-            if record := worker.find_active(job):
+            if record := worker.find_active(job, asked.retry):
                 return _told(record, worker.record_address(job, record))
             raise
         with place:
-            claimed = worker.claim(job)
+            claimed = worker.claim(job, asked.retry)
             if isinstance(claimed, Record):
                 return _told(claimed, worker.record_address(job, claimed))
             work = place.start(worker.run, job, claimed)
@@ -124,9 +127,11 @@ class Invocations:
 
 def _mark(job: Job, worker: Worker) -> JobResult:
     """Mark a video that nobody else can ask for, so that it needs no record."""
-    monitor = JobMonitor(worker.settings, worker.metrics, worker.shutdown)
-    monitor.check(at_rest=True)
-    return run_job(job, worker.detector, open_folder, worker.settings, monitor)
+    job_id = uuid.uuid4().hex
+    monitor = JobMonitor(worker.settings, worker.metrics, worker.shutdown, about=log_fields(job_id, job))
+    with accounted(worker.metrics, job_id, job):
+        monitor.check(at_rest=True)
+        return run_job(job, worker.detector, open_folder, worker.settings, monitor)
 
 
 def answer_json(record: Record, address: str) -> dict[str, Any]:
@@ -144,6 +149,13 @@ def answer_json(record: Record, address: str) -> dict[str, Any]:
 
 
 def _told(record: Record, address: str) -> Response:
+    """Answer with a job's record.
+
+    Raises:
+        PotholeError: The job failed, for a reason of its own.
+    """
+    if error := record.failure:
+        raise type(error)(error.message, " ".join(filter(None, (error.hint, RETRY_HINT))))
     response = jsonify(answer_json(record, address))
     if record.state != "done":
         response.status_code = HTTPStatus.ACCEPTED
