@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pothole.errors import SourceNotFound
 from pothole.job import Job
 from pothole.jobs.record import Output, publishing_key, record_key, segments_folder
 from pothole.outputs.registry import OUTPUTS
@@ -53,6 +54,16 @@ class JobFiles:
     def segments_folder(self, job_id: str) -> str:
         """Return the key of the folder of the job's segments."""
         return segments_folder(self.record_key(job_id))
+
+    def is_published(self) -> bool:
+        """Say whether one of the outputs, or more, is there."""
+        for name in self.job.outputs:
+            try:
+                self.outputs.stat(self.job.output_key(OUTPUTS[name].suffix))
+            except SourceNotFound:
+                continue
+            return True
+        return False
 
     def published(self) -> tuple[Output, ...]:
         """Return the outputs as they are there now."""

@@ -136,16 +136,19 @@ def claim(
 
 
 @contextmanager
-def exclusive(store: Storage, key: str, lease_s: int, check: Callable[[], None]) -> Iterator[None]:
+def exclusive(
+    store: Storage, key: str, source: str, lease_s: int, check: Callable[[], None]
+) -> Iterator[None]:
     """Hold a lease of its own at `key`; wait while somebody else does.
 
     Args:
         store: Where it is.
         key: The record's.
+        source: For whom it is held.
         lease_s: Seconds after which one that is not renewed is nobody's.
         check: Called while waiting; what it raises goes on.
     """
-    record = Record.new(id=key, source=store.address(key), source_version="", lease_s=lease_s)
+    record = Record.new(id=key, source=source, source_version="", lease_s=lease_s)
     while not isinstance(lease := claim(store, key, record), Lease):
         check()
         time.sleep(WAIT_S)

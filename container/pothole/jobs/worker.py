@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,11 +30,12 @@ from pothole.jobs.disk import disk_space
 from pothole.jobs.files import JobFiles
 from pothole.jobs.lease import Lease, claim, exclusive, find_active
 from pothole.jobs.monitor import JobMonitor
+from pothole.jobs.names import release_names, take_names
 from pothole.jobs.record import FOLDER, Record, State
 from pothole.jobs.shutdown import ShutdownSignal
 from pothole.metrics import Metrics
 from pothole.settings import Settings
-from pothole.storage import Storage
+from pothole.storage import Stat, Storage
 from pothole.storage.base import check_size
 
 # Of a source that have to fit on the disk: itself, and the marked video, which is about as large. Of its
@@ -64,6 +65,16 @@ class Worker:
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
+
+    def named(self, job: Job) -> Job:
+        """Return the job as it is to be claimed: with names for its outputs that no other video has.
+
+        Raises:
+            PotholeError: As `claim`.
+        """
+        files = self._files(job)
+        self._check(files)
+        return take_names(files, self.settings.lease_s)
 
     def claim(self, job: Job, retry: bool = False) -> Lease | Record:
         """Take a job to work on it, or return the record of who works on it or has done it.
@@ -158,7 +169,10 @@ class Worker:
     @contextmanager
     def _publishing(self, files: JobFiles, lease: Lease, monitor: JobMonitor) -> Iterator[None]:
         """Keep jobs of other settings from the outputs, or one's video might lie beside another's data."""
-        with exclusive(files.outputs, files.publishing_key, self.settings.lease_s, monitor.check):
+        held = exclusive(
+            files.outputs, files.publishing_key, files.source_address, self.settings.lease_s, monitor.check
+        )
+        with held:
             lease.renew()
             if files.source_stat().version != files.job.source_version:
                 raise SourceChanged(
@@ -181,6 +195,8 @@ class Worker:
             return
         if not keeps:
             self._delete_segments(files, stored)
+            with suppress(PotholeError):  # the next one then has longer names
+                release_names(files)
 
     def _delete_segments(self, files: JobFiles, record: Record) -> None:
         """Delete the segments of a job that needs them no more."""
@@ -195,11 +211,20 @@ class Worker:
         return JobFiles.of(job, self.open_store)
 
     def _new_record(self, job: Job) -> tuple[Record, float]:
-        """Check a job as far as that is possible without reading its source.
+        """Check a job; return a record for it, and the source's age in seconds."""
+        files = self._files(job)
+        source, address = self._check(files), files.source_address
+        record = Record.new(
+            id=_digest([asdict(job), address, source.version, self.model, __version__]),
+            source=address,
+            source_version=source.version,
+            lease_s=self.settings.lease_s,
+        )
+        return record, source.age_s
 
-        Returns:
-            A record for it, and the source's age in seconds.
-        """
+    def _check(self, files: JobFiles) -> Stat:
+        """Check a job as far as that is possible without reading its source, at which it looks."""
+        job = files.job
         if FOLDER in job.source_key.split("/"):
             raise SourceIsOutput(
                 f"{job.source_key!r} lies in a folder of this system's own.", hint="Name a video elsewhere."
@@ -209,16 +234,9 @@ class Worker:
                 f"Outputs may not go to the bucket {job.output_bucket!r}.",
                 hint="Name it in the server's OUTPUT_BUCKETS, or leave output_bucket out.",
             )
-        files = self._files(job)
-        source, address = files.source_stat(), files.source_address
-        check_size(address, source.size, self.settings.max_video_bytes)
-        record = Record.new(
-            id=_digest([asdict(job), address, source.version, self.model, __version__]),
-            source=address,
-            source_version=source.version,
-            lease_s=self.settings.lease_s,
-        )
-        return record, source.age_s
+        source = files.source_stat()
+        check_size(files.source_address, source.size, self.settings.max_video_bytes)
+        return source
 
 
 def model_digest(folder: Path) -> str:

@@ -203,6 +203,31 @@ def test_a_fault_of_the_world_is_tried_again_by_whoever_asks(s3_road: Road, sett
     assert s3_road.job("good.mp4").json["job"]["state"] == "done"
 
 
+def test_videos_that_differ_in_their_extension_alone_keep_their_outputs_apart(
+    gated: Road, gate: Gate
+) -> None:
+    """In work at the same time, as after an upload of a whole folder."""
+    for name in ("roads/a.mov", "roads/a.mp4", "roads/a"):
+        gated.put(name, (gated.folder / "good.mp4").read_bytes())
+    jobs = [gated.job(name, wait=False).json["job"] for name in ("roads/a.mov", "roads/a.mp4")]
+    gate.open.set()
+    for job in jobs:
+        assert ended(gated, job["id"])["state"] == "done"
+    for name, stem in [("roads/a.mov", "a_output"), ("roads/a.mp4", "a.mp4_output")] * 2:
+        answer = gated.job(name).json
+        assert answer["output"] == [f"s3://{gated.bucket}/roads/{stem}{s}" for s in (".mp4", ".json")]
+        assert answer["job"]["id"] in {job["id"] for job in jobs}
+    gated.s3.delete_object(Bucket=gated.bucket, Key="roads/a.mov")
+    assert gated.job("roads/a").json["output"][0].endswith("/a_output.mp4"), "its namesake is gone"
+
+
+def test_a_video_that_failed_leaves_its_names_to_the_next(gated: Road, gate: Gate) -> None:
+    gate.open.set()
+    gated.put("good.mov", b"Dear road,\n" * 99)
+    assert gated.job("good.mov").status_code == HTTPStatus.UNPROCESSABLE_ENTITY
+    assert gated.job("good.mp4").json["output"][0].endswith("/good_output.mp4")
+
+
 def test_a_failure_of_ours_keeps_its_details_out_of_the_record(s3_road: Road, settings: Settings) -> None:
     class Broken(MagentaDetector):
         def predict(self, *_: object, **__: object) -> Any:

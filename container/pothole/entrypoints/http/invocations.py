@@ -69,7 +69,7 @@ class Invocations:
 
     def _job(self, request: Request, worker: Worker) -> Response:
         asked = JobRequest.from_json(_decoded_json(_body(request, MIB)))
-        job = asked.job
+        job = worker.named(asked.job)
         try:
             place = self._queue.place()
         except Busy:
