@@ -87,6 +87,52 @@ def compare(truth: dict[str, Any], report: dict[str, Any]) -> VideoFigures:
         report: What the job wrote beside the video; its marks without a track do not count.
     """
     there = {p["id"] for f in truth["frames"] for p in f["potholes"] if _is_there(p, truth["width"])}
+    of, first_distances, switches = _follow(truth, report)
+    found = there & set(of.values())
+    smaller = sum(pothole not in there for pothole in of.values())
+    return VideoFigures(
+        seconds=float(len(truth["frames"]) / Fraction(truth["rate"])),
+        there=len(there),
+        found=len(found),
+        twice=len(of) - smaller - len(found),
+        false_tracks=len(report["tracks"]) - len(of),
+        smaller=smaller,
+        switches=switches,
+        first_distances=tuple(first_distances[p] for p in sorted(found)),
+    )
+
+
+def taken_for_potholes(truth: dict[str, Any], report: dict[str, Any]) -> Counter[str]:
+    """Return the kinds of decoys that the false tracks of a job's data lie on, and how many on each.
+
+    A track is on the kind whose centres its marks hold most often, else on "other".
+
+    Args:
+        truth: As in `compare`.
+        report: As in `compare`.
+    """
+    of, *_ = _follow(truth, report)
+    on: dict[int, Counter[str]] = {track["id"]: Counter() for track in report["tracks"]}
+    for true_frame, frame in zip(truth["frames"], report["frames"], strict=True):
+        for mark in frame["potholes"]:
+            left, top, right, bottom = mark["box"]
+            if mark["track_id"] is not None:
+                on[mark["track_id"]].update(
+                    {
+                        kind
+                        for kind, (x, y) in true_frame.get("decoys", ())
+                        if left < x < right and top < y < bottom
+                    }
+                )
+    return Counter(
+        max(kinds, key=lambda kind: kinds[kind], default="other")
+        for track, kinds in on.items()
+        if track not in of
+    )
+
+
+def _follow(truth: dict[str, Any], report: dict[str, Any]) -> tuple[dict[int, int], dict[int, float], int]:
+    """Return the pothole of each track that has one, metres to each at its first mark, and id switches."""
     shown: Counter[int] = Counter()
     paired: dict[int, Counter[int]] = defaultdict(Counter)
     first_distances: dict[int, float] = {}
@@ -103,19 +149,7 @@ def compare(truth: dict[str, Any], report: dict[str, Any]) -> VideoFigures:
             switches += held.get(pothole, track) != track
             held[pothole] = track
     of = {t: paired[t].most_common(1)[0][0] for t, n in shown.items() if 2 * paired[t].total() >= n}
-    found = there & set(of.values())
-    tracks = report["tracks"]
-    smaller = sum(pothole not in there for pothole in of.values())
-    return VideoFigures(
-        seconds=float(len(truth["frames"]) / Fraction(truth["rate"])),
-        there=len(there),
-        found=len(found),
-        twice=len(of) - smaller - len(found),
-        false_tracks=len(tracks) - len(of),
-        smaller=smaller,
-        switches=switches,
-        first_distances=tuple(first_distances[p] for p in sorted(found)),
-    )
+    return of, first_distances, switches
 
 
 def _is_there(pothole: dict[str, Any], width: int) -> bool:

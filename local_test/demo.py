@@ -44,8 +44,10 @@ from sagemaker_front import SageMakerFront
 # Folders that are no packages: their files are started by themselves or pasted into AWS.
 sys.path.insert(0, str(local_aws.ROOT / "lambda"))
 sys.path.insert(0, str(local_aws.ROOT / "infra"))
+sys.path.insert(0, str(local_aws.ROOT / "bench"))
 import deploy
 import stacks
+from matching import compare, taken_for_potholes
 from pothole.files import VIDEO_SUFFIXES
 
 OUTPUT = local_aws.ROOT / "demo_output"
@@ -103,7 +105,8 @@ def render() -> Path:
     with doing("Rendering a road ..."):
         road = Road(seed=SEED, length=100, potholes=12)
         truth = write_video(path, road, 300, Fraction(30), 10.0, count_area=400, sound=True)
-    say(f"rendered {path.name}: 300 frames, {truth['potholes']} potholes to find")
+        there = truth["potholes"]
+    say(f"rendered {path.name}: 300 frames, {there} potholes, and manholes, patches and stains between them")
     return path
 
 
@@ -215,6 +218,9 @@ class Job:
         counts = (summary["frames"], summary["frames_with_potholes"], summary["potholes"])
         table.add_row(self._video.name, *(str(n) for n in counts), f"{self._seconds:.1f}")
         console.print(table)
+        truth = self._video.with_suffix(".truth.json")
+        if truth.is_file():
+            console.print(verdict(json.loads(truth.read_text()), report), highlight=False)
         if report["video"]["warning"]:
             console.print(f"[yellow]{report['video']['warning']}", highlight=False)
         for title, path in (
@@ -232,6 +238,18 @@ class Job:
                 raise
             return False
         return True
+
+
+def verdict(truth: dict[str, Any], report: dict[str, Any]) -> str:
+    """Say how many of a rendered road's potholes were found, and what else was taken for one."""
+    figures, kinds = compare(truth, report), taken_for_potholes(truth, report)
+    told = f"{figures.found} of {figures.there} found"
+    if figures.twice:
+        told += f", {figures.twice} counted twice"
+    if kinds:
+        names = (kind if count == 1 else f"{kind}s" for kind, count in kinds.most_common())
+        told += f", {figures.false_tracks} false ({', '.join(names)})"
+    return told
 
 
 def read_lines(log: TextIO) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What a detector takes for a pothole and should not: cracks, patches, covers, stains, skid marks."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,29 +12,48 @@ from roads.plane import Plan, Texture, blend
 from roads.surface import Style
 
 Points = NDArray[np.float64]
+
+
+class Decoy(NamedTuple):
+    """A decoy is something on the road that is no pothole.
+
+    Attributes:
+        kind: What it is.
+        x: Metres right of the road's axis.
+        z: Metres along the road.
+    """
+
+    kind: str
+    x: float
+    z: float
+
+
 Draw = Callable[[np.random.Generator, Texture, Plan, Style, float, float], None]
 
 
 def draw_decoys(
     rng: np.random.Generator, texture: Texture, plan: Plan, style: Style, per_metre: float
-) -> None:
-    """Draw decoys in place, `per_metre` of them a metre of road, at random."""
-    kinds: dict[Draw, float] = {
-        _crack: 0.3,
-        _alligator: 0.1,
-        _sealed_crack: 0.1,
-        _patch: 0.16,
-        _cover: 0.06,
-        _stain: 0.16,
-        _skid: 0.06,
-        _litter: 0.06,
+) -> list[Decoy]:
+    """Draw decoys in place, `per_metre` of them a metre of road, at random; return them."""
+    kinds: dict[tuple[str, Draw], float] = {
+        ("crack", _crack): 0.3,
+        ("net of cracks", _alligator): 0.1,
+        ("sealed crack", _sealed_crack): 0.1,
+        ("patch", _patch): 0.16,
+        ("manhole", _cover): 0.06,
+        ("stain", _stain): 0.16,
+        ("skid mark", _skid): 0.06,
+        ("litter", _litter): 0.06,
     }
+    decoys = []
     length = plan.shape[0] / plan.along
     for _ in range(rng.poisson(per_metre * length)):
-        draw = list(kinds)[rng.choice(len(kinds), p=list(kinds.values()))]
+        kind, draw = list(kinds)[rng.choice(len(kinds), p=list(kinds.values()))]
         x = rng.uniform(-style.half_width, style.half_width)
         z = plan.start + rng.uniform(0, length)
         draw(rng, texture, plan, style, x, z)
+        decoys.append(Decoy(kind, x, z))
+    return decoys
 
 
 def draw_damage(

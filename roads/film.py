@@ -32,9 +32,23 @@ class Truth(NamedTuple):
     distance: float
 
 
+class Shot(NamedTuple):
+    """A shot is one frame, and what is to be seen in it.
+
+    Attributes:
+        picture: RGB uint8 `(height, width, 3)`.
+        potholes: Nearest first.
+        decoys: Of those in view the kind, and the pixel `(x, y)` of its centre.
+    """
+
+    picture: Picture
+    potholes: list[Truth]
+    decoys: list[tuple[str, tuple[float, float]]]
+
+
 def render(
     road: Road, frames: int, speed_m_s: float = 10.0, rate: float = 30.0, min_area: int = 40
-) -> Iterator[tuple[Picture, list[Truth]]]:
+) -> Iterator[Shot]:
     """Film the road from a moving car.
 
     Args:
@@ -45,7 +59,7 @@ def render(
         min_area: Pixels from which a pothole counts as seen.
 
     Yields:
-        The frame, RGB uint8 `(height, width, 3)`, and its potholes, nearest first.
+        The frames.
     """
     rng = np.random.default_rng([road.seed, 99])
     sensor = _Sensor(rng, road.camera.size)
@@ -67,15 +81,13 @@ def render(
         yield take(road, camera, time, speed_m_s * EXPOSURE_S, sensor, min_area)
 
 
-def photograph(road: Road, camera: Camera, number: int, min_area: int = 40) -> tuple[Picture, list[Truth]]:
+def photograph(road: Road, camera: Camera, number: int, min_area: int = 40) -> Shot:
     """Take one still picture; `number` seeds its noise."""
     rng = np.random.default_rng([road.seed, 98, number])
     return take(road, camera, 0.0, rng.choice([0.0, 0.0, 0.04]), _Sensor(rng, camera.size), min_area)
 
 
-def take(
-    road: Road, camera: Camera, time: float, smear: float, sensor: "_Sensor", min_area: int
-) -> tuple[Picture, list[Truth]]:
+def take(road: Road, camera: Camera, time: float, smear: float, sensor: "_Sensor", min_area: int) -> Shot:
     """Take one picture; `smear` is the metres driven while the shutter is open."""
     frame = _behind(road, camera)
     _lay_ground(frame, road, camera, smear)
@@ -83,7 +95,7 @@ def take(
     for thing in sorted(road.standing, key=lambda t: -(t.z + t.speed * time)):
         if 5.0 < thing.z + thing.speed * time - camera.z < 110:
             stand(frame, hidden, camera, thing, time, road.light)
-    return sensor.expose(frame), _truth(road, camera, hidden, min_area)
+    return Shot(sensor.expose(frame), _truth(road, camera, hidden, min_area), _decoys_in_view(road, camera))
 
 
 def _behind(road: Road, camera: Camera) -> Picture:
@@ -174,6 +186,17 @@ def _truth(road: Road, camera: Camera, hidden: NDArray[np.bool_], min_area: int)
         x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
         seen.append(Truth(pothole.id, mask, (x, y, x + w, y + h), pothole.z - camera.z))
     return seen
+
+
+def _decoys_in_view(road: Road, camera: Camera) -> list[tuple[str, tuple[float, float]]]:
+    ahead = [d for d in road.decoys if 0.25 < d.z - camera.z < FARTHEST]
+    pixels = camera.project(np.array([(d.x, 0.0, d.z) for d in ahead]).reshape(-1, 3))
+    height, width = camera.size
+    return [
+        (decoy.kind, (round(x, 1), round(y, 1)))
+        for decoy, (x, y) in zip(ahead, pixels.tolist(), strict=True)
+        if 0 <= x < width and 0 <= y < height
+    ]
 
 
 class _Sensor:

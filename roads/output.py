@@ -36,7 +36,8 @@ def write_video(
     Returns:
         The truth: `light`, `potholes` (how many showed `count_area` pixels), `pothole_ids`, and per frame
         each pothole's `id`, `box` (xyxy), `polygons`, `distance_m` (along the road, from camera to centre)
-        and `plain` (a person would mark it in this frame).
+        and `plain` (a person would mark it in this frame), and of `decoys` in view the kind and the pixel
+        of its centre.
     """
     height, width = road.camera.size
     seen: set[int] = set()
@@ -45,10 +46,11 @@ def write_video(
         video = container.add_stream("libx264", rate=rate, options={"crf": "19", "preset": "veryfast"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio = container.add_stream("aac", rate=AUDIO_RATE, layout="mono") if sound else None
-        for index, (picture, truth) in enumerate(render(road, frames, speed_m_s, float(rate))):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            seen |= {t.pothole_id for t in truth if int(t.mask.sum()) >= count_area}
-            per_frame.append({"index": index, "potholes": [_record(picture, t) for t in truth]})
+        for index, shot in enumerate(render(road, frames, speed_m_s, float(rate))):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(shot.picture, format="rgb24")))
+            seen |= {t.pothole_id for t in shot.potholes if int(t.mask.sum()) >= count_area}
+            potholes = [_record(shot.picture, t) for t in shot.potholes]
+            per_frame.append({"index": index, "potholes": potholes, "decoys": shot.decoys})
         container.mux(video.encode(None))
         if audio is not None:
             resampler = AudioResampler(format="fltp", layout="mono", rate=AUDIO_RATE, frame_size=1024)
@@ -149,7 +151,7 @@ def _pictures_of_a_road(
     taken = []
     for number in range(3):
         camera = _aim(rng, road, length, hand_held)
-        picture, truth = photograph(road, camera, number)
+        picture, truth, _ = photograph(road, camera, number)
         truth = [t for t in truth if _can_be_seen(picture, t)]
         if bool(truth) != empty:
             taken.append((picture, truth))

@@ -58,6 +58,7 @@ class Road:
     Attributes:
         camera: Where the camera starts.
         potholes: The truth on the plane.
+        decoys: What is no pothole, there too.
         levels: Textures, the nearest first.
         light: Sun and sky.
         horizon: Background picture, its horizon 3/4 down.
@@ -96,7 +97,7 @@ class Road:
         columns = int(2 * half_width * across) // 32 * 32
         plan = Plan(-columns / across / 2, 0.0, (rows, columns), across, across / 2)
         albedo = draw_asphalt(ground, plan, self.style)
-        draw_decoys(decoy, albedo, plan, self.style, decoys)
+        self.decoys = draw_decoys(decoy, albedo, plan, self.style, decoys)
         draw_markings(ground, albedo, plan, self.style)
         self._blotches = Coarse.fractal(ground, 60.0, length + lookahead, 4.0, (5, 2.5), 4)
         draw_sides(ground, albedo, plan, self.style, self._blotches, 0.0)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import demo
 import video_figures
-from matching import VideoFigures, compare, pool
+from matching import VideoFigures, compare, pool, taken_for_potholes
 from support.fakes import MAGENTA, MagentaDetector
 from video_figures import Drive, RememberingDetector
 
@@ -136,3 +137,14 @@ def test_command_prints_tables_of_what_the_job_counts(tmp_path: Path, monkeypatc
     assert empty_head.startswith("| video without potholes |")
     assert figures["empty"] == {empty.name: {"seconds": 2.0, "false_tracks": 0, "marked_frames": 0}}
     assert "gone.mp4 is not there" in printed.err.replace("\n", "")
+
+
+def test_what_was_taken_for_a_pothole_is_named_and_the_demo_says_so():
+    truth = truth_of(*[{1: LEFT, 2: RIGHT}] * 3)
+    for frame in truth["frames"]:
+        frame["decoys"] = [["manhole", (220.0, 110.0)], ["stain", (20.0, 110.0)]]
+    nothing = (300, 300, 340, 320)
+    report = report_of(*[[(1, LEFT), (2, MIDDLE), (3, nothing), (None, nothing)]] * 3)
+    assert taken_for_potholes(truth, report) == {"manhole": 1, "other": 1}
+    assert demo.verdict(truth, report) == "1 of 2 found, 2 false (manhole, other)"
+    assert demo.verdict(truth, report_of(*[[(1, LEFT), (2, RIGHT)]] * 3)) == "2 of 2 found"

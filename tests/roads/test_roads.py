@@ -46,10 +46,10 @@ def test_truth_is_where_potholes_change_the_picture(seed: int) -> None:
     with_potholes = list(render(Road(seed, SIZE, length=20, potholes=8), 12, rate=6))
     without = list(render(Road(seed, SIZE, length=20, potholes=0), 12, rate=6))
 
-    assert all(not truth for _, truth in without)
-    assert any(truth for _, truth in with_potholes)
+    assert all(not truth for _, truth, _ in without)
+    assert any(truth for _, truth, _ in with_potholes)
     caught = dict.fromkeys([(0, 0), (0, 2), (0, -2), (2, 0), (-2, 0)], 0.0)
-    for (picture, truth), (bare, _) in zip(with_potholes, without, strict=True):
+    for (picture, truth, _), (bare, _, _) in zip(with_potholes, without, strict=True):
         change = np.abs(picture.astype(int) - bare).max(axis=2)
         for pothole in truth:
             x, y, w, h = cv2.boundingRect(pothole.mask.astype(np.uint8))
@@ -73,7 +73,7 @@ def test_same_seed_same_pictures(road: Road) -> None:
 def test_potholes_keep_their_id_and_come_nearer(road: Road) -> None:
     bottoms: dict[int, list[int]] = {}
     distances: dict[int, list[float]] = {}
-    for _, truth in render(road, 30, rate=15):
+    for _, truth, _ in render(road, 30, rate=15):
         for pothole in truth:
             bottoms.setdefault(pothole.pothole_id, []).append(pothole.box[3])
             distances.setdefault(pothole.pothole_id, []).append(pothole.distance)
