@@ -122,6 +122,7 @@ class JobResult:
         frames: Frames marked.
         potholes: Potholes, each counted once however many frames show it.
         frames_with_potholes: Frames that show one or more.
+        seen_once: Potholes that were detected, and too seldom to count.
         seconds: Time that the job took.
         missing_frames: Frames of a damaged source that could not be read; None when nobody can tell how many.
         warning: What of the source was not used, in a sentence or more; None when all was.
@@ -132,6 +133,7 @@ class JobResult:
     frames: int
     potholes: int
     frames_with_potholes: int
+    seen_once: int
     seconds: float
     missing_frames: int | None
     warning: str | None
@@ -143,6 +145,7 @@ class JobResult:
             "frames": self.frames,
             "potholes": self.potholes,
             "frames_with_potholes": self.frames_with_potholes,
+            "seen_once": self.seen_once,
             "seconds": round(self.seconds, 3),
             "missing_frames": self.missing_frames,
             "warning": self.warning,
@@ -200,6 +203,7 @@ def run_job(
         frames=summary.frames,
         potholes=summary.potholes,
         frames_with_potholes=summary.frames_with_potholes,
+        seen_once=summary.seen_once,
         seconds=time.monotonic() - started,
         missing_frames=video.missing_frames,
         warning=video.decode_warning,
@@ -222,7 +226,8 @@ def _mark(
     depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
     held = video.info.frames_in(MAX_WAITING_BYTES)
     key_frames, waiting = KeyFrames(job.frame_interval, held), WaitingFrames(start.released)
-    tracker, counts = Tracker(held, settings.segment_s, start), Counts()
+    threshold = detector.min_confidence if job.min_confidence is None else job.min_confidence
+    tracker, counts = Tracker(held, settings.segment_s, start, threshold), Counts()
     total = video.info.frame_count if job.is_live else None
     draws = any(OUTPUTS[output].draws for output in sinks)
 
@@ -242,7 +247,10 @@ def _mark(
             for output, sink in sinks.items():
                 sink.append(segment.parts[output])
     tracks = tracker.tracks()
-    return Summary(len(tracks), counts.detections, counts.frames, counts.frames_with_potholes), tracks
+    summary = Summary(
+        len(tracks), counts.detections, counts.frames, counts.frames_with_potholes, tracker.uncounted
+    )
+    return summary, tracks
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def test_report_tells_everything(tmp_path):
             "missing_frames": 0,
             "warning": None,
         },
-        "summary": {"potholes": 1, "detections": 3, "frames": 4, "frames_with_potholes": 3},
+        "summary": {"potholes": 1, "detections": 3, "frames": 4, "frames_with_potholes": 3, "seen_once": 0},
     }
 
 

@@ -54,7 +54,8 @@ def drive(frames: int, rate: int = 30, speed: float = 0) -> list[Frame]:
 
 def test_standing_car_looks_by_time():
     assert looked_at(drive(30)) == [0, 8, 16, 24, 29]
-    assert looked_at(drive(8, rate=5)) == [0, 2, 4, 6, 7]
+    assert looked_at(drive(8, rate=10)) == [0, 3, 6, 7]
+    assert looked_at(drive(8, rate=5)) == list(range(8))
     assert looked_at(drive(5, rate=1)) == [0, 1, 2, 3, 4]
 
 

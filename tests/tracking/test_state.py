@@ -44,6 +44,15 @@ def drive() -> list[Observation]:
     return observations
 
 
+@pytest.fixture(scope="module")
+def survey() -> list[Observation]:
+    """Frames so far apart that each shows other potholes, some of them in one frame alone."""
+    potholes = [(2.2 * (i % 3) - 2, 8.0 + 12 * i + i % 4, 0.5) for i in range(40)]
+    road = MovingRoad(potholes, rate=5, speed=60, size=(180, 320))
+    pictures = [road.picture(index) for index in range(31)]
+    return [observed(frame, truth) for frame, truth in pictures]
+
+
 def again(drive: list[Observation], state: TrackerState) -> Iterator[Observation | EarlierFrame]:
     """The drive from a checkpoint on, as the tracker is told of it then."""
     for seen in drive[state.first :]:
@@ -59,6 +68,17 @@ def marks(tracked: TrackedFrame) -> tuple[object, ...]:
 
 def through_json(state: TrackerState) -> TrackerState:
     return TrackerRecord.model_validate_json(TrackerRecord.of(state).model_dump_json()).state()
+
+
+def test_a_survey_goes_on_from_every_checkpoint(survey: list[Observation]) -> None:
+    tracker = Tracker(segment_s=1)
+    whole = list(tracker.track(survey))
+    assert tracker.count > 10
+    for state in (tracked.state for tracked in whole if tracked.state):
+        resumed = Tracker(segment_s=1, state=through_json(state))
+        rest = list(resumed.track(again(survey, state)))
+        assert [marks(f) for f in rest] == [marks(f) for f in whole[state.released :]]
+        assert resumed.tracks() == tracker.tracks()
 
 
 @pytest.mark.parametrize("max_waiting", [64, 2])

@@ -286,6 +286,27 @@ def test_few_detections_count_when_they_are_far_apart_in_time():
         assert len(tracker.tracks()) == potholes
 
 
+@pytest.mark.parametrize(
+    ("rate", "speed", "score", "counted"),
+    [
+        (5, 40, 0.93, 1),  # a survey: nothing can be followed from one frame to the next
+        (5, 40, 0.91, 0),
+        (5, 2, 0.99, 0),  # a walk: it would be seen again
+        (30, 40, 0.99, 0),
+    ],
+)
+def test_one_sure_detection_counts_where_nothing_can_be_followed(rate, speed, score, counted):
+    road = MovingRoad([(0.3, 8 + 3 * speed / rate, 0.5)], rate=rate, speed=speed)
+
+    def see(i: int, truth: Detections) -> Detections:
+        return replace(truth, scores=np.full(len(truth), score, np.float32)) if i == 3 else nothing(truth)
+
+    tracker = Tracker(min_confidence=0.9)
+    marked = [tracked.detections for tracked in tracker.track(observed(drive(road, 8, see)))]
+    assert [len(marks) for marks in marked] == [0, 0, 0, counted, 0, 0, 0, 0]
+    assert (tracker.count, tracker.uncounted) == (counted, 1 - counted)
+
+
 @pytest.mark.parametrize(("every", "needed"), [(1, 5), (2, 3), (3, 2), (6, 2)])
 def test_pothole_counts_by_how_long_it_is_seen_however_often_the_detector_looks(every, needed):
     """At 30 frames a second, more than two fifteenths of a second are five frames."""

@@ -18,7 +18,8 @@
       "video": {"width": 1280, "height": 720, "fps": "30000/1001", "fps_float": 29.97003,
                 "duration_s": 12.5125, "frames_declared": 375, "frames_written": 375,
                 "missing_frames": 0, "warning": null},
-      "summary": {"potholes": 7, "detections": 212, "frames": 375, "frames_with_potholes": 201}
+      "summary": {"potholes": 7, "detections": 212, "frames": 375, "frames_with_potholes": 201,
+                  "seen_once": 3}
     }
 
 - `output` is where the marked video is, null when none was asked for. `settings` are the caller's.
@@ -31,7 +32,8 @@
 - `fps`, `duration_s` and `frames_declared` are of the source's pictures; the last is null when unknown.
   `missing_frames` and `warning` tell what of the source could not be read; the former is null when it is cut
   short and does not say by how much.
-- `detections` counts the entries of all `potholes` lists.
+- `detections` counts the entries of all `potholes` lists; `seen_once` are objects that were detected, and too
+  seldom to count.
 """
 
 import json

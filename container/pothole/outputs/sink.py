@@ -21,12 +21,14 @@ class Summary:
         detections: Marks drawn, over all frames.
         frames: Frames written.
         frames_with_potholes: Frames with one mark or more.
+        seen_once: Potholes that were detected, and too seldom to count.
     """
 
     potholes: int
     detections: int
     frames: int
     frames_with_potholes: int
+    seen_once: int = 0
 
 
 @dataclass(frozen=True)

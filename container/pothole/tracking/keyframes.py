@@ -16,6 +16,11 @@ MAX_TRAVEL = 0.115
 MAX_TIME = Fraction(1, 4)
 
 
+def is_sparse(gap: Fraction) -> bool:
+    """Say whether frames so many seconds apart are all key frames, as to skip one would take too long."""
+    return 2 * gap > MAX_TIME
+
+
 class KeyFrames:
     """Chooses the frames that the detector sees: the first, and then as the road moves.
 
@@ -28,6 +33,7 @@ class KeyFrames:
         self._interval, self._max_frames = interval, max_frames
         self._travel = 0.0
         self._last: tuple[int, Fraction] | None = None  # index and time of the last key frame
+        self._before = Fraction(0)  # time of the frame before
 
     def is_key_frame(self, index: int, time: Fraction, step: Step | None) -> bool:
         """Say whether the detector should see a frame; to be asked of each, in order.
@@ -37,22 +43,25 @@ class KeyFrames:
             time: Seconds since the first frame.
             step: The motion since the frame before; None for the first one.
         """
+        gap, self._before = time - self._before, time
         if step is not None and self._interval is None:
             self._travel += step.travel
-        due = self._last is None or self._is_due(index, time, *self._last)
+        due = self._last is None or self._is_due(index, time, gap, *self._last)
         if due:
             self.start_from(index, time)
         return due
 
     def start_from(self, index: int, time: Fraction) -> None:
         """Go on from a key frame that was chosen before."""
-        self._last, self._travel = (index, time), 0.0
+        self._last, self._travel, self._before = (index, time), 0.0, time
 
-    def _is_due(self, index: int, time: Fraction, last_index: int, last_time: Fraction) -> bool:
+    def _is_due(
+        self, index: int, time: Fraction, gap: Fraction, last_index: int, last_time: Fraction
+    ) -> bool:
         if index - last_index >= min(self._interval or self._max_frames, self._max_frames):
             return True
         moved = self._travel >= MAX_TRAVEL or time - last_time >= MAX_TIME
-        return self._interval is None and moved
+        return self._interval is None and (moved or is_sparse(gap))
 
 
 def detect_key_frames(

@@ -19,6 +19,7 @@ ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.03)
 SURROUNDINGS = 6
 SAMPLES = 6  # points along each side of an area
 PATCH = 24  # side in pixels of what is compared for similarity
+MAX_RETURN_ERROR = 1.0  # pixels of a view
 MAX_GROWTH = 0.5  # per frame; more is an error of the flow
 
 
@@ -162,6 +163,23 @@ class Step:
         moved, found = _flow(self.before, self.after, _grid(0, height // 2, width, height))
         return float(np.median(np.linalg.norm(moved[found], axis=-1)) / height) if found.any() else 0.0
 
+    def consistency(self, boxes: Sequence[Box]) -> list[float]:
+        """Return which part of each box's points can be followed to this frame, and back to where they were.
+
+        This is the forward-backward error of Kalal et al. (2010): where the picture has moved too far, or
+        shows another place, the way back ends anywhere.
+
+        Args:
+            boxes: `(4,)` xyxy of the frame before.
+        """
+        if not boxes:
+            return []
+        grids = _grids(self.before, boxes)[0]
+        moved, found = _flow(self.before, self.after, grids)
+        back, found_back = _flow(self.after, self.before, grids + moved)
+        returned = np.linalg.norm(moved + back, axis=-1) < MAX_RETURN_ERROR
+        return [float(share) for share in (returned & found & found_back).mean(axis=(1, 2))]
+
 
 def _half(luma: Plane) -> tuple[int, int]:
     return max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2)
@@ -172,6 +190,17 @@ def _grid(left: float, top: float, right: float, bottom: float) -> NDArray[np.fl
     spread = (np.arange(SAMPLES, dtype=np.float32) + 0.5) / SAMPLES
     x, y = np.meshgrid(left + spread * (right - left), top + spread * (bottom - top))
     return np.stack([x, y], axis=-1).astype(np.float32)
+
+
+def _grids(
+    view: View, boxes: Sequence[Box]
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+    """Return points `(N, SAMPLES, SAMPLES, 2)` spread over boxes and what is around them, and those areas."""
+    height, width = view.grey.shape
+    small = np.stack(boxes) / view.factor
+    low = np.clip(small[:, :2] - SURROUNDINGS, 0, (width - 2, height - 2))
+    high = np.clip(small[:, 2:] + SURROUNDINGS, low + 2, (width, height))
+    return np.stack([_grid(*area) for area in np.concatenate([low, high], axis=1)]), low, high
 
 
 def _flow(
@@ -192,11 +221,8 @@ def _motions(before: View, after: View, boxes: Sequence[Box]) -> list[Motion]:
     """Read off the pictures how boxes move; all at once, since most of it is to prepare the pictures."""
     if not boxes:
         return []
-    height, width = before.grey.shape
     small = np.stack(boxes) / before.factor
-    low = np.clip(small[:, :2] - SURROUNDINGS, 0, (width - 2, height - 2))
-    high = np.clip(small[:, 2:] + SURROUNDINGS, low + 2, (width, height))
-    grids = np.stack([_grid(*area) for area in np.concatenate([low, high], axis=1)])
+    grids, low, high = _grids(before, boxes)
     scales, shifts = _lines(_flow(before, after, grids)[0], low, high)
     motions = []
     for box, scale, shift in zip(small, scales.tolist(), shifts.tolist(), strict=True):

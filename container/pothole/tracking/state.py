@@ -32,6 +32,7 @@ class TrackerState:
         keys: Number of keys given.
         updates: Number of key frames.
         updated: Time of the last of them.
+        is_lost: Whether nothing of the key frame before it was found again in the last one.
         class_names: What the detector can tell apart.
     """
 
@@ -44,6 +45,7 @@ class TrackerState:
     keys: int = 0
     updates: int = 0
     updated: Fraction | None = None
+    is_lost: bool = False
     class_names: tuple[str, ...] = DEFAULT_CLASS_NAMES
 
     @property
@@ -149,6 +151,7 @@ class TrackerRecord(_Strict):
     keys: int
     updates: int
     updated: Fraction | None
+    is_lost: bool
     class_names: tuple[str, ...]
 
     @classmethod
@@ -166,6 +169,7 @@ class TrackerRecord(_Strict):
             keys=state.keys,
             updates=state.updates,
             updated=state.updated,
+            is_lost=state.is_lost,
             class_names=state.class_names,
         )
 
@@ -196,5 +200,6 @@ class TrackerRecord(_Strict):
             keys=self.keys,
             updates=self.updates,
             updated=self.updated,
+            is_lost=self.is_lost,
             class_names=self.class_names,
         )

@@ -8,6 +8,8 @@ What counts as an object of the road:
 - One that was detected for a while longer than it was missed since it was first seen. A real one is found
   again in most frames, a shadow or a crack that the detector takes for one comes and goes.
 - What the first frame shows, at once: it may be the only one.
+- Where frames are so far apart that nothing can be followed from one to the next, as those of survey cameras,
+  what one frame shows, when it is sure.
 - No part of an object that counts, nor a box that holds one.
 
 An object that is missed for up to a second keeps its id.
@@ -22,15 +24,18 @@ from fractions import Fraction
 from pothole.detections import Detections
 from pothole.tracking.association import associate, is_part_of_any, visible_share
 from pothole.tracking.interpolation import Place, interpolate
+from pothole.tracking.keyframes import is_sparse
 from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
-from pothole.tracking.optical_flow import Step, View
+from pothole.tracking.optical_flow import Motion, Step, View
 from pothole.tracking.state import TrackerState
-from pothole.tracking.tracks import Track, TrackState, as_detections
-from pothole.types import Size
+from pothole.tracking.tracks import MIN_SIMILARITY, Track, TrackState, as_detections
+from pothole.types import Box, Size
 
 # An object counts that is detected for longer than this net of misses, however often the detector runs, ...
 CONFIRM_S = Fraction(2, 15)
 CONFIRM_HITS = 2  # ... and so many times
+SURE = 0.2  # part of the way from the score threshold to 1 from which one look is enough
+MIN_CONSISTENCY = 0.1  # of an object that can be followed to a frame, see `Step.consistency`
 MAX_SHOWN_S = Fraction(2, 5)  # that an object is shown on after it was last detected
 MAX_MISSED_S = Fraction(1)  # that it is remembered
 MAX_WAIT_S = Fraction(1, 2)  # that a frame waits to know whether what it shows counts
@@ -52,7 +57,11 @@ class Tracker:
     """The tracker gives detections the ids of their objects; one per job. It takes every frame, in order."""
 
     def __init__(
-        self, max_waiting: int = 64, segment_s: int | None = None, state: TrackerState | None = None
+        self,
+        max_waiting: int = 64,
+        segment_s: int | None = None,
+        state: TrackerState | None = None,
+        min_confidence: float = 0.0,
     ) -> None:
         """Start with nothing known, or go on from a checkpoint.
 
@@ -60,12 +69,14 @@ class Tracker:
             max_waiting: Frames that may wait until their objects are known to count.
             segment_s: Seconds of video from one checkpoint to the next; None for none.
             state: Of a checkpoint.
+            min_confidence: Score threshold of the detections.
         """
         state = state or TrackerState()
         self._max_waiting = max_waiting
         self._segment_s = segment_s
         self._segment_start: tuple[int, Fraction] | None = None  # index and time of its first frame
         self._start = state
+        self._sure_score = min_confidence + SURE * (1 - min_confidence)
         self._last_key_frame = state.last_key_frame
         self._tracks = list(state.tracks)
         self._shown = list(state.shown)
@@ -76,6 +87,8 @@ class Tracker:
         self._keys = state.keys
         self._updates = state.updates
         self._updated = state.updated
+        self._is_lost = False
+        self._is_lost = state.is_lost
         self._class_names = state.class_names
 
     def track(self, observations: Iterable[Observation | EarlierFrame]) -> Iterator[TrackedFrame]:
@@ -108,12 +121,20 @@ class Tracker:
                     *_, last = decided
                     decided[-1] = (last[0], replace(last[1], state=self._checkpoint(last[0])))
                 yield from (tracked for _, tracked in decided)
+        if self._is_lost:
+            self._end(self._tracks)
+            self._tracks = []
         yield from (tracked for _, tracked in self._decided(None))
 
     @property
     def count(self) -> int:
         """Number of confirmed objects so far; cheap enough for every frame, which `tracks` is not."""
         return len(self._ids)
+
+    @property
+    def uncounted(self) -> int:
+        """Number of objects so far that were detected and do not count."""
+        return self._keys - len(self._ids)
 
     def tracks(self) -> list[Track]:
         """Return the confirmed tracks of the job so far, by id."""
@@ -161,6 +182,7 @@ class Tracker:
             keys=self._keys,
             updates=self._updates,
             updated=self._updated,
+            is_lost=self._is_lost,
             class_names=self._class_names,
         )
 
@@ -182,8 +204,12 @@ class Tracker:
         tracks, self._tracks = self._tracks, []
         if step is None:  # the first frame, before which nothing is known
             return {}
-        places = {}
-        for track, motion in zip(tracks, step.forward([t.box for t in tracks]), strict=True):
+        places: dict[int, Place] = {}
+        ended = []
+        boxes = [track.box for track in tracks]
+        motions = step.forward(boxes)
+        self._is_lost = self._cannot_follow(frame, step, boxes, motions)
+        for track, motion in zip(tracks, motions, strict=True):
             moved = track.move(motion)
             if (
                 frame.time - moved.track.last_time <= MAX_MISSED_S
@@ -191,9 +217,32 @@ class Tracker:
             ):
                 self._tracks.append(moved)
                 places[moved.key] = Place(moved, motion)
-            elif moved.track.id:
-                self._ended.append(moved.track)
+            else:
+                ended.append(track)
+        self._end(ended)
         return places
+
+    def _cannot_follow(
+        self, frame: Observation, step: Step, boxes: Sequence[Box], motions: Sequence[Motion]
+    ) -> bool:
+        """Say whether frames are far apart, and nothing of the one before is found again in this one."""
+        is_next = frame.index == self._last_key_frame + 1
+        if not is_next or self._updated is None or not is_sparse(frame.time - self._updated):
+            return False
+        return not any(
+            consistency >= MIN_CONSISTENCY and motion.similarity >= MIN_SIMILARITY
+            for consistency, motion in zip(step.consistency(boxes), motions, strict=True)
+        )
+
+    def _end(self, tracks: Sequence[TrackState]) -> None:
+        """End tracks; where nothing can be followed, those count that were detected once, and surely."""
+        for track in sorted(tracks, key=lambda track: -track.score):
+            is_sure = self._is_lost and not track.misses and track.score >= self._sure_score
+            if track.track.id:
+                self._ended.append(track.track)
+            elif is_sure and not is_part_of_any(track, [t for t in tracks if t.key in self._ids]):
+                self._ids[track.key] = len(self._ids) + 1
+                self._ended.append(track.confirm(self._ids[track.key]).track)
 
     def _update(self, detections: Detections, frame: Observation) -> None:
         """Give each detection to its track or to a new one, and confirm those that count from now on."""
@@ -206,6 +255,9 @@ class Tracker:
             self._keys += known is None
             key = known.key if known else self._keys
             found.append(TrackState.of(key, detections, i, frame.index, frame.time, known))
+        if self._is_lost:
+            self._end(list(missed.values()))
+            missed = {}
         self._tracks = [*found, *(t.miss() for t in missed.values())]
         for i, track in enumerate(found):
             confirmed = [t for t in self._tracks if t.track.id]

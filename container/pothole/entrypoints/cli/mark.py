@@ -28,7 +28,7 @@ def mark(args: argparse.Namespace) -> None:
     detector = common.load_model(args.model)
     taken: set[Path] = set()
     jobs = [_named(job, detector, args.overwrite, taken) for job in jobs]
-    table = Table("file", "frames", "with potholes", "potholes", "seconds", "frames/s")
+    table = Table("file", "frames", "with potholes", "potholes", "seen once", "seconds", "frames/s")
     done: list[JobResult] = []
     failures: list[PotholeError] = []
     for job in jobs:
@@ -78,6 +78,7 @@ def _run(job: Job, detector: Detector, settings: Settings, table: Table) -> JobR
         str(result.frames),
         str(result.frames_with_potholes),
         str(result.potholes),
+        str(result.seen_once),
         f"{result.seconds:.1f}",
         f"{result.frames / result.seconds:.1f}",
     )
