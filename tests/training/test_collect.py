@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 
 from pothole.entrypoints.cli.videos import find_videos
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, SourceNotFound
+from pothole.media import Video
 from pothole.settings import Settings
 from pothole.training.collect import Candidate, Limits, choose, collect
 from pothole.training.comparison import encode_mask
@@ -150,12 +151,28 @@ def test_nothing_is_left_of_a_collection_that_fails_while_it_writes(clip, tmp_pa
     assert [p.name for p in tmp_path.iterdir()] == ["roads"]
 
 
-def test_a_damaged_video_is_named_before_the_work_on_the_others(clip, roads, tmp_path):
+def test_videos_that_cannot_be_read_are_named_and_the_others_gone_through(clip, roads, tmp_path, monkeypatch):
     (roads / "zero.mp4").write_bytes(b"no video")
-    detector = Unsure()
-    with pytest.raises(InvalidMedia, match=r"zero\.mp4"):
-        collect([clip, roads / "zero.mp4"], tmp_path / "out", detector, Settings(), LIMITS)
-    assert detector.calls == 0 and not (tmp_path / "out").exists()
+    ends = make_clip(roads / "ends.mp4", 4)
+    frames = Video.frames
+
+    def break_off(video, *arguments):
+        yield from frames(video, *arguments)
+        if video.info.frame_count == 4:
+            raise InvalidMedia("ends.mp4 ends here.")
+
+    monkeypatch.setattr(Video, "frames", break_off)
+    left_out = {}
+    videos = [roads / "zero.mp4", ends, clip]
+    limits = Limits(count=0, random=1, frame_interval=1)
+    collect(videos, tmp_path / "out", Unsure(), Settings(), limits, on_left_out=left_out.__setitem__)
+    assert list(left_out) == videos[:2]
+    assert "zero.mp4 is not a video" in str(left_out[videos[0]])
+    [picture] = (tmp_path / "out" / "images").iterdir()
+    assert picture.name.startswith("road_")
+    with pytest.raises(InvalidMedia, match="No video can be read"):
+        collect(videos[:2], tmp_path / "none", Unsure(), Settings(), LIMITS)
+    assert not (tmp_path / "none").exists()
 
 
 def test_doubting_nothing_is_said_instead_of_an_empty_data_set(clip, tmp_path):

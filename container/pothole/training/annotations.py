@@ -42,6 +42,8 @@ def read_annotations(folder: Path) -> Json:
         DatasetError: There are none, or a file is none of those known; names it.
         TooLarge: A file is larger than `MAX_BYTES`.
     """
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}.")
     files = sorted(folder.glob("*.json"))
     if not files:
         raise DatasetError(f"{folder} holds no annotations.", EXPECTED)

@@ -18,7 +18,7 @@ import numpy as np
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
-from pothole.errors import RequestError
+from pothole.errors import InvalidMedia, PotholeError, RequestError, TooLarge
 from pothole.files import unique_stems
 from pothole.media import Frame, Video
 from pothole.pipeline.waiting import WaitingFrames
@@ -29,6 +29,7 @@ from pothole.tracking.tracker import Tracker
 from pothole.training.labels import LabelWriter, new_folder
 
 DOUBTFUL = 0.5
+UNREADABLE = (InvalidMedia, TooLarge)
 FLICKERS = "flickers"
 SCORE = "score"
 RANDOM = "random"
@@ -82,6 +83,7 @@ def collect(
     settings: Settings,
     limits: Limits,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
+    on_left_out: Callable[[Path, PotholeError], None] = lambda video, reason: None,
 ) -> list[Candidate]:
     """Write the chosen frames as a data set, with what the detector finds on them as annotations to correct.
 
@@ -94,16 +96,26 @@ def collect(
         settings: Limits of what is read.
         limits: Limits of what is written.
         on_progress: Called with frames done and frames in all, None when a file does not say.
+        on_left_out: Called with each video that cannot be read, and why. The others are gone through.
 
     Returns:
         The chosen frames.
 
     Raises:
         RequestError: `out` exists, or no frame is doubtful and no random one is wanted.
-        PotholeError: A video cannot be read, or `out` not be written; nothing of it is left then.
+        InvalidMedia: No video can be read.
+        PotholeError: `out` cannot be written; nothing of it is left then.
     """
     with new_folder(out) as folder:
-        candidates = _look_at_all(videos, detector, settings, limits.frame_interval, on_progress)
+        left_out: set[Path] = set()
+
+        def leave_out(video: Path, reason: PotholeError) -> None:
+            left_out.add(video)
+            on_left_out(video, reason)
+
+        candidates = _look_at_all(videos, detector, settings, limits.frame_interval, on_progress, leave_out)
+        if len(left_out) == len(videos):
+            raise InvalidMedia("No video can be read.")
         chosen = choose(candidates, limits)
         if not chosen:
             raise RequestError("No frame is doubtful.", "Ask for random ones, or for more videos.")
@@ -150,21 +162,30 @@ def _look_at_all(
     settings: Settings,
     frame_interval: int,
     on_progress: Callable[[int, int | None], None],
+    leave_out: Callable[[Path, PotholeError], None],
 ) -> list[Candidate]:
     # Each is opened before the first is worked on: a damaged one is better known at once than hours later.
-    counts = []
-    for path in videos:
-        with Video.open(path, settings.max_image_pixels) as video:
-            counts.append(video.info.frame_count)
-    total = None if None in counts else sum(c or 0 for c in counts)
-    candidates: list[Candidate] = []
-    done = 0
+    counts: dict[int, int | None] = {}
     for number, path in enumerate(videos):
-        with Video.open(path, settings.max_image_pixels) as video:
-            look = _Look(number, detector, frame_interval)
-            for frame in look.through(video.frames()):
-                on_progress(done + frame.index + 1, total)
-            done += frame.index + 1
+        try:
+            with Video.open(path, settings.max_image_pixels) as video:
+                counts[number] = video.info.frame_count
+        except UNREADABLE as exc:
+            leave_out(path, exc)
+    total = None if None in counts.values() else sum(c or 0 for c in counts.values())
+    candidates: list[Candidate] = []
+    done = seen = 0
+    for number in counts:
+        look = _Look(number, detector, frame_interval)
+        try:
+            with Video.open(videos[number], settings.max_image_pixels) as video:
+                for frame in look.through(video.frames()):
+                    seen = frame.index + 1
+                    on_progress(done + seen, total)
+        except UNREADABLE as exc:
+            leave_out(videos[number], exc)
+            continue
+        done += seen
         candidates += look.candidates()
     return candidates
 

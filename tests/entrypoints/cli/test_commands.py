@@ -32,6 +32,21 @@ def test_serve_helps_with_its_settings() -> None:
     assert "MAX_JOBS\n      videos worked on at a time (default: 1)" in answer.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "none"],
+        ["export", "none"],
+        ["export", ".", "--calibrate", "none"],
+        ["detect", "a.jpg", "--model", "none"],
+    ],
+)
+def test_a_folder_that_is_not_there_is_said_to_be_so_and_no_bar_is_shown(words: list[str]) -> None:
+    said = run("pothole", *words)
+    assert said.returncode == 1
+    assert said.stderr == "pothole: There is no folder none.\n"
+
+
 def test_a_wrong_setting_is_one_sentence() -> None:
     answer = run("pothole", "serve", MAX_JOBS="many")
     assert answer.returncode == 1

@@ -19,9 +19,10 @@ from support.fakes import MAGENTA, MagentaDetector
 
 
 @pytest.fixture(autouse=True)
-def magenta(monkeypatch):
+def magenta(monkeypatch, tmp_path):
     """Every model folder holds the magenta detector."""
     asked = []
+    (tmp_path / "mine").mkdir()
     monkeypatch.setattr(common, "load_detector", lambda folder, _: asked.append(folder) or MagentaDetector())
     return asked
 

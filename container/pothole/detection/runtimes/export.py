@@ -4,6 +4,7 @@ Quantised after training (Jacob et al., 2018, arXiv:1712.05877) by NNCF: convolu
 in int8, all arithmetic on boxes stays in float32.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,19 @@ CHANNELS_LAST, CHANNELS_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]  # the other layout t
 QUANTISED = {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul"}
 
 
-def export(folder: Path, pictures: Sequence[Path] = (), max_pixels: int = 0) -> Path:
+def export(
+    folder: Path,
+    pictures: Sequence[Path] = (),
+    max_pixels: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
     """Write the export of a model folder into it.
 
     Args:
         folder: A model folder; an export that is there is replaced.
         pictures: To calibrate with, some hundred of the kind to be marked; without any, float32.
         max_pixels: Largest accepted `width * height` of a picture.
+        on_progress: Called with the pictures calibrated with so far and in all, which takes most of the time.
 
     Returns:
         The file.
@@ -44,7 +51,7 @@ def export(folder: Path, pictures: Sequence[Path] = (), max_pixels: int = 0) -> 
     network = MaskRCNN.load_folder(folder)
     model = _converted(network)
     if pictures:
-        model = _quantised(model, network, pictures, max_pixels)
+        model = _quantised(model, network, pictures, max_pixels, on_progress)
         _centre_pixels(model)
     model.set_rt_info(source_digest(folder), SOURCE)
     target = folder / EXPORTED
@@ -125,14 +132,23 @@ def _undone(value: ov.Output, order: Sequence[int]) -> ov.Output | None:
     return node.input_value(0)
 
 
-def _quantised(model: ov.Model, network: MaskRCNN, pictures: Sequence[Path], max_pixels: int) -> ov.Model:
+def _quantised(
+    model: ov.Model,
+    network: MaskRCNN,
+    pictures: Sequence[Path],
+    max_pixels: int,
+    on_progress: Callable[[int, int], None],
+) -> ov.Model:
     try:
         import nncf  # noqa: PLC0415  # an optional dependency
         from nncf.quantization.range_estimator import RangeEstimatorParametersSet  # noqa: PLC0415
     except ImportError as exc:
         raise ModelError("NNCF, which calibrates, is not installed.", "Run `pip install nncf`.") from exc
 
+    numbers = itertools.count(1)
+
     def inputs(path: Path) -> dict[str, Any]:
+        on_progress(min(next(numbers), len(pictures)), len(pictures))
         with path.open("rb") as file:
             canvas, window = fit(read_picture(file, str(path), max_pixels), network.config)
         return {

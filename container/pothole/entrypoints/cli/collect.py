@@ -9,25 +9,29 @@ from rich.table import Table
 
 from pothole.entrypoints.cli import common
 from pothole.entrypoints.cli.videos import find_videos
-from pothole.errors import InvalidMedia, TooLarge
-from pothole.media import Video
-from pothole.settings import Settings
+from pothole.errors import PotholeError
 from pothole.training import collect as collecting
 
 
 def collect(args: argparse.Namespace) -> None:
     """Write the frames of videos that the model is least sure of, annotated, to correct and to train on."""
     settings = common.read_settings()
-    videos = [v for v in find_videos(args.video, settings.max_video_bytes) if _is_readable(v, settings)]
-    if not videos:
-        raise InvalidMedia("No video can be read.")
+    videos = find_videos(args.video, settings.max_video_bytes)
+    detector = common.load_model(args.model)
     limits = collecting.Limits(args.count, args.random, args.gap, args.frame_interval, args.seed)
+    left_out: list[str] = []
+
+    def leave_out(video: Path, reason: PotholeError) -> None:
+        left_out.append(str(reason.about(video.name)))
+
     with common.progress_bar(str(args.out)) as update:
-        chosen = collecting.collect(videos, args.out, common.load_model(args.model), settings, limits, update)
+        chosen = collecting.collect(videos, args.out, detector, settings, limits, update, leave_out)
+    for line in left_out:
+        common.console.print(f"[yellow]left out: {line}", highlight=False)
     reasons = Counter(c.reason for c in chosen)
     table = Table("videos", "pictures", "score near the confidence", "pothole flickers", "random")
     counts = (reasons[r] for r in (collecting.SCORE, collecting.FLICKERS, collecting.RANDOM))
-    table.add_row(*map(str, (len(videos), len(chosen), *counts)))
+    table.add_row(*map(str, (len(videos) - len(left_out), len(chosen), *counts)))
     common.console.print(table)
     print(args.out / "annotations.json")
 
@@ -51,16 +55,6 @@ def add_command(commands: Any) -> None:
             f"--{flag}", type=type_, default=default, metavar="N", help=f"{help_} (default: {default})"
         )
     command.set_defaults(run=collect)
-
-
-def _is_readable(video: Path, settings: Settings) -> bool:
-    """Say whether a video can be opened; one that cannot is told of and left out."""
-    try:
-        with Video.open(video, settings.max_image_pixels):
-            return True
-    except (InvalidMedia, TooLarge) as exc:
-        common.console.print(f"[yellow]left out: {exc}", highlight=False)
-        return False
 
 
 def pictures(text: str) -> int:

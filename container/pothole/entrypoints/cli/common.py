@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
-from pothole.errors import AccessDenied, RequestError
+from pothole.errors import AccessDenied, RequestError, SourceNotFound
 from pothole.settings import Settings
 
 # Results go to stdout, everything about the way there to stderr.
@@ -29,8 +30,8 @@ def read_settings() -> Settings:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Any]:
-    """Yield `update(done, total, note)`, which shows a bar while work goes on."""
+def progress_bar(title: str, terminal: Console = console) -> Iterator[Any]:
+    """Yield `update(done, total, note)`, which shows a bar while work goes on, from its first call on."""
     columns = (
         TextColumn(title),
         BarColumn(),
@@ -38,30 +39,55 @@ def progress_bar(title: str) -> Iterator[Any]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=None, note="")
+    progress = Progress(*columns, console=terminal)
+    task = progress.add_task(title, total=None, note="")
 
-        def update(done: int, total: int | None, note: str = "") -> None:
-            progress.update(task, completed=done, total=total, note=note)
+    def update(done: int, total: int | None, note: str = "") -> None:
+        progress.update(task, completed=done, total=total, note=note)
+        progress.start()
 
+    try:
         yield update
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+@contextmanager
+def silenced() -> Iterator[Console]:
+    """Keep libraries from writing to the terminal; yield a console that still does.
+
+    TensorFlow's write there before they read `TF_CPP_MIN_LOG_LEVEL` (tensorflow#100442), NNCF a line for each
+    operation. Errors of ours are exceptions and come through.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1), os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        for number in (1, 2):
+            os.dup2(nowhere.fileno(), number)
+    try:
+        with os.fdopen(os.dup(kept[1]), "w") as terminal:
+            yield Console(file=terminal)
+    finally:
+        sys.stdout.flush()
+        for number, to in zip((1, 2), kept, strict=True):
+            os.dup2(to, number)
+            os.close(to)
 
 
 def load_model(folder: Path | None) -> Detector:
-    """Load a model folder, the shipped one by default, without TensorFlow's chatter.
-
-    Its libraries write to the terminal before they read `TF_CPP_MIN_LOG_LEVEL` (tensorflow#100442); errors of
-    ours are exceptions and come through.
-    """
-    terminal = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
+    """Load a model folder, the shipped one by default."""
+    if folder:
+        check_folder(folder)
+    with silenced():
         settings = read_settings()
         return load_detector(folder or settings.model_dir, settings.runtime)
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise `SourceNotFound` unless there is such a folder."""
+    if not folder.is_dir():
+        raise SourceNotFound(f"There is no folder {folder}.")
 
 
 def write_json(path: Path | None, value: Any, quiet: bool = False) -> None:

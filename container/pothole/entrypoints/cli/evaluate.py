@@ -12,6 +12,7 @@ from pothole.entrypoints.cli import common
 
 def evaluate(args: argparse.Namespace) -> None:
     """Measure a model on a data set: COCO, VIA or labelme."""
+    common.check_folder(args.folder)
     # These need Keras, which takes seconds to import.
     from pothole.training import evaluate as measuring  # noqa: PLC0415
     from pothole.training.evaluation_page import check_page, write_page  # noqa: PLC0415

@@ -1,12 +1,11 @@
 """The command `pothole export` prepares a model for OpenVINO."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
+from pothole.entrypoints.cli import common
 from pothole.errors import RequestError
-from pothole.settings import Settings
 
 CALIBRATION_PICTURES = 120
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -14,17 +13,22 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 def export_(args: argparse.Namespace) -> None:
     """Prepare a model folder for OpenVINO, which runs it fastest on CPUs."""
+    common.check_folder(args.model_dir)
     pictures: list[Path] = []
     if args.calibrate:
+        common.check_folder(args.calibrate)
         found = sorted(p for p in args.calibrate.rglob("*") if p.suffix.lower() in SUFFIXES)
         if not found:
             raise RequestError(
                 f"{args.calibrate} holds no picture.", hint="Name a folder with JPEG or PNG files."
             )
         pictures = found[:: max(1, len(found) // CALIBRATION_PICTURES)][:CALIBRATION_PICTURES]
-    from pothole.detection.runtimes.export import export  # noqa: PLC0415  # TensorFlow takes seconds to import
+    max_pixels = common.read_settings().max_image_pixels
+    with common.silenced() as terminal, common.progress_bar("calibrating", terminal) as update:
+        from pothole.detection.runtimes.export import export  # noqa: PLC0415  # TensorFlow takes seconds to import
 
-    print(export(args.model_dir, pictures, Settings.from_env(os.environ).max_image_pixels))
+        target = export(args.model_dir, pictures, max_pixels, update)
+    print(target)
 
 
 def add_command(commands: Any) -> None:

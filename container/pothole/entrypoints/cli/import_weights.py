@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pothole.detection.matterport.operation import read_operation
+from pothole.entrypoints.cli import common
 
 FLAGS: dict[str, tuple[type, str, str]] = {
     "--image-min-dim": (int, "IMAGE_MIN_DIM", "shorter side that pictures are enlarged to (800)"),
@@ -20,9 +21,10 @@ def import_(args: argparse.Namespace) -> None:
     changes: dict[str, Any] = {name: getattr(args, name) for _, name, _ in FLAGS.values()}
     changes["CLASS_NAMES"] = args.class_names and args.class_names.split(",")
     operation = read_operation(args.config, {k: v for k, v in changes.items() if v is not None})
-    from pothole.detection.matterport.importer import import_weights  # noqa: PLC0415  # Keras takes seconds to import
+    with common.silenced():
+        from pothole.detection.matterport.importer import import_weights  # noqa: PLC0415  # Keras takes seconds to import
 
-    import_weights(args.weights, operation, args.model_dir, args.archive)
+        import_weights(args.weights, operation, args.model_dir, args.archive)
     print(args.model_dir)
     if args.archive:
         print(args.archive)

@@ -18,7 +18,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from pothole.entrypoints.cli.common import read_settings
+from pothole.entrypoints.cli.common import read_settings, silenced
 from pothole.errors import ConfigError, PotholeError
 from pothole.training.options import add_flags, read_folders, read_hyperparameters
 
@@ -34,7 +34,8 @@ def train(flags: argparse.Namespace) -> None:
         folders.failure.unlink(missing_ok=True)
         hyperparameters = read_hyperparameters(flags)
         try:
-            from pothole.training.train import train as learn  # noqa: PLC0415  # Keras takes seconds to import
+            with silenced():
+                from pothole.training.train import train as learn  # noqa: PLC0415  # Keras takes seconds to import
         except ModuleNotFoundError as exc:
             if exc.name != "tensorflow":
                 raise

@@ -15,20 +15,26 @@ def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
     Raises:
         RequestError: A folder holds no video.
         SourceIsOutput: A video is a marked one.
-        PotholeError: A file cannot be opened or is too large; see `LocalStorage.fetch`.
+        PotholeError: A video that was named cannot be opened or is too large; see `LocalStorage.fetch`.
     """
     videos: dict[Path, Path] = {}
     for path in paths:
         found = [path]
-        if path.is_dir():
+        if not path.is_dir():
+            _check(path, max_bytes)
+        else:
             found = sorted(
                 p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not is_output(p.name)
             )
             if not found:
                 raise RequestError(f"{path} holds no video.", "Name a video, or a folder with videos in it.")
-        elif is_output(path.name):
-            raise SourceIsOutput(f"{path} already is marked.", "Name the video that it was made of.")
         for video in found:
-            LocalStorage(video.parent, follow_links=True).fetch(video.name, video.parent, max_bytes)
             videos.setdefault(video.resolve(), video)
     return list(videos.values())
+
+
+def _check(video: Path, max_bytes: int) -> None:
+    """Check a video that was named; one in a folder that cannot be opened does not end the work on others."""
+    if is_output(video.name):
+        raise SourceIsOutput(f"{video} already is marked.", "Name the video that it was made of.")
+    LocalStorage(video.parent, follow_links=True).fetch(video.name, video.parent, max_bytes)
