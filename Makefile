@@ -71,6 +71,11 @@ demo: setup ## Run the main job for real on this machine, on a rendered road or 
 	local_test/install_system_packages.sh nginx
 	$(BIN)/python local_test/demo.py $${VIDEO:+"$$VIDEO"}
 
+.PHONY: deploy-local
+deploy-local: setup ## Deploy into emulators of AWS on this machine, until Ctrl-C; SET="Parameter=value ..."
+	local_test/install_system_packages.sh nginx
+	$(BIN)/python local_test/deploy_local.py $${SET:-}
+
 .PHONY: deploy status destroy
 deploy: setup ## Deploy to AWS; NAME=, IMAGE=, MODEL=folder, SET="Parameter=value ..." (docs/how-to/deploy.md)
 	$(BIN)/python infra/deploy.py deploy --name "$${NAME:-pothole}" $${IMAGE:+--image "$$IMAGE"} \

@@ -107,12 +107,13 @@ class Cloud:
         moto: The emulator of SageMaker's control plane.
         front: What plays SageMaker's runtime.
         url: Ministack's address.
+        addresses: The variables with which AWS clients of other processes reach it.
     """
 
     def __init__(self, folder: Path, pothole: list[str]) -> None:
         ports = free_ports(3)
         self.url, moto, front = (f"http://127.0.0.1:{port}" for port in ports)
-        self._environment = {
+        self.addresses = {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_CLOUDFORMATION": front,
             "AWS_ENDPOINT_URL_SAGEMAKER": front,
@@ -120,6 +121,9 @@ class Cloud:
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        self._environment = {
+            **self.addresses,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",

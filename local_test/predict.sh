@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Sends a job (JSON), a picture or a video to the local server; ends with 0 if it is answered with success.
-# Usage: [PORT=8080] [ACCEPT=image/jpeg] local_test/predict.sh [PAYLOAD]     (default: input.json beside this script)
+# Sends a picture, a video or a job (JSON) to the local server; ends with 0 if it is answered with success.
+# Usage: [PORT=8080] [ACCEPT=image/jpeg] local_test/predict.sh [PAYLOAD]     (default: road.jpg beside this script)
 # A picture or video that comes back is written to test_dir/output, everything else is printed.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-payload="${1:-$here/input.json}"
+payload="${1:-$here/road.jpg}"
 if [[ ! -f $payload ]]; then
     echo "There is no file $payload." >&2
     exit 2
@@ -16,7 +16,8 @@ extension="${name##*.}"
 case "${extension,,}" in
     json) type=application/json ;;
     jpg | jpeg) type=image/jpeg ;;
-    png | bmp | gif) type="image/${extension,,}" ;;
+    tif | tiff) type=image/tiff ;;
+    png | bmp | gif | webp | avif) type="image/${extension,,}" ;;
     mp4 | m4v) type=video/mp4 ;;
     mov) type=video/quicktime ;;
     avi | mkv | webm | ts | mpg | mpeg | wmv | flv) type="video/x-${extension,,}" ;;

@@ -12,12 +12,13 @@ import requests
 
 from support.clips import make_clip
 
-DEMO = Path(__file__).parents[2] / "local_test" / "demo.py"
+ROOT = Path(__file__).parents[2]
+DEMO, DEPLOY_LOCAL = (ROOT / "local_test" / f"{name}.py" for name in ("demo", "deploy_local"))
 
 
-def start(video: Path, **environment: str) -> subprocess.Popen[str]:
+def start(argument: Path | str, script: Path = DEMO, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-u", DEMO, video],
+        [sys.executable, "-u", script, argument],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -89,5 +90,34 @@ def test_a_stopped_demo_takes_all_down(tmp_path: Path, number: signal.Signals, s
 
     assert demo.returncode == status
     assert "Traceback" not in said
+    assert_nothing_listens(said)
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_local_deployment_works_until_it_is_stopped_and_leaves_nothing(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with start("MonthlyBudget=50", DEPLOY_LOCAL, TMPDIR=str(temporary)) as local:
+        assert local.stdout is not None
+        said = ""
+        while "Ctrl-C takes all of it down" not in said:
+            line = local.stdout.readline()
+            assert line, said
+            said += line
+        variables = dict(re.findall(r"export (AWS_\w+)=(\S+)", said))
+        listed = subprocess.run(
+            [sys.executable, ROOT / "infra" / "deploy.py", "status"],
+            env=os.environ | variables,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        local.send_signal(signal.SIGINT)
+        said += local.communicate()[0]
+    assert local.returncode == 0
+    assert "MonthlyBudget is left out" in said
+    assert "a first video was marked" in said
+    assert "pothole-operations" in listed
     assert_nothing_listens(said)
     assert list(temporary.iterdir()) == []

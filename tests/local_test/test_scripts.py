@@ -58,8 +58,14 @@ def test_predict_sh_sends_the_payload_that_it_is_given(
     assert f"s3://{bucket}/mine_output.mp4" in said
 
 
-def test_predict_sh_sends_input_json_by_default_and_fails_with_the_server(server: Server) -> None:
+def test_predict_sh_needs_no_aws_by_default(server: Server) -> None:
     code, said = script("predict.sh", server)
+    assert code == 0
+    assert '"image":{"width":960,"height":540}' in said
+
+
+def test_predict_sh_fails_with_the_server(server: Server) -> None:
+    code, said = script("predict.sh", server, ROOT / "local_test" / "input.json")
     assert code != 0
     assert said.startswith("HTTP 404\n")
     assert "s3://my-bucket/road/clip.mp4" in said
