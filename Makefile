@@ -138,8 +138,8 @@ chaos: setup system ## Kill workers 200 times, let 30 % of the calls to S3 fail,
 	    tests/reliability/test_faulty_s3.py tests/reliability/test_duplicates.py --log-cli-level=INFO
 
 .PHONY: fuzz
-fuzz: setup system ## Send 10,000 damaged pictures, videos, requests, headers and keys
-	INPUTS=$${INPUTS:-10000} $(BIN)/pytest tests/reliability/test_fuzz_media.py tests/reliability/test_fuzz_requests.py \
+fuzz: setup system ## Send 20,000 damaged pictures and videos, and odd requests, headers and keys
+	INPUTS=$${INPUTS:-20000} $(BIN)/pytest tests/reliability/test_fuzz_media.py tests/reliability/test_fuzz_requests.py \
 	    --log-cli-level=INFO
 
 .PHONY: load soak

@@ -243,6 +243,7 @@ def test_every_further_field_reaches_the_job() -> None:
         "output_prefix": "a/b",
         "video_stream": 1,
         "deinterlace": False,
+        "short_labels": True,
     }
     assert JobRequest.from_json(body(**options)).job == Job("roads", "dir/clip.mp4", **options)  # type: ignore[arg-type]
 

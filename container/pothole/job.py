@@ -49,6 +49,7 @@ class Job:
         outputs: What to make, by its names in `outputs.registry`; kept in the order there.
         video_stream: Which of the file's video streams is marked, counted from 0; the first when None.
         deinterlace: Make whole pictures of interlaced ones; else they are marked as they are.
+        short_labels: Leave the class out of the labels on the video where the model knows but one.
         names_extension: Name the outputs after the whole name, as in `clip.mov_output.mp4`, where those of
             another video have the short names.
         source_version: Version of the video that is meant, see `Stat`; the one that is there when None.
@@ -64,6 +65,7 @@ class Job:
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     video_stream: int | None = None
     deinterlace: bool = True
+    short_labels: bool = False
     names_extension: bool = False
     source_version: str | None = None
 
@@ -85,7 +87,7 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """Return what a report says of how the work was asked for."""
-        names = "is_live", "frame_interval", "video_stream", "deinterlace"
+        names = "is_live", "frame_interval", "video_stream", "deinterlace", "short_labels"
         return {name: getattr(self, name) for name in names}
 
     def output_key(self, suffix: str) -> str:
@@ -240,7 +242,7 @@ def _mark(
         detected = detect_key_frames(frames, detector, key_frames, job.min_confidence, start.last_key_frame)
         observed = waiting.observations(stages.prefetch(detected, depth))
         tracked = waiting.join(tracker.track(observed))
-        marks = stages.prefetch(mark(tracked, draws), depth)
+        marks = stages.prefetch(mark(tracked, draws, job.short_labels), depth)
         segments = stages.prefetch(write_segments(marks, sinks, folder, tell), 1)
         for segment in checkpoints.save(segments):
             counts += segment.counts

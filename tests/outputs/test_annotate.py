@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -81,6 +83,17 @@ def test_label_shows_the_track_id_when_there_is_one():
         left, _, right, _ = changed_area(image)
         widths[track_id] = right - left
     assert widths[0] < widths[1] < widths[12]
+
+
+@pytest.mark.parametrize(("names", "shorter"), [(("pothole",), True), (("pothole", "crack"), False)])
+def test_short_labels_leave_out_the_one_class_there_is(names, shorter):
+    frame = frame_of(road())
+    widths = []
+    for short_labels in (False, True):
+        found = replace(ellipses(road(), [(600, 400, 620, 410)], [12]), class_names=names)
+        left, _, right, _ = changed_area(marked(frame, found, short_labels).rgb())
+        widths.append(right - left)
+    assert (widths[1] < 0.8 * widths[0]) == shorter
 
 
 @pytest.mark.parametrize(("height", "width"), [(360, 640), (720, 1280), (1280, 720), (2160, 3840)])

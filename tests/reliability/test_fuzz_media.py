@@ -11,14 +11,27 @@ from pathlib import Path
 import pytest
 import requests
 
+from pothole.media.picture import FORMATS
 from support.clips import make_clip
 from support.jobs import metric
 from support.pictures import SIZE, coded, road
 from support.servers import Server
 
-INPUTS = int(os.environ.get("INPUTS", "60"))
-VIDEOS = {"mp4": "video/mp4", "mkv": "video/x-matroska", "avi": "video/x-msvideo", "webm": "video/webm"}
-PICTURES = {"JPEG": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "BMP": "image/bmp"}
+INPUTS = int(os.environ.get("INPUTS", "72"))
+# Media type, codec of pictures, codec of sound.
+VIDEOS = {
+    "mp4": ("video/mp4", "libx264", "aac"),
+    "mov": ("video/quicktime", "libx264", "pcm_s16le"),
+    "mkv": ("video/x-matroska", "libx264", "aac"),
+    "webm": ("video/webm", "libvpx-vp9", "libopus"),
+    "avi": ("video/x-msvideo", "mpeg4", "mp2"),
+    "ts": ("video/mp2t", "libx264", "mp2"),
+    "mts": ("video/mp2t", "libx264", "ac3"),
+    "mpeg": ("video/mpeg", "mpeg2video", "mp2"),
+    "flv": ("video/x-flv", "flv", "libmp3lame"),
+    "wmv": ("video/x-ms-wmv", "wmv2", "wmav2"),
+    "3gp": ("video/3gpp", "mpeg4", "aac"),
+}
 EXPECTED = {
     HTTPStatus.OK,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -87,11 +100,11 @@ def worker_of(server: Server) -> int:
 
 @pytest.mark.timeout(7200)
 def test_damaged_media_crash_nothing_leave_nothing_and_cost_no_memory(server: Server, tmp_path: Path) -> None:
-    seeds = [(coded(road(), format), kind) for format, kind in PICTURES.items()]
-    for suffix, kind in VIDEOS.items():
-        codec = {"avi": "mpeg4", "webm": "libvpx-vp9"}.get(suffix, "libx264")
-        audio = {"avi": "mp2", "webm": "libopus"}.get(suffix, "aac")
-        clip = make_clip(tmp_path / f"clip.{suffix}", 4, size=SIZE, picture=road, codec=codec, audio=audio)
+    seeds = [(coded(road(), format), kind) for kind, format in FORMATS.items()]
+    for suffix, (kind, codec, audio) in VIDEOS.items():
+        clip = make_clip(
+            tmp_path / f"clip.{suffix}", 4, rate=25, size=SIZE, picture=road, codec=codec, audio=audio
+        )
         seeds.append((clip.read_bytes(), kind))
     worker, log_before = worker_of(server), server.log.stat().st_size
     dice = random.Random(int(os.environ.get("SEED", "1")))

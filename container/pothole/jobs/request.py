@@ -29,6 +29,7 @@ class Input(BaseModel):
     outputs: list[Name] | None = None
     video_stream: Annotated[int, Field(ge=0)] | None = None
     deinterlace: bool = True
+    short_labels: bool = False
     wait: bool = True
     retry: bool = False
 
@@ -89,6 +90,7 @@ class JobRequest:
             outputs=DEFAULT_OUTPUTS if given.outputs is None else tuple(given.outputs),
             video_stream=given.video_stream,
             deinterlace=given.deinterlace,
+            short_labels=given.short_labels,
         )
         return cls(job, given.wait, given.retry)
 

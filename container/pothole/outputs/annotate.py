@@ -65,14 +65,15 @@ class MarkedFrame:
     Args:
         frame: As it came from the source. It is let go of when the marks are drawn: memory is for few frames.
         detections: The marks.
+        short_labels: See `marked`.
 
     Attributes:
         detections: The same.
     """
 
-    def __init__(self, frame: Frame, detections: Detections) -> None:
+    def __init__(self, frame: Frame, detections: Detections, short_labels: bool = False) -> None:
         self.detections = detections
-        self._frame, self._is_drawn = frame, False
+        self._frame, self._is_drawn, self._short_labels = frame, False, short_labels
 
     @property
     def index(self) -> int:
@@ -88,7 +89,8 @@ class MarkedFrame:
     def picture(self) -> Frame:
         """Return the frame with its marks drawn, which is done once, when it is asked for."""
         if not self._is_drawn:
-            self._frame, self._is_drawn = marked(self._frame, self.detections), True
+            self._frame = marked(self._frame, self.detections, self._short_labels)
+            self._is_drawn = True
         return self._frame
 
 
@@ -107,16 +109,22 @@ def draw(image: Image, detections: Detections) -> None:
         image[:] = np.stack(planes, axis=2)
 
 
-def marked(frame: Frame, detections: Detections) -> Frame:
-    """Return a frame with its objects marked; the frame itself where there are none."""
+def marked(frame: Frame, detections: Detections, short_labels: bool = False) -> Frame:
+    """Return a frame with its objects marked; the frame itself where there are none.
+
+    Args:
+        frame: Is not changed.
+        detections: Of this frame.
+        short_labels: Leave the class out of the labels where there is but one.
+    """
     if not len(detections):
         return frame
     copy = frame.copy()
-    _draw(_Canvas(copy.planes, (1, 2, 2), frame.size, frame.picture.colorspace), detections)
+    _draw(_Canvas(copy.planes, (1, 2, 2), frame.size, frame.picture.colorspace), detections, short_labels)
     return copy
 
 
-def _draw(canvas: _Canvas, detections: Detections) -> None:
+def _draw(canvas: _Canvas, detections: Detections, short_labels: bool = False) -> None:
     short_side = min(canvas.size)
     line = max(MIN_LINE, round(short_side / LINE_DIVISOR))
     colors = [PALETTE[(max(int(i), 1) - 1) % len(PALETTE)] for i in detections.track_ids]
@@ -128,10 +136,11 @@ def _draw(canvas: _Canvas, detections: Detections) -> None:
         _outline(canvas, mask, box, value, line)
     # Last, so that nothing is drawn over a label.
     taken: list[Area] = []
+    names_class = not short_labels or len(detections.class_names) > 1
     for color, name, score, track_id, box in zip(
         colors, detections.labels, detections.scores, detections.track_ids, boxes, strict=True
     ):
-        text = f"{name} {score:.2f}" + (f" #{track_id}" if track_id else "")
+        text = (f"{name} " if names_class else "") + f"{score:.2f}" + (f" #{track_id}" if track_id else "")
         text_size = max(MIN_TEXT, round(short_side / TEXT_DIVISOR))
         patches = _label(text, text_size, color, canvas.matrix, tuple(canvas.steps))
         area = _place(patches[0].shape, canvas.size, box, taken)

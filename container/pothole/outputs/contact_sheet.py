@@ -1,9 +1,10 @@
-"""The contact sheet, `<stem>_output.jpg`, shows the best frames of a video in one picture."""
+"""The contact sheet, `<stem>_output.jpg`, shows each object of a video where it was seen best."""
 
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,23 +17,27 @@ from pothole.media.picture import encode_picture
 from pothole.outputs.annotate import MarkedFrame, label
 from pothole.outputs.sink import Source, Summary
 from pothole.tracking.tracks import Track
-from pothole.types import Image
+from pothole.types import Box, Image
 
-MAX_TILES = 9
-TILE_SIDE = 480
+MAX_TILES = 100
+TILE = 240, 320  # `(height, width)` of what is shown of a frame; its caption comes below
+CAPTION = 28  # height
+CONTEXT = 2.5  # sizes of the object that a tile is wide and high, at least
+MIN_SHOWN = 0.25  # part of the frame's shorter side that a tile is high, at least
+SHAPE = TILE[0] + CAPTION, TILE[1], 3
 GAP = 8
-GROUND = 32
-CAPTION_HEIGHT = 18
+GROUND = (32, 32, 32)
+TEXT_HEIGHT = 18
 CAPTION_COLOR = (235, 235, 235)
 
 
 @dataclass(frozen=True)
 class _Tile:
-    """This is a frame that may come into the sheet.
+    """This shows an object.
 
     Attributes:
-        score: Sum of the scores of its marks; 0 for the first frame when it has none.
-        image: `(height, width, 3)` uint8 RGB, its longer side `TILE_SIDE`.
+        score: Of the object there; 0 for the first frame, which stands in where there is none.
+        image: `(TILE height + CAPTION, TILE width, 3)` uint8 RGB.
     """
 
     score: float
@@ -40,37 +45,35 @@ class _Tile:
 
 
 class _BestTiles:
-    """Keeps the frame with the surest marks of each second, and of these the surest: memory is bounded."""
+    """Keeps for each object the tile with its highest score, and of these the surest: memory is bounded."""
 
     def __init__(self) -> None:
-        self._by_second: dict[int, _Tile] = {}
+        self._by_track: dict[int, _Tile] = {}
 
-    def is_better(self, second: int, score: float) -> bool:
-        """Say whether a frame would be kept."""
-        if not self._by_second:  # the first frame, so that there is one
-            return True
-        known = self._by_second.get(second)
+    def is_better(self, track_id: int, score: float) -> bool:
+        """Say whether a tile would be kept."""
+        known = self._by_track.get(track_id)
         if known:
             return score > known.score
-        full = len(self._by_second) == MAX_TILES
-        return score > (min(t.score for t in self._by_second.values()) if full else 0.0)
+        full = len(self._by_track) == MAX_TILES
+        return not full or score > min(tile.score for tile in self._by_track.values())
 
-    def put(self, second: int, tile: _Tile) -> None:
-        """Keep a frame, in place of a worse one."""
-        self._by_second[second] = tile
-        if len(self._by_second) > 1:  # the first frame stood in for better ones
-            self._by_second = {s: t for s, t in self._by_second.items() if t.score > 0} or {second: tile}
-        if len(self._by_second) > MAX_TILES:
-            worst = min(self._by_second, key=lambda s: (self._by_second[s].score, s))
-            del self._by_second[worst]
+    def put(self, track_id: int, tile: _Tile) -> None:
+        """Keep a tile, in place of a worse one."""
+        self._by_track[track_id] = tile
+        if track_id:
+            self._by_track.pop(0, None)  # the first frame stood in for an object
+        if len(self._by_track) > MAX_TILES:
+            worst = min(self._by_track, key=lambda i: (self._by_track[i].score, -i))
+            del self._by_track[worst]
 
     def items(self) -> list[tuple[int, _Tile]]:
-        """Return seconds and tiles, in order of time."""
-        return sorted(self._by_second.items(), key=lambda item: item[0])
+        """Return track ids and tiles, by id; an id of 0 is the first frame."""
+        return sorted(self._by_track.items(), key=lambda item: item[0])
 
 
 class ContactSheetSink:
-    """The sheet shows up to nine frames with the surest marks, each from another second. See `Sink`.
+    """The sheet has a tile for each object, the surest where there are many. See `Sink`.
 
     A part holds the best tiles of its frames.
 
@@ -97,9 +100,9 @@ class ContactSheetSink:
         tiles = part.best.items()
         np.savez(
             path,
-            seconds=np.array([second for second, _ in tiles], np.int64),
+            tracks=np.array([track_id for track_id, _ in tiles], np.int64),
             scores=np.array([tile.score for _, tile in tiles], np.float64),
-            images=np.stack([tile.image for _, tile in tiles]),
+            images=np.array([tile.image for _, tile in tiles], np.uint8).reshape(-1, *SHAPE),
         )
 
     def check_part(self, path: Path, frames: int) -> None:
@@ -108,14 +111,15 @@ class ContactSheetSink:
 
     def append(self, part: Path) -> None:
         """See `Sink.append`."""
-        for second, tile in _read_part(part):
-            if self._best.is_better(second, tile.score):
-                self._best.put(second, tile)
+        for track_id, tile in _read_part(part):
+            if self._best.is_better(track_id, tile.score):
+                self._best.put(track_id, tile)
 
     def finish(self, summary: Summary, tracks: Sequence[Track], video: Video) -> None:
         """See `Sink.finish`."""
         tiles = [tile.image for _, tile in self._best.items()]
-        self._path.write_bytes(encode_picture(_arrange(tiles), "image/jpeg"))
+        more = f"The {len(tiles)} surest of {len(tracks)}" if len(tracks) > len(tiles) else ""
+        self._path.write_bytes(encode_picture(_arrange(tiles, more), "image/jpeg"))
         self._finished = True
 
     def __exit__(
@@ -130,9 +134,19 @@ class _SheetPart:
         self.best = _BestTiles()
 
     def write(self, marked: MarkedFrame) -> None:
-        second, score = int(marked.time), float(marked.detections.scores.sum())
-        if self.best.is_better(second, score):
-            self.best.put(second, _Tile(score, _tile(marked.picture)))
+        found = marked.detections
+        for track_id, score, box in zip(
+            found.track_ids.tolist(), found.scores.tolist(), found.boxes, strict=True
+        ):
+            if self.best.is_better(track_id, score):
+                text = f"#{track_id}  {score:.2f}  {_clock(marked.time)}"
+                self.best.put(track_id, _Tile(score, _tile(marked.picture, box, text)))
+        if marked.index == 0 and not len(found):
+            height, width = marked.picture.size
+            whole = np.array([0, 0, width, height], np.float32)
+            self.best.put(
+                0, _Tile(0.0, _tile(marked.picture, whole, f"{_clock(marked.time)}  nothing found"))
+            )
 
 
 def _read_part(path: Path) -> list[tuple[int, _Tile]]:
@@ -143,34 +157,58 @@ def _read_part(path: Path) -> list[tuple[int, _Tile]]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            seconds, scores, images = file["seconds"], file["scores"], file["images"]
+            tracks, scores, images = file["tracks"], file["scores"], file["images"]
     except (OSError, KeyError, EOFError) as exc:
         raise ValueError(f"{path.name} holds no tiles of a contact sheet") from exc
-    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] == 3
-    if not fits or not 1 <= len(images) == len(seconds) == len(scores) <= MAX_TILES:
+    fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1:] == SHAPE
+    if not fits or not len(images) == len(tracks) == len(scores) <= MAX_TILES:
         raise ValueError(f"{path.name} holds no tiles of a contact sheet")
-    return [(int(s), _Tile(float(c), i)) for s, c, i in zip(seconds, scores, images, strict=True)]
+    return [(int(t), _Tile(float(c), i)) for t, c, i in zip(tracks, scores, images, strict=True)]
 
 
-def _tile(frame: Frame) -> Image:
-    height, width = frame.size
-    scale = TILE_SIDE / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    tile = np.asarray(cv2.resize(frame.rgb(), size, interpolation=cv2.INTER_AREA), np.uint8)
-    minutes, seconds = divmod(float(frame.time), 60)
-    caption = label(f"{int(minutes)}:{seconds:04.1f}", CAPTION_HEIGHT, CAPTION_COLOR)
-    caption = caption[: tile.shape[0], : tile.shape[1]]
-    tile[-caption.shape[0] :, : caption.shape[1]] = caption
+def _clock(time: Fraction) -> str:
+    minutes, seconds = divmod(float(time), 60)
+    return f"{int(minutes)}:{seconds:04.1f}"
+
+
+def _tile(frame: Frame, box: Box, text: str) -> Image:
+    """Show what is around a box xyxy, not distorted, above a caption."""
+    (frame_height, frame_width), (height, width) = frame.size, TILE
+    sides = CONTEXT * (box[2:] - box[:2])
+    shown = max(float(sides[1]), float(sides[0]) * height / width, MIN_SHOWN * min(frame.size))
+    size = min(round(shown), frame_height), min(round(shown * width / height), frame_width)
+    middle = (box[:2] + box[2:]) / 2
+    top = int(np.clip(middle[1] - size[0] / 2, 0, frame_height - size[0]))
+    left = int(np.clip(middle[0] - size[1] / 2, 0, frame_width - size[1]))
+    part = frame.rgb()[top : top + size[0], left : left + size[1]]
+    scale = min(height / size[0], width / size[1])
+    scaled = max(1, round(size[1] * scale)), max(1, round(size[0] * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized = np.asarray(cv2.resize(part, scaled, interpolation=method), np.uint8)
+    tile = np.full(SHAPE, GROUND, np.uint8)
+    y, x = (height - scaled[1]) // 2, (width - scaled[0]) // 2
+    tile[y : y + scaled[1], x : x + scaled[0]] = resized
+    _write(tile, text, height)
     return tile
 
 
-def _arrange(tiles: list[Image]) -> Image:
+def _write(image: Image, text: str, top: int) -> None:
+    """Write a line of text into a strip of `CAPTION` pixels; what does not fit is cut."""
+    strip = image[top : top + CAPTION]
+    strip[:] = CAPTION_COLOR
+    line = label(text, TEXT_HEIGHT, CAPTION_COLOR)[:CAPTION, : image.shape[1]]
+    strip[: line.shape[0], : line.shape[1]] = line
+
+
+def _arrange(tiles: list[Image], headline: str) -> Image:
     columns = math.ceil(math.sqrt(len(tiles)))
     rows = math.ceil(len(tiles) / columns)
-    height, width = tiles[0].shape[:2]
-    size = GAP + rows * (height + GAP), GAP + columns * (width + GAP), 3
-    sheet = np.full(size, GROUND, np.uint8)
+    height, width, _ = SHAPE
+    above = CAPTION if headline else 0
+    sheet = np.full((above + GAP + rows * (height + GAP), GAP + columns * (width + GAP), 3), GROUND, np.uint8)
+    if headline:
+        _write(sheet, headline, 0)
     for i, tile in enumerate(tiles):
-        top, left = GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
+        top, left = above + GAP + i // columns * (height + GAP), GAP + i % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = tile
     return sheet

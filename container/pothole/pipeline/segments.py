@@ -62,10 +62,12 @@ class Segment:
             path.unlink(missing_ok=True)
 
 
-def mark(tracked: Iterable[tuple[Frame, TrackedFrame]], draws: bool) -> Iterator[Marks]:
+def mark(
+    tracked: Iterable[tuple[Frame, TrackedFrame]], draws: bool, short_labels: bool = False
+) -> Iterator[Marks]:
     """Join frames with their marks, and draw these ahead when some sink shows every frame."""
     for frame, said in tracked:
-        marked = MarkedFrame(frame, said.detections)
+        marked = MarkedFrame(frame, said.detections, short_labels)
         if draws:
             _ = marked.picture
         yield marked, said.state

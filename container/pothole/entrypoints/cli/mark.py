@@ -60,6 +60,7 @@ def _job(video: Path, args: argparse.Namespace) -> Job:
         outputs=args.outputs,
         video_stream=args.video_stream,
         deinterlace=args.deinterlace,
+        short_labels=args.short_labels,
     )
 
 
@@ -192,6 +193,9 @@ def add_command(commands: Any) -> None:
         dest="deinterlace",
         action="store_false",
         help="leave interlaced pictures as they are",
+    )
+    command.add_argument(
+        "--short-labels", action="store_true", help="leave the class out of the labels where there is but one"
     )
     command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
     command.set_defaults(run=mark)
