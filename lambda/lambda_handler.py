@@ -1,8 +1,9 @@
 """Sends each video that arrives in S3 to where it is marked.
 
 Paste this file into a Lambda function (Python 3.11 or newer, handler `lambda_handler.lambda_handler`, timeout
-2 minutes) and let S3 or EventBridge start it for new objects. The function's role needs
-`sagemaker:InvokeEndpoint` on the endpoint, and what every function needs to log. `make deploy` does all that.
+2 minutes) and let S3 or EventBridge start it for new objects, directly or by way of SNS, SQS or both. The
+function's role needs `sagemaker:InvokeEndpoint` on the endpoint, and what every function needs to log.
+`make deploy` does all that.
 
 Where a video goes, told by the environment; what is not set is not used:
 
@@ -78,7 +79,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result
     """Send the event's videos to where they are marked.
 
     Args:
-        event: An S3 notification, or EventBridge's "Object Created" of S3.
+        event: An S3 notification or EventBridge's "Object Created" of S3, also within messages of SNS or SQS.
         context: Lambda's; tells how much time is left.
 
     Returns:
@@ -89,12 +90,33 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result
         RuntimeError: One or more could not be sent; Lambda then tries again.
     """
     live = _switch("IS_LIVE", is_live)
-    videos = {(video.bucket, video.key): video for video in _videos(event)}
+    created = [video for inner in _unwrapped(event) for video in _videos(inner)]
+    videos = {(video.bucket, video.key): video for video in created}
     results = [_handle(video, live, context) for video in videos.values()]
     failed = [f"{r['bucket']}/{r['key']}: {r['reason']}" for r in results if r["status"] == "failed"]
     if failed:
         raise RuntimeError("; ".join(failed))
     return {"results": results}
+
+
+def _unwrapped(event: Any) -> list[Any]:
+    """Return the events that messages of SNS and SQS carry as text, one within the other; else the event."""
+    if not isinstance(event, dict):
+        raise ValueError(f"Expected an event, got {event!r:.100}.")
+    if event.get("Type") == "Notification":  # SNS's message, as SQS carries it
+        texts = [event["Message"]]
+    else:
+        records = event.get("Records", [])
+        texts = [record["Sns"]["Message"] for record in records if "Sns" in record]
+        texts += [record["body"] for record in records if "body" in record]
+    return [inner for text in texts for inner in _unwrapped(_parsed(text))] if texts else [event]
+
+
+def _parsed(message: str) -> Any:
+    try:
+        return json.loads(message)
+    except ValueError as exc:
+        raise ValueError(f"Expected S3's event as JSON in the message, got {message!r:.100}.") from exc
 
 
 def _videos(event: dict[str, Any]) -> list[Video]:

@@ -17,6 +17,11 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def readable(path: Path) -> str:
+    r"""Return a path as text for every program, with `\xdf` and the like for bytes that are no UTF-8."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def unique_stems(paths: Sequence[Path]) -> list[str]:
     """Return a name for each file, its stem, with a number where another has the same."""
     names: list[str] = []

@@ -120,6 +120,44 @@ def test_sends_the_original_body_with_the_true_key(endpoint: Endpoint, event: st
     assert answer == {"results": [expected]}
 
 
+def in_sns(event: dict[str, Any]) -> dict[str, Any]:
+    message = {"Type": "Notification", "Subject": "Amazon S3 Notification", "Message": json.dumps(event)}
+    return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": message}]}
+
+
+def in_sqs(*events: dict[str, Any]) -> dict[str, Any]:
+    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(event)} for event in events]}
+
+
+def in_sns_in_sqs(event: dict[str, Any]) -> dict[str, Any]:
+    return in_sqs(in_sns(event)["Records"][0]["Sns"])
+
+
+@pytest.mark.parametrize("wrap", [in_sns, in_sqs, in_sns_in_sqs])
+@pytest.mark.parametrize("event", ["s3_put.json", "eventbridge_object_created.json"])
+def test_sends_what_sns_and_sqs_carry(endpoint: Endpoint, event: str, wrap: Any) -> None:
+    answer = lambda_handler.lambda_handler(wrap(load(event)), Context(120))
+
+    assert [body["input"]["s3_source_filename"] for _, body in endpoint.posts] == [KEY]
+    assert statuses(answer) == ["done"]
+
+
+def test_each_message_of_a_queue_is_sent_once(endpoint: Endpoint) -> None:
+    batch = in_sqs(s3_event("a.mp4", "b.mp4"), load("s3_test_event.json"), s3_event("/c.mp4", "a.mp4"))
+
+    lambda_handler.lambda_handler(batch, None)
+
+    assert [body["input"]["s3_source_filename"] for _, body in endpoint.posts] == ["a.mp4", "b.mp4", "/c.mp4"]
+
+
+@pytest.mark.parametrize("body", ["a.mp4", "[]", '{"key1": "value1"}'])
+def test_a_message_without_an_event_of_s3_is_refused(endpoint: Endpoint, body: str) -> None:
+    with pytest.raises(ValueError, match=r"^Expected (an event|an S3 notification|S3's event as JSON)"):
+        lambda_handler.lambda_handler({"Records": [{"eventSource": "aws:sqs", "body": body}]}, None)
+
+    assert endpoint.posts == []
+
+
 def test_environment_overrides_the_switch_and_the_name(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,8 @@ def write_dataset(folder, pictures=6, negatives=2, size=(60, 80), file_name="{}.
                 }
             )
         name = file_name.format(i)
-        cv2.imwrite(str(folder / "images" / name), picture)
+        path = folder / "images" / name
+        path.write_bytes(cv2.imencode(path.suffix, picture)[1].tobytes())
         source = "a" if i % 2 else "b"
         images.append(
             {"id": i + 100, "file_name": name, "width": size[1], "height": size[0], "source": source}

@@ -81,7 +81,7 @@ class JobRequest:
         given = parse_input(body)
         job = Job(
             source_bucket=given.s3_bucket,
-            source_key=given.s3_source_filename.removeprefix("/"),
+            source_key=given.s3_source_filename,
             is_live=given.is_live,
             frame_interval=given.frame_interval,
             min_confidence=given.min_confidence,

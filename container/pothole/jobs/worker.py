@@ -18,8 +18,10 @@ from pothole.errors import (
     GivenUp,
     Interrupted,
     PotholeError,
+    RequestError,
     SourceChanged,
     SourceIsOutput,
+    SourceNotFound,
     StorageUnavailable,
 )
 from pothole.files import file_digest
@@ -69,10 +71,14 @@ class Worker:
     def named(self, job: Job) -> Job:
         """Return the job as it is to be claimed: with names for its outputs that no other video has.
 
+        A slash in front of its source's key is dropped where no source has one.
+
         Raises:
             PotholeError: As `claim`.
         """
         files = self._files(job)
+        if job.source_key.startswith("/") and not _is_there(files):
+            files = self._files(replace(job, source_key=job.source_key.removeprefix("/")))
         self._check(files)
         return take_names(files, self.settings.lease_s)
 
@@ -237,6 +243,14 @@ class Worker:
         source = files.source_stat()
         check_size(files.source_address, source.size, self.settings.max_video_bytes)
         return source
+
+
+def _is_there(files: JobFiles) -> bool:
+    try:
+        files.source_stat()
+    except (SourceNotFound, AccessDenied, RequestError):  # or nobody may know, or no file can have this name
+        return False
+    return True
 
 
 def model_digest(folder: Path) -> str:

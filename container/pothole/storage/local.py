@@ -19,6 +19,7 @@ from pothole.errors import (
     SourceNotFound,
     StorageUnavailable,
 )
+from pothole.files import readable
 from pothole.storage.base import Stat, Storage, check_size
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -99,7 +100,7 @@ class LocalStorage:
 
     def address(self, key: str) -> str:
         """See `Storage.address`."""
-        return str(self._path(key))
+        return readable(self._path(key))
 
     def _path(self, key: str) -> Path:
         path = self._root / key

@@ -130,7 +130,7 @@ def write_page(
     )
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "page.html")
-        whole.write_text(text, encoding="utf-8")
+        whole.write_text(text, encoding="utf-8", errors="backslashreplace")
         LocalStorage(path.absolute().parent).publish(whole, path.name, "text/html")
 
 

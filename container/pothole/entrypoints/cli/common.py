@@ -33,7 +33,7 @@ def read_settings() -> Settings:
 def progress_bar(title: str, terminal: Console = console) -> Iterator[Any]:
     """Yield `update(done, total, note)`, which shows a bar while work goes on, from its first call on."""
     columns = (
-        TextColumn(title),
+        TextColumn("{task.description}", markup=False),  # names of files may have any brackets
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

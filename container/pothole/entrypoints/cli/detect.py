@@ -6,7 +6,7 @@ from typing import Any
 
 from pothole.entrypoints.cli import common
 from pothole.errors import RequestError
-from pothole.files import unique_stems
+from pothole.files import readable, unique_stems
 from pothole.media.picture import encode_picture, read_picture
 from pothole.outputs.annotate import draw
 
@@ -22,12 +22,12 @@ def detect(args: argparse.Namespace) -> None:
     for path, name in zip(args.picture, unique_stems(args.picture), strict=True):
         try:
             with path.open("rb") as file:
-                image = read_picture(file, str(path), settings.max_image_pixels)
+                image = read_picture(file, readable(path), settings.max_image_pixels)
         except OSError as exc:
-            raise RequestError(f"{path} cannot be opened: {exc.strerror}.") from exc
+            raise RequestError(f"{readable(path)} cannot be opened: {exc.strerror}.") from exc
         (found,) = detector.predict([image], args.min_confidence)
-        records.append({"file": str(path), "potholes": found.to_json()})
-        common.console.print(f"{path}: {common.counted(len(found), 'pothole')}")
+        records.append({"file": readable(path), "potholes": found.to_json()})
+        common.console.print(f"{readable(path)}: {common.counted(len(found), 'pothole')}", markup=False)
         if args.output_dir:
             args.output_dir.mkdir(parents=True, exist_ok=True)
             draw(image, found)

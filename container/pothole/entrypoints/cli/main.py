@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from io import TextIOWrapper
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -25,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Run `pothole`; a mistake of the caller's is one sentence on stderr and exit status 1."""
+    if isinstance(sys.stdout, TextIOWrapper):  # file names are bytes, and need not be UTF-8
+        sys.stdout.reconfigure(errors="surrogateescape")
     args = parser().parse_args()
     try:
         args.run(args)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from pothole.detection.detector import Detector
 from pothole.entrypoints.cli import common
 from pothole.entrypoints.cli.videos import find_videos
 from pothole.errors import PotholeError, RequestError
+from pothole.files import readable
 from pothole.job import Job, JobResult, run_job
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.settings import Settings
@@ -35,7 +37,7 @@ def mark(args: argparse.Namespace) -> None:
         try:
             done.append(_run(job, detector, settings, table))
         except PotholeError as exc:
-            failures.append(exc.about(job.source_key))
+            failures.append(exc.about(readable(Path(job.source_key))))
     if len(jobs) == len(failures) == 1:
         raise failures[0]
     common.console.print(table)
@@ -66,7 +68,7 @@ def _job(video: Path, args: argparse.Namespace) -> Job:
 
 def _run(job: Job, detector: Detector, settings: Settings, table: Table) -> JobResult:
     """Mark one video, with a bar while it goes on, and add its row to the table."""
-    with common.progress_bar(job.source_key) as update:
+    with common.progress_bar(readable(Path(job.source_key))) as update:
         result = run_job(
             job,
             detector,
@@ -75,7 +77,7 @@ def _run(job: Job, detector: Detector, settings: Settings, table: Table) -> JobR
             lambda p: update(p.frames, p.total, common.counted(p.potholes, "pothole")),
         )
     table.add_row(
-        job.source_key,
+        Text(readable(Path(job.source_key))),
         str(result.frames),
         str(result.frames_with_potholes),
         str(result.potholes),
