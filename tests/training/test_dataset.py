@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import cv2
@@ -74,6 +75,29 @@ def test_a_window_holds_an_object_where_there_is_one(tmp_path, seed):
     close = Augmentation(window=(32, 32))
     (batch,) = Batches(samples, (480, 640), 4, [1] * 6, 1, seed, close)[0]
     assert batch["images"].shape == (4, 32, 32, 3) and (batch["classes"][:, 0] == 1).all()
+
+
+def test_windows_from_elsewhere_show_the_road_without_its_pothole(tmp_path):
+    samples, _ = read_dataset(write_dataset(tmp_path, negatives=0, size=(600, 800)))
+    close = Augmentation(window=(32, 32), elsewhere=1.0)
+    (batch,) = Batches(samples, (480, 640), 16, [1] * 6, 1, 1, close)[0]
+    assert (batch["classes"][:, 0] == 0).any()
+
+
+def test_an_object_mostly_out_of_sight_and_a_crowd_are_ignored(tmp_path):
+    folder = write_dataset(tmp_path, pictures=1, negatives=0, size=(64, 96))
+    coco = json.loads((folder / "annotations.json").read_text())
+    [whole] = coco["annotations"]
+    cut = {**whole, "id": 8, "segmentation": [[-40, 40, 16, 40, 16, 56, -40, 56]]}  # 16 of 56 columns
+    crowd = {**whole, "id": 9, "iscrowd": 1, "segmentation": [[64, 0, 96, 0, 96, 16, 64, 16]]}
+    coco["annotations"] += [cut, crowd]
+    (folder / "annotations.json").write_text(json.dumps(coco))
+    [sample], _ = read_dataset(folder)
+    (batch,) = Batches([sample], (64, 96), 1, [1], 1, 1, Augmentation())[0]
+    assert batch["classes"].sum() == 1 and batch["boxes"][0, 0].tolist() == [20, 15, 50, 35]
+    wanted = np.zeros((8, 12), np.uint8)
+    wanted[5:7, :2] = wanted[:2, 8:] = 1
+    assert (batch["ignored"][0] == wanted).all()
 
 
 @pytest.mark.parametrize("seed", range(6))

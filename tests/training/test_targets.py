@@ -7,6 +7,10 @@ from pothole.training.targets import Sampling, anchor_targets, mask_targets, roi
 STD = (0.1, 0.1, 0.2, 0.2)
 
 
+NOWHERE = np.zeros((1, 16, 16), np.uint8)
+"""Ignores nothing of a picture of 128 pixels."""
+
+
 def to_numpy(x):
     return keras.ops.convert_to_numpy(x)
 
@@ -34,7 +38,7 @@ def test_anchors_learn_the_object_that_they_overlap(seed):
     truth = np.array([[[0, 0, 10, 10], [104, 0, 120, 16], [0, 0, 0, 0]]], np.float32)
     sampling = Sampling(anchors=4)
     index, weights, positive, deltas = (
-        to_numpy(x)[0] for x in anchor_targets(anchors, truth, STD, sampling, seed)
+        to_numpy(x)[0] for x in anchor_targets(anchors, truth, NOWHERE, STD, sampling, seed)
     )
     kind = {int(i): bool(p) for i, w, p in zip(index, weights, positive, strict=True) if w}
     # 0 is the object; 1 background; 2 (overlap 0.43) neither; 3 (0.11) the best that the second object has.
@@ -49,7 +53,7 @@ def test_a_picture_without_objects_gives_only_negatives(seed):
     anchors = np.array([[0, 0, 10, 10], [50, 50, 60, 60]], np.float32)
     truth = np.zeros((1, 3, 4), np.float32)
     _, weights, positive, deltas = (
-        to_numpy(x)[0] for x in anchor_targets(anchors, truth, STD, Sampling(anchors=2), seed)
+        to_numpy(x)[0] for x in anchor_targets(anchors, truth, NOWHERE, STD, Sampling(anchors=2), seed)
     )
     assert weights.sum() == 2 and positive.sum() == 0 and np.isfinite(deltas).all()
 
@@ -59,7 +63,10 @@ def test_rois_take_the_class_and_the_box_of_their_object(seed):
     truth = np.array([[[0, 0, 10, 10], [0, 0, 0, 0]]], np.float32)
     classes = np.array([[1, 0]], np.int32)
     rois, weights, found, deltas, match = (
-        to_numpy(x)[0] for x in roi_targets(proposals, truth, classes, STD, Sampling(rois=4), seed)
+        to_numpy(x)[0]
+        for x in roi_targets(
+            proposals, np.zeros((1, 3), np.float32), truth, classes, NOWHERE, STD, Sampling(rois=4), seed
+        )
     )
     # The true box is a RoI too; one place is for a positive, three for the rest.
     kept = [(roi.tolist(), int(c)) for roi, w, c in zip(rois, weights, found, strict=True) if w]
@@ -69,6 +76,40 @@ def test_rois_take_the_class_and_the_box_of_their_object(seed):
     assert match[0] == 0
     if positives == [[0, 0, 10, 8]]:
         assert deltas[0] == pytest.approx([0, 1.0 / 8 / 0.1, 0, np.log(1.25) / 0.2], abs=1e-4)
+
+
+def test_what_is_ignored_is_no_negative(seed):
+    ignored = NOWHERE.copy()
+    ignored[0, 5:7, 5:7] = 1  # x and y from 40 to 56
+    somewhere = np.array([[0, 0, 10, 10], [40, 40, 56, 56], [90, 90, 110, 110]], np.float32)
+    truth, classes = np.zeros((1, 1, 4), np.float32), np.zeros((1, 1), np.int32)
+    index, weights, *_ = (
+        to_numpy(x)[0] for x in anchor_targets(somewhere, truth, ignored, STD, Sampling(anchors=3), seed)
+    )
+    assert set(index[weights > 0].tolist()) == {0, 2}
+    rois, weights, *_ = (
+        to_numpy(x)[0]
+        for x in roi_targets(
+            somewhere[None],
+            np.zeros((1, 3), np.float32),
+            truth,
+            classes,
+            ignored,
+            STD,
+            Sampling(rois=4),
+            seed,
+        )
+    )
+    assert sorted(rois[weights > 0][:, 0].tolist()) == [0, 90]
+
+
+def test_negatives_that_are_taken_for_objects_are_drawn_before_others(seed):
+    negative = np.ones((1, 20), bool)
+    hardness = np.zeros((1, 20), np.float32)
+    hardness[0, 7] = 1.0
+    for _ in range(5):
+        index, weights = (to_numpy(x)[0] for x in sample(~negative, negative, 2, 1, seed, hardness))
+        assert 7 in index[weights > 0]
 
 
 def test_a_mask_target_is_the_window_of_the_roi():

@@ -28,6 +28,8 @@ class Augmentation:
         paste: Probability that potholes of another picture are pasted in (arXiv:2012.07177).
         light: Largest relative change of contrast, brightness and of each colour.
         shadow: Probability of a shadow with a straight edge, as of a pole, a wall or a vehicle.
+        elsewhere: Probability that a window of a picture with objects lies anywhere in it, so that what else
+            is on a road becomes background.
         blur: Probability of a blur, two in three along one axis, as motion makes it.
         jpeg: Probability of coding at a low quality.
     """
@@ -39,6 +41,7 @@ class Augmentation:
     paste: float = 0.0
     light: float = 0.0
     shadow: float = 0.0
+    elsewhere: float = 0.0
     blur: float = 0.0
     jpeg: float = 0.0
 
@@ -48,17 +51,30 @@ class Augmentation:
         objects: Sequence[Polygons],
         image_size: tuple[int, int],
         rng: np.random.Generator,
-    ) -> tuple[Image, list[Polygons]]:
+        ignored: NDArray[np.uint8] | None = None,
+    ) -> tuple[Image, list[Polygons], NDArray[np.uint8]]:
         """Warp a picture `(h, w, 3)` uint8 RGB and its polygons, then change its look.
 
+        Args:
+            image: The picture.
+            objects: Polygons in its pixels.
+            image_size: What it is fitted into, `(height, width)`.
+            rng: Of all that is drawn.
+            ignored: `(h, w)` 0/1, where a mark is neither right nor wrong; None for nowhere.
+
         Returns:
-            The picture, of `window` or else `image_size`, and the polygons in its pixels.
+            The picture, of `window` or else `image_size`, and in its pixels the polygons and what is ignored.
         """
         matrix = self._warp(image.shape[:2], objects, image_size, rng)
         height, width = self.window or image_size
         warped = cv2.warpAffine(image, matrix, (width, height), borderValue=GREY)
         turn, shift = matrix[:, :2].T.astype(np.float32), matrix[:, 2].astype(np.float32)
-        return self._look(warped, rng), [tuple(p @ turn + shift for p in polygons) for polygons in objects]  # type: ignore[arg-type]
+        moved = [tuple(p @ turn + shift for p in polygons) for polygons in objects]
+        if ignored is None:
+            left_out = np.zeros((height, width), np.uint8)
+        else:
+            left_out = cv2.warpAffine(ignored, matrix, (width, height), flags=cv2.INTER_NEAREST)  # type: ignore[assignment]
+        return self._look(warped, rng), moved, left_out  # type: ignore[arg-type]
 
     def _warp(
         self,
@@ -76,10 +92,13 @@ class Augmentation:
         room = seen - scale * (size[1], size[0])
         place = rng.uniform(size=2)
         shift = room * place
-        if self.window and objects:
+        if self.window and objects and rng.uniform() >= self.elsewhere:
             points = np.concatenate(objects[int(rng.integers(len(objects)))])
-            centre = scale * (points.min(axis=0) + points.max(axis=0)) / 2.0
-            shift = np.clip(seen * (0.1 + 0.8 * place) - centre, np.minimum(room, 0.0), np.maximum(room, 0.0))
+            low, high = scale * points.min(axis=0), scale * points.max(axis=0)
+            # An object that fits is in the window as a whole, one that does not has its middle in the middle.
+            free = seen - (high - low)
+            shift = np.where(free > 0, place * free - low, seen / 2.0 - (low + high) / 2.0)
+            shift = np.clip(shift, np.minimum(room, 0.0), np.maximum(room, 0.0))
         matrix = np.array([[scale[0], 0.0, shift[0]], [0.0, scale[1], shift[1]]])
         if rng.uniform() < self.flip:
             matrix[0] = [-matrix[0, 0], 0.0, seen[0] - matrix[0, 2]]

@@ -8,12 +8,16 @@ import cv2
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
 
 from pothole.training.augment import Augmentation, paste_objects
 from pothole.training.dataset import Sample, read_image
+from pothole.training.targets import CELL
 
 MINI_MASK = 56
 MAX_OBJECTS = 24
+MIN_VISIBLE = 0.5
+"""Share of an object's box in the window below which it is neither an example nor background."""
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -80,7 +84,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if donors and rng.uniform() < self.augmentation.paste:
             donor = donors[rng.integers(len(donors))]
             image, objects = paste_objects(image, objects, read_image(donor.path), donor.polygons, rng)
-        image, objects = self.augmentation(image, objects, self.image_size, rng)
+        ignored = None if sample.ignored is None else coco_mask.decode(sample.ignored)
+        image, objects, ignored = self.augmentation(image, objects, self.image_size, rng, ignored)
         size = (image.shape[0], image.shape[1])
         packed: dict[str, NDArray[Any]] = {
             "images": image,
@@ -88,10 +93,27 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             "classes": np.zeros(MAX_OBJECTS, np.int32),
             "masks": np.zeros((MAX_OBJECTS, MINI_MASK, MINI_MASK), np.uint8),
         }
-        found = [f for f in (mini_mask(polygons, size) for polygons in objects) if f is not None]
-        for i, (box, mask) in enumerate(found[:MAX_OBJECTS]):
+        visible = []
+        for polygons in objects:
+            found = mini_mask(polygons, size)
+            if found is None:
+                continue
+            if visible_share(polygons, found[0]) < MIN_VISIBLE:
+                left, top, right, bottom = np.rint(found[0]).astype(int)
+                ignored[top : bottom + 1, left : right + 1] = 1
+            else:
+                visible.append(found)
+        for i, (box, mask) in enumerate(visible[:MAX_OBJECTS]):
             packed["boxes"][i], packed["masks"][i], packed["classes"][i] = box, mask, 1
+        packed["ignored"] = ignored[CELL // 2 :: CELL, CELL // 2 :: CELL]
         return packed
+
+
+def visible_share(polygons: Sequence[NDArray[np.float32]], box: NDArray[np.float32]) -> float:
+    """Return the part of an object's whole box that a box cut at the picture's edge is."""
+    points = np.concatenate(polygons)
+    whole = np.prod(points.max(axis=0) - points.min(axis=0))
+    return float(np.prod(box[2:] - box[:2]) / max(whole, 1e-6))
 
 
 def mini_mask(

@@ -36,12 +36,14 @@ class Sample:
         path: The file.
         source: Where it comes from; "" when the data set does not say.
         polygons: Per object its polygons, each `(n, 2)` float32 x, y in pixels.
+        ignored: COCO's run lengths (RLE) of where a mark is neither right nor wrong; None for nowhere.
     """
 
     id: int
     path: Path
     source: str
     polygons: tuple[Polygons, ...]
+    ignored: dict[str, Any] | None = None
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -111,16 +113,19 @@ class _Reader:
                 raise DatasetError(f"{self.folder} lists {image['file_name']} twice.")
             paths.add(path)
             size = self._check_size(path, image)
-            objects = []
+            objects, ignored = [], []
             for region in regions[image["id"]]:
                 found = self._pothole(region, image["file_name"], size)
                 if found is None:
                     continue
-                polygons, truth = found
+                polygons, rle, truth = found
                 potholes.append({**truth, "id": len(potholes) + 1})
-                if not region.get("iscrowd"):
+                if region.get("iscrowd"):
+                    ignored.append(rle)
+                else:
                     objects.append(polygons)
-            samples.append(Sample(image["id"], path, image.get("source", ""), tuple(objects)))
+            merged = coco_mask.merge(ignored) if ignored else None
+            samples.append(Sample(image["id"], path, image.get("source", ""), tuple(objects), merged))
             pictures.append({**image, "height": size[0], "width": size[1]})
         self._tell()
         categories = [{"id": 1, "name": "pothole"}]
@@ -157,8 +162,8 @@ class _Reader:
 
     def _pothole(
         self, region: dict[str, Any], name: str, size: tuple[int, int]
-    ) -> tuple[Polygons, dict[str, Any]] | None:
-        """Return the polygons of a region and its annotation, completed; None when it does not count."""
+    ) -> tuple[Polygons, dict[str, Any], dict[str, Any]] | None:
+        """Return a region's polygons, run lengths and completed annotation; None when it does not count."""
         label = self.labels.get(region.get("category_id"), "")
         if label and not is_pothole(label):
             self.other_labels[label] += 1
@@ -174,7 +179,7 @@ class _Reader:
         self.crowds += region["iscrowd"]
         box, area = [float(v) for v in coco_mask.toBbox(rle)], float(coco_mask.area(rle))
         defaults = {"bbox": box, "area": area, "iscrowd": 0}
-        return polygons, {**defaults, **region, "category_id": 1}
+        return polygons, rle, {**defaults, **region, "category_id": 1}
 
     def _tell(self) -> None:
         if self.boxes:

@@ -19,7 +19,8 @@ class Learner(keras.Model):  # type: ignore[misc]
     """Computes the five losses of a Mask R-CNN from pictures and their truth.
 
     Its input is a dictionary: `images` `(B, height, width, 3)` RGB 0..255, `boxes` `(B, G, 4)` xyxy padded
-    with zeros, `classes` `(B, G)` int padded with 0, `masks` `(B, G, M, M)` 0/1 over each box.
+    with zeros, `classes` `(B, G)` int padded with 0, `masks` `(B, G, M, M)` 0/1 over each box, `ignored`
+    `(B, height / CELL, width / CELL)` 0/1, see `is_ignored`.
     """
 
     def __init__(self, network: MaskRCNN, sampling: Sampling, seed: int) -> None:
@@ -42,18 +43,30 @@ class Learner(keras.Model):  # type: ignore[misc]
         anchors = network.anchors(image_size)
         objectness, deltas = network.rpn(pyramid)
         index, weights, positive, wanted = anchor_targets(
-            anchors, truth, config.rpn_box_std, sampling, self.seed
+            anchors, truth, inputs["ignored"], config.rpn_box_std, sampling, self.seed
         )
         rpn_class = losses.binary_cross_entropy(boxes.take(objectness, index), positive, weights)
         rpn_box = losses.smooth_l1(boxes.take(deltas, index), wanted, positive, weights)
 
         # The box head learns from what it will see: proposals, and what it made of them itself.
         passes = [ops.stop_gradient(propose(objectness, deltas, anchors, image_size, config))]
+        scores = []
         for _ in range(config.box_passes - 1):
-            passes.append(ops.stop_gradient(network.refine(pyramid, passes[-1])[0]))
+            refined, score = network.refine(pyramid, passes[-1])
+            passes.append(ops.stop_gradient(refined))
+            scores.append(ops.stop_gradient(score))
+        # The last boxes were not looked at yet: they score about as those that they come from.
+        scores.append(scores[-1] if scores else ops.zeros_like(passes[-1][..., 0]))
         proposals = ops.concatenate(passes, axis=1)
         rois, weights, roi_classes, wanted, match = roi_targets(
-            proposals, truth, classes, config.box_std, sampling, self.seed
+            proposals,
+            ops.concatenate(scores, axis=1),
+            truth,
+            classes,
+            inputs["ignored"],
+            config.box_std,
+            sampling,
+            self.seed,
         )
         logits, deltas = network.classify(pyramid, rois)
         own = ops.take_along_axis(deltas, roi_classes[..., None, None], axis=2)[..., 0, :]

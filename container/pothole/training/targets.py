@@ -11,6 +11,8 @@ from keras import ops, random
 from pothole.detection.mask_rcnn import boxes
 
 Tensor = Any
+CELL = 8
+"""Pixels, along each axis, of a cell of what is ignored."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,12 @@ class Sampling:
 
 
 def sample(
-    positive: Tensor, negative: Tensor, count: int, most_positive: int, seed: Any
+    positive: Tensor,
+    negative: Tensor,
+    count: int,
+    most_positive: int,
+    seed: Any,
+    hardness: Tensor = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Choose `count` rows of each batch item at random, positives first.
 
@@ -49,6 +56,7 @@ def sample(
         count: Rows to choose.
         most_positive: Most of them that are positive; the rest is filled with negatives.
         seed: A `keras.random.SeedGenerator`.
+        hardness: `(B, N)` 0..1, added to the dice that negatives are drawn with.
 
     Returns:
         Row numbers and weights, `(B, most_positive + count)`; the weight is 1 for the chosen rows, else 0.
@@ -57,7 +65,7 @@ def sample(
     noise = random.uniform(ops.shape(positive), seed=seed)
     first, index = ops.top_k(ops.where(positive, 1.0 + noise, noise * 1e-3), most_positive)
     is_positive = ops.cast(first >= 1.0, "float32")
-    second, other = ops.top_k(ops.where(negative, 1.0 + noise, noise * 1e-3), count)
+    second, other = ops.top_k(ops.where(negative, 1.0 + noise + hardness, noise * 1e-3), count)
     # As many negatives as positives left room for.
     room = count - ops.sum(is_positive, axis=1, keepdims=True)
     rank = ops.cumsum(ops.ones_like(second), axis=1)
@@ -66,13 +74,19 @@ def sample(
 
 
 def anchor_targets(
-    anchors: Tensor, truth: Tensor, box_std: tuple[float, ...], sampling: Sampling, seed: Any
+    anchors: Tensor,
+    truth: Tensor,
+    ignored: Tensor,
+    box_std: tuple[float, ...],
+    sampling: Sampling,
+    seed: Any,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Assign anchors to true boxes.
 
     Args:
         anchors: `(A, 4)`.
         truth: `(B, G, 4)`.
+        ignored: See `is_ignored`; an anchor there is no negative.
         box_std: Scale of the deltas.
         sampling: Counts and overlaps.
         seed: A `keras.random.SeedGenerator`.
@@ -86,6 +100,7 @@ def anchor_targets(
     is_best = ops.any((overlap >= best_of_truth - 1e-6) & (overlap > 0.05), axis=2)
     positive = (best_of_anchor >= sampling.anchor_positive_iou) | is_best
     negative = (best_of_anchor < sampling.anchor_negative_iou) & ~positive
+    negative = negative & ~is_ignored(anchors[None], ignored)
     index, weights = sample(positive, negative, sampling.anchors, sampling.anchors // 2, seed)
     positives = ops.cast(boxes.take(positive, index), "float32") * weights
     matched = boxes.take(truth, ops.argmax(boxes.take(overlap, index), axis=2))
@@ -95,8 +110,10 @@ def anchor_targets(
 
 def roi_targets(
     proposals: Tensor,
+    scores: Tensor,
     truth: Tensor,
     classes: Tensor,
+    ignored: Tensor,
     box_std: tuple[float, ...],
     sampling: Sampling,
     seed: Any,
@@ -105,8 +122,11 @@ def roi_targets(
 
     Args:
         proposals: `(B, P, 4)`; rows without area are left out.
+        scores: `(B, P)` 0..1, how much the box head takes each for an object: negatives that it mistakes are
+            drawn rather than others (online hard example mining, arXiv:1604.03540).
         truth: `(B, G, 4)`.
         classes: `(B, G)` int from 1; 0 pads.
+        ignored: See `is_ignored`; a RoI there is no negative.
         box_std: Scale of the deltas.
         sampling: Counts and overlaps.
         seed: A `keras.random.SeedGenerator`.
@@ -120,13 +140,35 @@ def roi_targets(
     best = ops.max(overlap, axis=2)
     real = boxes.area(rois) > 0.0
     positive = (best >= sampling.roi_positive_iou) & real
-    index, weights = sample(positive, ~positive & real, sampling.rois, sampling.positive_rois, seed)
+    hardness = ops.concatenate([scores, ops.zeros_like(truth[..., 0])], axis=1)
+    negative = ~positive & real & ~is_ignored(rois, ignored)
+    index, weights = sample(positive, negative, sampling.rois, sampling.positive_rois, seed, hardness)
     rois = boxes.take(rois, index)
     match = ops.argmax(boxes.take(overlap, index), axis=2)
     is_positive = boxes.take(positive, index)
     roi_classes = ops.where(is_positive, boxes.take(classes, match), 0)
     deltas = boxes.encode(boxes.take(truth, match), rois, box_std)
     return rois, weights, roi_classes, deltas, match
+
+
+def is_ignored(rois: Tensor, ignored: Tensor) -> Tensor:
+    """Say whether boxes have their middle where a mark is neither right nor wrong.
+
+    Args:
+        rois: `(B, N, 4)` in pixels, or `(1, N, 4)` for the same in each picture.
+        ignored: `(B, rows, columns)` 0/1, over square cells of `CELL` pixels.
+
+    Returns:
+        `(B, N)` bool.
+    """
+    rows, columns = ignored.shape[1:]
+    x = ops.cast((rois[..., 0] + rois[..., 2]) / (2.0 * CELL), "int32")
+    y = ops.cast((rois[..., 1] + rois[..., 3]) / (2.0 * CELL), "int32")
+    cell = ops.clip(y, 0, rows - 1) * columns + ops.clip(x, 0, columns - 1)
+    flat = ops.reshape(ignored, (-1, rows * columns))
+    if cell.shape[0] == 1:
+        return ops.take(flat, cell[0], axis=1) > 0
+    return ops.take_along_axis(flat, cell, axis=1) > 0
 
 
 def mask_targets(rois: Tensor, match: Tensor, truth: Tensor, mini_masks: Tensor, size: int) -> Tensor:

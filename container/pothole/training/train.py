@@ -33,7 +33,15 @@ from pothole.training.targets import Sampling
 log = logging.getLogger(__name__)
 
 AUGMENTATION = Augmentation(
-    scale=(0.6, 2.0), stretch=0.3, flip=0.5, paste=0.25, light=0.3, shadow=0.15, blur=0.2, jpeg=0.2
+    scale=(0.6, 2.0),
+    stretch=0.3,
+    flip=0.5,
+    paste=0.25,
+    elsewhere=0.3,
+    light=0.3,
+    shadow=0.15,
+    blur=0.2,
+    jpeg=0.2,
 )
 BACKBONE_RATE = 0.1
 """Learning rate of the backbone relative to the rest: its folded batch norm does not stand the full one."""
@@ -213,6 +221,8 @@ def digest(samples: Sequence[Sample]) -> str:
         checksum = zlib.crc32(f"{sample.path.name} {sample.source}".encode(), checksum)
         for polygon in (p for polygons in sample.polygons for p in polygons):
             checksum = zlib.crc32(polygon.tobytes(), checksum)
+        if sample.ignored:
+            checksum = zlib.crc32(sample.ignored["counts"], checksum)
     return f"{len(samples)} pictures ({checksum:08x})"
 
 
