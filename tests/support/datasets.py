@@ -37,3 +37,19 @@ def write_dataset(folder, pictures=6, negatives=2, size=(60, 80), file_name="{}.
     coco = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "pothole"}]}
     (folder / "annotations.json").write_text(json.dumps(coco))
     return folder
+
+
+def write_regions(path, file_name, regions, size=(60, 80)):
+    """Add regions of a picture, `(label, polygon)`, to a file of lanes and cracks."""
+    labels = ["lane", "crack", "kerb"]
+    coco = {"images": [], "annotations": []}
+    if path.exists():
+        coco = json.loads(path.read_text())
+    coco["categories"] = [{"id": number, "name": label} for number, label in enumerate(labels)]
+    image_id = len(coco["images"])
+    coco["images"].append({"id": image_id, "file_name": file_name, "height": size[0], "width": size[1]})
+    coco["annotations"] += [
+        {"image_id": image_id, "category_id": labels.index(label), "segmentation": [polygon], "iscrowd": 1}
+        for label, polygon in regions
+    ]
+    path.write_text(json.dumps(coco))

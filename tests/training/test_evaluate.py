@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -5,8 +6,9 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.training.comparison import Comparison, precision_recall_curve
-from pothole.training.evaluate import Evaluation, evaluate, groups, operating_point, rule
-from support.datasets import write_dataset
+from pothole.training.evaluate import Evaluation, evaluate, fairness, groups, rule
+from pothole.training.regions import Regions
+from support.datasets import write_dataset, write_regions
 from support.fakes import Oracle
 
 
@@ -26,17 +28,6 @@ def test_a_detector_that_is_off_passes_at_half_overlap_only(tmp_path):
 def test_false_positives_count_from_the_default_confidence(tmp_path):
     figures = evaluate(Oracle(score_of_false=0.6), write_dataset(tmp_path))
     assert figures["false_positives_per_negative_image"] == 1.0
-
-
-def test_the_default_confidence_is_just_above_what_negatives_may_not_show():
-    annotations = {"images": [{"id": i} for i in range(41)], "annotations": [{"image_id": 40}]}
-    one = Oracle().predict([np.zeros((20, 20, 3), np.uint8)])[0]
-    found = [(i, replace(one, scores=np.array([i / 100], np.float32))) for i in range(41)]
-    # Of 40 negative pictures two may be marked: those that score 0.39 and 0.38.
-    assert operating_point(annotations, found) == 0.38
-    assert operating_point({**annotations, "images": [{"id": 40}]}, found) is None
-    sure = [(i, replace(d, scores=np.ones(1, np.float32))) for i, d in found]
-    assert operating_point(annotations, sure) == 0.99
 
 
 def square(x, y, side):
@@ -102,6 +93,21 @@ def test_a_detection_on_a_crowd_is_neither_right_nor_wrong():
     assert at(figures, "instances", "precision", "recall") == [1, 1.0, 1.0]
 
 
+def test_boxes_on_a_crowd_are_known_by_its_mask():
+    ring = [[180, 0, 300, 0, 300, 300, 0, 300, 0, 280, 180, 280]]  # its box is the whole picture
+    around = {**truth(7, 0, 0, 300, iscrowd=1), "segmentation": ring}
+    lane = {**ROADS, "annotations": [*ROADS["annotations"], around]}
+    doubtful = [(7, squares((10, 10, 20, 0.6), (200, 10, 60, 0.95), (100, 20, 20, 0.9)))]
+    figures = Comparison(lane, doubtful).figures(0.5)  # the second is on the ring, the third a false one
+    assert at(figures, "instances", "precision") == [3, 0.5]
+    assert figures["box_ap50"] == figures["mask_ap50"] == pytest.approx(0.5 / 3, abs=0.01)
+
+
+def test_a_picture_with_a_crowd_alone_is_a_negative():
+    crowd = {**ROADS, "annotations": [*ROADS["annotations"], truth(8, 0, 0, 50, iscrowd=1)]}
+    assert Comparison(crowd, MARKED).figures(0.5)["false_positives_per_negative_image"] == 1.0
+
+
 def test_the_curve_falls_from_the_surest_to_the_last_pothole():
     curve = precision_recall_curve(Comparison(ROADS, MARKED).matches())
     assert [s for s, *_ in curve] == pytest.approx([0.9, 0.6])  # where a score finds another pothole
@@ -114,5 +120,39 @@ def test_an_evaluation_takes_the_confidence_that_is_asked_for_and_says_the_rule(
     asked = Evaluation.run(Oracle(), folder, min_confidence=0.95).figures()
     assert at(asked, "min_confidence", "recall", "mask_ap50") == [0.95, 0.0, 1.0]
     assert "at most 0.05 false positives per negative picture" in rule(asked) and "here 0.31" in rule(asked)
+    assert asked["sensitivities"] == {"low": 0.31, "normal": 0.31, "high": 0.31}
     names = [[name for name, _ in group] for group in groups(asked)]
     assert names == [["all"], ["a", "b"], ["small", "medium", "large"]]
+    assert (
+        fairness(asked)[1]
+        == "Recall at a mask IoU of 0.3: 1.000 at 0.1 and 1.000 at 1.0 false marks per picture."
+    )
+
+
+def test_regions_make_what_is_outside_of_the_lane_neither_right_nor_wrong(tmp_path):
+    folder = write_dataset(tmp_path)
+    path = tmp_path / "regions" / "lanes.json"
+    path.parent.mkdir()
+    write_regions(path, "0.png", [("lane", [20, 0, 80, 0, 80, 60, 20, 60])])  # its false mark is at 0 to 10
+    write_regions(path, "1.png", [("crack", [0, 2, 60, 2, 60, 4, 0, 4])])
+    regions = Regions.read([path])
+    figures = Evaluation.run(Oracle(score_of_false=0.6), folder, regions=regions).figures()
+    assert figures["false_positives_per_negative_image"] == 0.5
+    assert figures["false_on_cracks"] == 1
+    assert figures["plain"]["false_positives_per_negative_image"] == 1.0
+    assert "1 false marks lie on labelled cracks." in fairness(figures)
+    assert "without regions" in dict(groups(figures)[0])
+
+
+def test_pictures_of_one_scene_count_as_one(tmp_path):
+    folder = write_dataset(tmp_path, pictures=5, negatives=0)
+    coco = json.loads((folder / "annotations.json").read_text())
+    for image in coco["images"]:
+        image["group"] = "left" if image["id"] < 104 else "right"
+    (folder / "annotations.json").write_text(json.dumps(coco))
+    evaluation = Evaluation.run(Oracle(), folder)
+    missed = tuple((i, d[[]] if i < 104 else d) for i, d in evaluation.found)
+    figures = replace(evaluation, found=missed).figures()
+    assert figures["scenes"] == 2 and figures["froc"]["1.0"] == 0.2
+    assert figures["one_per_scene"]["froc"]["1.0"] == 0.5
+    assert figures["interval"]["froc"]["1.0"] == [0.0, 1.0]

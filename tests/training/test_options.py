@@ -53,7 +53,7 @@ def test_folders_are_sagemakers_below_the_root(tmp_path, monkeypatch):
     _, folders = read_options(["--root", str(tmp_path)])
     assert folders.train == (tmp_path / "input/data/train",)
     assert folders.validation == tmp_path / "input/data/validation"
-    assert folders.pretrained is None
+    assert folders.pretrained is None and folders.regions == ()
     assert (folders.model, folders.checkpoints) == (tmp_path / "model", tmp_path / "checkpoints")
     assert folders.failure == tmp_path / "output/failure"
     monkeypatch.setenv("SM_CHANNEL_PRETRAINED", str(tmp_path))
@@ -61,3 +61,14 @@ def test_folders_are_sagemakers_below_the_root(tmp_path, monkeypatch):
     _, folders = read_options(["--root", str(tmp_path), "--train", "a", "b"])
     assert (folders.pretrained, folders.model) == (tmp_path, Path("/elsewhere"))
     assert folders.train == (Path("a"), Path("b"))
+
+
+def test_regions_are_files_of_a_channel_or_named(tmp_path):
+    channel = tmp_path / "input" / "data" / "regions"
+    channel.mkdir(parents=True)
+    for name in ("b.json", "a.json", "notes.txt"):
+        (channel / name).touch()
+    _, folders = read_options(["--root", str(tmp_path)])
+    assert folders.regions == (channel / "a.json", channel / "b.json")
+    _, folders = read_options(["--root", str(tmp_path), "--regions", "x.json", "y.json"])
+    assert folders.regions == (Path("x.json"), Path("y.json"))

@@ -47,7 +47,7 @@ def read_annotations(folder: Path) -> Json:
     files = sorted(folder.glob("*.json"))
     if not files:
         raise DatasetError(f"{folder} holds no annotations.", EXPECTED)
-    contents = {path: _parse(path) for path in files}
+    contents = {path: parse_json(path) for path in files}
     readers = {path: _reader(path, content) for path, content in contents.items()}
     if len(files) > 1 and set(readers.values()) != {_read_labelme}:
         raise DatasetError(
@@ -66,7 +66,13 @@ def read_annotations(folder: Path) -> Json:
         raise exc.about(str(files[0] if len(files) == 1 else folder)) from exc
 
 
-def _parse(path: Path) -> Any:
+def parse_json(path: Path) -> Any:
+    """Read a file of annotations as JSON.
+
+    Raises:
+        DatasetError: It cannot be read; names it.
+        TooLarge: It is larger than `MAX_BYTES`.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TooLarge(f"{path} is larger than {MAX_BYTES} bytes.", "Split the data set.")

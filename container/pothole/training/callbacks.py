@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from pothole.detection.detector import Detector
 from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.runtimes.keras import KerasNetwork
 from pothole.errors import PotholeError
 from pothole.training.checkpoint import Checkpoint, Progress
-from pothole.training.evaluate import evaluate
+from pothole.training.comparison import Figures
 from pothole.training.learner import Learner
 from pothole.training.options import Hyperparameters
 
@@ -45,7 +46,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint: Where the state is kept.
         progress: How far the training is; kept up to date.
         stop: Set from outside to end after the step that runs.
-        max_pixels: Largest picture of the validation data.
+        judge: Measures a detector on a data set, as `evaluate` does.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         checkpoint: Checkpoint,
         progress: Progress,
         stop: threading.Event,
-        max_pixels: int,
+        judge: Callable[[Detector, Path, Callable[[int, int], None]], Figures],
     ) -> None:
         super().__init__()
         # On JAX `self.model` fetches the state from the step function, which costs time: `learner` does not.
@@ -70,7 +71,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         self.checkpoint = checkpoint
         self.progress = progress
         self.stop = stop
-        self.max_pixels = max_pixels
+        self.judge = judge
         self.saved = time.monotonic()
         self.means: list[Any] = []
 
@@ -134,7 +135,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
         with averaged_weights(self.model) as network:
             # A new one each time: on JAX, what is compiled has the weights in it.
-            figures = evaluate(MaskRCNNDetector(KerasNetwork(network)), validation, check, self.max_pixels)
+            figures = self.judge(MaskRCNNDetector(KerasNetwork(network)), validation, check)
             best = max(
                 (h["validation"]["mask_ap"] for h in self.progress.history if "validation" in h), default=-1
             )

@@ -16,6 +16,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pothole.detections import Detections
+from pothole.training.ranking import Ranking
+
+FROC_IOU = 0.3
+"""Overlap from which a mark counts on the FROC curve: it found the pothole, whatever its outline."""
 
 SIZES = ("all", "small", "medium", "large")
 """In the order of pycocotools."""
@@ -62,6 +66,9 @@ class Comparison:
         annotations: COCO's JSON, as `read_dataset` returns it.
         found: Picture id and its detections.
         image_ids: The pictures that count; all when None.
+
+    Attributes:
+        negatives: Ids of the pictures without a pothole; a crowd is none.
     """
 
     def __init__(
@@ -77,7 +84,8 @@ class Comparison:
             for index, annotation in enumerate(annotations["annotations"])
             if annotation["image_id"] in self._sizes
         ]
-        self._negatives = self._sizes.keys() - {t["image_id"] for t in self._truths}
+        potholes = {t["image_id"] for t in self._truths if not t["iscrowd"]}
+        self.negatives = self._sizes.keys() - potholes
         self._found = [
             _result(image_id, i, detections)
             for image_id, detections in found
@@ -107,6 +115,10 @@ class Comparison:
                     result.append(Match(missed["image_id"], None, missed["index"], -1.0, missed["area"]))
         return result
 
+    def ranking(self) -> Ranking:
+        """Return the detections as they are sorted; its pictures are in the order of COCO's `images`."""
+        return Ranking.of(list(self._pictures("all")), list(self._sizes))
+
     def figures(self, min_confidence: float) -> Figures:
         """Measure, over all sizes and `by_size`.
 
@@ -128,24 +140,41 @@ class Comparison:
         true = sum(m.is_true(min_confidence) for m in matches)
         false = [m for m in matches if m.is_false(min_confidence)]
         missed = sum(m.is_missed(min_confidence) for m in matches)
-        on_negatives = sum(m.image_id in self._negatives for m in false)
+        on_negatives = sum(m.image_id in self.negatives for m in false)
         figures: Figures = {"instances": true + missed}
         for name, evaluation in (("mask", self._masks), ("box", boxes)):
             figures[f"{name}_ap"], figures[f"{name}_ap50"] = _average_precision(evaluation, size)
         figures["precision"] = _share(true, true + len(false))
         figures["recall"] = _share(true, true + missed)
         figures["f1"] = _share(2 * true, 2 * true + len(false) + missed)
-        figures["false_positives_per_negative_image"] = _share(on_negatives, len(self._negatives))
+        figures["false_positives_per_negative_image"] = _share(on_negatives, len(self.negatives))
         return figures
 
     def _evaluate(self, kind: str) -> COCOeval:
-        # pycocotools sizes a detection by its box where boxes are compared.
-        found = [{**f, "area": f["box_area"]} for f in self._found] if kind == "bbox" else self._found
+        found, truths = self._found, self._truths
+        if kind == "bbox":
+            # pycocotools sizes a detection by its box where boxes are compared. The box of a crowd says
+            # little of where the crowd is, so what lies on one is known by its mask.
+            ignored = self._on_crowds()
+            found = [{**f, "area": f["box_area"]} for n, f in enumerate(found, 1) if n not in ignored]
+            truths = [truth for truth in truths if not truth["iscrowd"]]
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints as it goes
-            evaluation = COCOeval(_index(self._sizes, self._truths), _index(self._sizes, found), kind)
+            evaluation = COCOeval(_index(self._sizes, truths), _index(self._sizes, found), kind)
+            evaluation.params.iouThrs = np.append(evaluation.params.iouThrs, FROC_IOU)  # last: not in AP
             evaluation.evaluate()
             evaluation.accumulate()
         return evaluation
+
+    def _on_crowds(self) -> set[int]:
+        """Return the numbers, from 1, of the detections whose masks lie on a crowd and on no pothole."""
+        return {
+            number
+            for picture in self._pictures("all")
+            for number, truth, ignored in zip(
+                picture["dtIds"], picture["dtMatches"][0], picture["dtIgnore"][0], strict=True
+            )
+            if truth and ignored
+        }
 
     def _pictures(self, size: str) -> Iterator[dict[str, Any]]:
         area = self._masks.params.areaRng[SIZES.index(size)]
@@ -214,7 +243,7 @@ def _index(sizes: dict[int, tuple[int, int]], records: Sequence[Json]) -> COCO:
 
 def _average_precision(evaluation: COCOeval, size: str) -> tuple[float | None, float | None]:
     # Overlap, recall, category, size, limit of detections per picture; -1 where there is no object.
-    precision = evaluation.eval["precision"][:, :, 0, SIZES.index(size), -1]
+    precision = evaluation.eval["precision"][:-1, :, 0, SIZES.index(size), -1]
     if (precision < 0).all():
         return None, None
     return round(float(precision.mean()), 4), round(float(precision[0].mean()), 4)

@@ -4,6 +4,7 @@ One HTML file that needs no network; the pictures are inside.
 """
 
 import base64
+import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,15 +21,26 @@ from pothole.detections import Detections
 from pothole.errors import RequestError
 from pothole.media.picture import encode_picture
 from pothole.storage import LocalStorage
-from pothole.training.comparison import Match, encode_mask, encode_truth, precision_recall_curve
+from pothole.training.comparison import Comparison, Match, encode_mask, encode_truth, precision_recall_curve
 from pothole.training.dataset import read_image
-from pothole.training.evaluate import FIGURE_KEYS, SIZES_EXPLAINED, Evaluation, figure_text, groups, rule
+from pothole.training.evaluate import (
+    FIGURE_KEYS,
+    SIZES_EXPLAINED,
+    Evaluation,
+    fairness,
+    figure_text,
+    groups,
+    rule,
+)
 from pothole.training.polygons import mask_polygons
 
 MAX_CARDS = 60
 """Of each kind, so that a page stays below some 20 MB."""
 
 PICTURE_WIDTH = 480
+FROC_RATES_DRAWN = 10.0
+"""Most false marks per picture on the FROC curve."""
+
 MARKED_CONFIDENCES = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 # A card shows so much around its pothole that one sees where it is on the road.
@@ -113,8 +125,9 @@ def write_page(
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pothole", "training"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"figure": figure_text, "x": _across, "y": _down}
-    matches = evaluation.compare().matches()
+    environment.filters |= {"figure": figure_text, "x": _across, "y": _down, "rate": _rate_across}
+    comparison = evaluation.compare()
+    matches = comparison.matches()
     text = environment.get_template("evaluation_page.html").render(
         model=evaluation.model,
         data=evaluation.data,
@@ -123,7 +136,10 @@ def write_page(
         groups=groups(figures),
         keys=FIGURE_KEYS,
         sizes=SIZES_EXPLAINED,
+        fairness=fairness(figures),
         curve=precision_recall_curve(matches),
+        froc=_froc(comparison),
+        rates=(0.01, 0.1, 1, 10),
         marks=_marks(matches, evaluation.min_confidence),
         ticks=(0, 0.2, 0.4, 0.6, 0.8, 1),
         parts=_Pictures(evaluation).parts(matches, on_progress or (lambda done, total: None)),
@@ -137,6 +153,22 @@ def write_page(
 def _across(recall: float) -> float:
     """Return x in the curve's drawing, which is 480 wide."""
     return round(52 + 410 * recall, 1)
+
+
+def _rate_across(rate: float) -> float:
+    """Return x of a number of false marks per picture, 0.01 to 10 by its logarithm."""
+    return _across((math.log10(min(max(rate, 0.01), 10.0)) + 2.0) / 3.0)
+
+
+def _froc(comparison: Comparison) -> list[tuple[float, float]]:
+    """Return the FROC curve where its recall rises, as far as it is drawn; nothing without a pothole."""
+    ranking = comparison.ranking()
+    points = ranking.froc(np.ones(len(ranking.potholes)))
+    return [
+        (false, recall)
+        for (false, recall), (_, before) in zip(points, [(0.0, 0.0), *points], strict=False)
+        if recall > before and false <= FROC_RATES_DRAWN
+    ]
 
 
 def _down(precision: float) -> float:
@@ -164,9 +196,15 @@ class _Pictures:
         self._samples = {s.id: s for s in evaluation.samples}
         self._found = dict(evaluation.found)
         self._truths: dict[int, list[tuple[int, Any]]] = {}
+        self._ignored: dict[int, list[Any]] = {}
         for index, truth in enumerate(evaluation.annotations["annotations"]):
             mask = encode_truth(truth, self._found[truth["image_id"]].image_size)
-            self._truths.setdefault(truth["image_id"], []).append((index, mask))
+            if truth["iscrowd"]:
+                self._ignored.setdefault(truth["image_id"], []).append(mask)
+            else:
+                self._truths.setdefault(truth["image_id"], []).append((index, mask))
+        for crowd in evaluation.regions.crowds(evaluation.images):
+            self._ignored.setdefault(crowd["image_id"], []).append(crowd["segmentation"])
 
     def parts(self, matches: Sequence[Match], on_progress: Callable[[int, int], None]) -> list[Part]:
         true = sorted((m for m in matches if m.is_true(self._confidence)), key=lambda m: -m.score)
@@ -192,6 +230,8 @@ class _Pictures:
         image = read_image(sample.path)
         outlines: list[Outline] = []
         subject: list[NDArray[np.float32]] = []
+        for mask in self._ignored.get(match.image_id, ()):
+            outlines.append(_outline("ignored", mask_polygons(coco_mask.decode(mask) > 0, (0, 0)), False))
         for index, mask in self._truths.get(match.image_id, ()):
             polygons = mask_polygons(coco_mask.decode(mask) > 0, (0, 0))
             outlines.append(_outline("truth", polygons, index == match.truth))

@@ -57,6 +57,7 @@ class Folders:
         model: Where the model goes.
         checkpoints: Where the state goes that a training is resumed from.
         failure: The file that says why a training failed.
+        regions: Files of regions of the pictures, see `pothole.training.regions`.
     """
 
     train: tuple[Path, ...]
@@ -65,6 +66,7 @@ class Folders:
     model: Path
     checkpoints: Path
     failure: Path
+    regions: tuple[Path, ...] = ()
 
     @classmethod
     def below(cls, root: Path, env: Mapping[str, str]) -> Self:
@@ -81,14 +83,15 @@ class Folders:
             Path(env.get("SM_MODEL_DIR", root / "model")),
             root / "checkpoints",
             root / "output/failure",
+            tuple(sorted((channel("regions") or root / "input/data/regions").glob("*.json"))),
         )
 
 
 def read_folders(flags: argparse.Namespace, env: Mapping[str, str]) -> Folders:
     """Return SageMaker's folders, but for those that flags name."""
     given = {name: value for name, value in vars(flags).items() if name in Folders.__dataclass_fields__}
-    if "train" in given:
-        given["train"] = tuple(given["train"])
+    for name in given.keys() & {"train", "regions"}:
+        given[name] = tuple(given[name])
     return replace(Folders.below(flags.root, env), **given)
 
 
@@ -146,6 +149,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     folders.add_argument("--train", type=Path, nargs="+", metavar="DIR", help="pictures and annotations")
     folders.add_argument(
         "--validation", type=Path, metavar="DIR", help="the same, to choose the best weights"
+    )
+    folders.add_argument(
+        "--regions", type=Path, nargs="+", metavar="FILE", help="lanes outside of which nothing is learnt"
     )
     folders.add_argument("--pretrained", type=Path, metavar="DIR", help="model to start from")
     folders.add_argument("--model-dir", dest="model", type=Path, metavar="DIR", help="where the model goes")

@@ -11,6 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from pothole.training.batches import Batches
 from pothole.training.callbacks import BetweenSteps, averaged_weights
 from pothole.training.checkpoint import Checkpoint, Progress
 from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset
+from pothole.training.evaluate import evaluate
 from pothole.training.learner import Learner
 from pothole.training.options import Folders, Hyperparameters
+from pothole.training.regions import Regions
 from pothole.training.start import freeze_stem, load_backbone, load_pretrained
 from pothole.training.targets import Sampling
 
@@ -96,8 +99,10 @@ def train(
     """
     stop = stop or threading.Event()
     keras.utils.set_random_seed(hyperparameters.seed)
-    samples = read_potholes(folders.train, max_pixels)
+    regions = Regions.read(folders.regions)
+    samples = regions.ignore(read_potholes(folders.train, max_pixels))
     validation = read_potholes([folders.validation], max_pixels) if folders.validation else []
+    regions.check([*samples, *validation])
     network = load_start(hyperparameters, folders)
     learner = compiled(network, hyperparameters)
     data = {"train": samples, "validation": validation}
@@ -105,9 +110,8 @@ def train(
     progress = checkpoint.restore()
     steps = hyperparameters.epochs * hyperparameters.steps_per_epoch
     log.info("%d pictures; %d of %d steps are done", len(samples), progress.step, steps)
-    between = BetweenSteps(
-        learner, hyperparameters, folders.validation, checkpoint, progress, stop, max_pixels
-    )
+    judge = partial(evaluate, max_pixels=max_pixels, regions=regions.of(validation))
+    between = BetweenSteps(learner, hyperparameters, folders.validation, checkpoint, progress, stop, judge)
     if between.epoch_is_open:
         between.finish_epoch()
         between.save()

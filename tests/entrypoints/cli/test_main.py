@@ -14,7 +14,7 @@ from pothole.entrypoints.cli import common, main
 from pothole.media import Video
 from pothole.media.picture import encode_picture
 from support.clips import make_clip, numbered_image
-from support.datasets import write_dataset
+from support.datasets import write_dataset, write_regions
 from support.fakes import MAGENTA, MagentaDetector
 
 
@@ -118,6 +118,27 @@ def test_evaluate_prints_the_figures(monkeypatch, capsys, tmp_path):
     seen = capsys.readouterr().err
     assert "At confidence 0.50" in seen and "The default confidence is the lowest with" in seen
     assert all(name in seen for name in ("pictures", "mask AP", "recall", "small", "large"))
+
+
+def test_evaluate_takes_regions(monkeypatch, capsys, tmp_path):
+    write_regions(tmp_path / "lanes.json", "0.png", [("lane", [20, 0, 80, 0, 80, 60, 20, 60])])
+    data, figures = write_dataset(tmp_path / "data"), tmp_path / "figures.json"
+    flags = ["--regions", tmp_path / "lanes.json", "--json", figures, "--page", tmp_path / "page.html"]
+    run(monkeypatch, "evaluate", data, *flags)
+    assert json.loads(figures.read_text())["plain"].keys() >= {"mask_ap", "froc", "by_source"}
+    assert "without regions" in capsys.readouterr().err
+    assert "false marks per picture" in (tmp_path / "page.html").read_text()
+
+
+def test_compare_prints_and_writes_the_differences(monkeypatch, capsys, tmp_path):
+    data = write_dataset(tmp_path / "data")
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    models = (tmp_path / "old", tmp_path / "new")
+    run(monkeypatch, "compare", *models, "--data", data, "--json", tmp_path / "paired.json")
+    assert json.loads((tmp_path / "paired.json").read_text())["difference"]["mask_ap"] == 0.0
+    seen = capsys.readouterr().err
+    assert "mask AP50" in seen and "unclear" in seen and "6 scenes" in seen
 
 
 def test_evaluate_writes_the_page_at_the_confidence_that_is_asked_for(monkeypatch, tmp_path):

@@ -16,15 +16,22 @@ def evaluate(args: argparse.Namespace) -> None:
     # These need Keras, which takes seconds to import.
     from pothole.training import evaluate as measuring  # noqa: PLC0415
     from pothole.training.evaluation_page import check_page, write_page  # noqa: PLC0415
+    from pothole.training.regions import Regions  # noqa: PLC0415
 
     if args.page:
         check_page(args.page)
     if args.json:
         common.check_target(args.json)
+    regions = Regions.read([args.regions] if args.regions else [])
     detector = common.load_model(args.model)
     with common.progress_bar(str(args.folder)) as update:
         evaluation = measuring.Evaluation.run(
-            detector, args.folder, update, args.min_confidence, common.read_settings().max_image_pixels
+            detector,
+            args.folder,
+            update,
+            args.min_confidence,
+            common.read_settings().max_image_pixels,
+            regions,
         )
     figures = evaluation.figures()
     precision = _figure_table("pictures", "potholes", "mask AP", "AP50", "box AP", "AP50")
@@ -38,7 +45,8 @@ def evaluate(args: argparse.Namespace) -> None:
     common.console.print(
         f"At confidence {evaluation.min_confidence:.2f} and a mask IoU of 0.5:", highlight=False
     )
-    common.console.print(recall, measuring.rule(figures), sep="\n", highlight=False)
+    sentences = [measuring.rule(figures), *measuring.fairness(figures)]
+    common.console.print(recall, *sentences, sep="\n", highlight=False)
     common.write_json(args.json, figures, quiet=True)
     if args.page:
         with common.progress_bar(str(args.page)) as update:
@@ -59,6 +67,9 @@ def add_command(commands: Any) -> None:
         description=evaluate.__doc__,
     )
     command.add_argument("folder", type=Path, help="folder with annotations, and the pictures in images/")
+    command.add_argument(
+        "--regions", type=Path, metavar="FILE", help="COCO file of lanes, outside of which nothing is wrong"
+    )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     command.add_argument(
         "--page", type=Path, metavar="FILE", help="write an HTML page of what is true, missed and false"

@@ -8,10 +8,20 @@ from io import TextIOWrapper
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from pothole import __version__
-from pothole.entrypoints.cli import collect, detect, evaluate, export, import_weights, mark, serve, train
+from pothole.entrypoints.cli import (
+    collect,
+    compare,
+    detect,
+    evaluate,
+    export,
+    import_weights,
+    mark,
+    serve,
+    train,
+)
 from pothole.errors import PotholeError
 
-COMMANDS = (mark, detect, evaluate, collect, import_weights, export, train, serve)
+COMMANDS = (mark, detect, evaluate, compare, collect, import_weights, export, train, serve)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,91 @@
+"""An operating point is a score threshold that keeps a promise: so many false marks where no pothole is.
+
+A threshold keeps it on the pictures that it was chosen on, and may break it on others. So how many false
+marks are let through is chosen by cross-validation: each scene is judged by a threshold chosen without it.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+MIN_SCORE = 0.01
+"""Scores below add nothing to AP but time."""
+
+MAX_FALSE = 0.05
+"""False positives per negative picture that a default confidence may let through."""
+
+SENSITIVITIES = {"low": 0.01, "normal": MAX_FALSE, "high": 0.25}
+"""The same for each setting of how much is to be found."""
+
+
+@dataclass(frozen=True)
+class FalseMarks:
+    """False marks are those on negative pictures: pictures without any pothole.
+
+    Attributes:
+        marks: Scene and score of each.
+        pictures: How many negative pictures a scene has.
+    """
+
+    marks: Sequence[tuple[int, float]]
+    pictures: Mapping[int, int]
+
+    def threshold(self, allowed: int, without: int | None = None) -> float:
+        """Return the lowest threshold that lets so many marks through, of all scenes but one."""
+        scores = sorted((score for scene, score in self.marks if scene != without), reverse=True)
+        highest_false = scores[allowed] if len(scores) > allowed else MIN_SCORE
+        return min(math.floor(highest_false * 100 + 1) / 100, 0.99)
+
+    def held_out(self, allowed: int) -> float:
+        """Return the false marks per picture, each scene judged by a threshold chosen without it.
+
+        Args:
+            allowed: How many marks a threshold lets through that is chosen on all scenes; one that is chosen
+                on fewer pictures lets as many per picture through.
+        """
+        total = sum(self.pictures.values())
+        passed = 0
+        by_scene = Counter(scene for scene, _ in self.marks)
+        for scene, count in self.pictures.items():
+            if by_scene[scene]:
+                share = allowed * (total - count) // total
+                threshold = self.threshold(share, without=scene)
+                passed += sum(s >= threshold for other, s in self.marks if other == scene)
+        return passed / total
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """An operating point is a score threshold.
+
+    Attributes:
+        confidence: The threshold, rounded up to a hundredth; at most 0.99, above which nothing would count.
+        held_out: False marks per negative picture, as `FalseMarks.held_out` counts them.
+    """
+
+    confidence: float
+    held_out: float
+
+
+def operating_point(false: FalseMarks, max_false: float = MAX_FALSE) -> OperatingPoint | None:
+    """Return the lowest threshold with at most `max_false` false marks on scenes that did not choose it.
+
+    A user can hide doubtful marks, but not find missed ones: so no higher than the false ones demand. Where
+    no number of marks keeps the promise, none is let through.
+
+    Args:
+        false: The marks on negative pictures, from `MIN_SCORE` on.
+        max_false: False marks per negative picture.
+
+    Returns:
+        The operating point; None without negative pictures.
+    """
+    total = sum(false.pictures.values())
+    if not total:
+        return None
+    for allowed in range(int(max_false * total), 0, -1):
+        held_out = false.held_out(allowed)
+        if held_out <= max_false:
+            return OperatingPoint(false.threshold(allowed), held_out)
+    return OperatingPoint(false.threshold(0), false.held_out(0))
