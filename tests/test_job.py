@@ -230,7 +230,7 @@ def body(**fields: object) -> dict[str, Any]:
 
 def test_the_body_of_the_original_system_is_valid_field_for_field() -> None:
     original = {"input": {"s3_source_filename": "/dir/clip.mp4", "s3_bucket": "roads", "is_live": True}}
-    assert JobRequest.from_json(original).job == Job("roads", "dir/clip.mp4", is_live=True)
+    assert JobRequest.from_json(original).job == Job("roads", "/dir/clip.mp4", is_live=True)
     assert JobRequest.from_json(body()).job == Job("roads", "dir/clip.mp4", is_live=False)
 
 
@@ -277,7 +277,7 @@ def test_every_further_field_reaches_the_job() -> None:
         (body(s3_bucket=7), "input.s3_bucket is 7, expected a string."),
         (body(s3_source_filename="x" * 1025), "expected at most 1024 characters."),
         (body(s3_source_filename="dir/"), "'dir/' is a folder."),
-        (body(s3_source_filename="/"), "'' is a folder."),
+        (body(s3_source_filename="/"), "'/' is a folder."),
     ],
 )
 def test_a_wrong_request_is_refused_in_one_sentence_that_names_the_field(wrong: object, message: str) -> None:
