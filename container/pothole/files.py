@@ -1,7 +1,12 @@
 """These small things are done with files in more than one room."""
 
+import fcntl
 import hashlib
-from collections.abc import Sequence
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 VIDEO_SUFFIXES = (
@@ -32,3 +37,51 @@ def unique_stems(paths: Sequence[Path]) -> list[str]:
             name = f"{path.stem}-{number}"
         names.append(name)
     return names
+
+
+@contextmanager
+def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a temporary folder; those that killed processes have left beside it are removed.
+
+    A folder in use is locked, and the system unlocks it when its process ends, in whatever way.
+
+    Args:
+        parent: Where it is made.
+        prefix: How its name begins, and those of the folders to look at: no name that others might use.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    for left in parent.glob(f"{prefix}*"):
+        with suppress(OSError), _locked(left):  # in use, or another user's
+            shutil.rmtree(left)
+    folder, lock = _new_locked(parent, prefix)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except FileNotFoundError:
+            continue  # another process took it for one that was left
+        if folder.exists():
+            return folder, lock
+        os.close(lock)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; raise OSError where another process does."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)

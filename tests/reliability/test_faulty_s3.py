@@ -50,7 +50,7 @@ def test_every_job_ends_right_though_a_third_of_the_calls_fail(
     assert records == {("done", 1): JOBS + 1}
     assert not [key for key in keys(s3, bucket) if "/segments/" in key]
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
-    assert not list(server.temp_dir.glob("serve-*/job-*"))
+    assert not list(server.temp_dir.glob("pothole-serve-*/job-*"))
     figures.info("%d jobs in %.0f s, all right; calls: %s", JOBS, time.monotonic() - began, dict(counts))
 
 
@@ -84,4 +84,4 @@ def test_an_s3_that_is_down_is_said_clearly_and_the_job_is_done_when_it_is_back(
         while (answer := ask(server, bucket, "clip.mp4")).status_code != 200 and time.monotonic() < deadline:
             time.sleep(0.2)
         assert answer.json()["job"]["frames"] == 4
-    assert not list(server.temp_dir.glob("serve-*/job-*"))
+    assert not list(server.temp_dir.glob("pothole-serve-*/job-*"))

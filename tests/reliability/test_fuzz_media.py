@@ -125,7 +125,7 @@ def test_damaged_media_crash_nothing_leave_nothing_and_cost_no_memory(server: Se
         if number % max(1, INPUTS // 20) == 0:
             memory.append((metric(server, RESIDENT), metric(server, FILES)))
     assert worker_of(server) == worker, "the worker died"
-    left = [path for path in server.temp_dir.glob("serve-*/*-*") if path.is_dir()]
+    left = [path for path in server.temp_dir.glob("pothole-serve-*/*-*") if path.is_dir()]
     assert not left
     assert "unexpected error" not in server.log.read_text()[log_before:]
     (settled, files), (at_end, files_at_end) = memory[len(memory) // 2], memory[-1]

@@ -101,7 +101,7 @@ def test_no_job_is_lost_or_done_twice_however_often_its_worker_is_killed(
     assert all(is_done(server, bucket, f"{number}/clip.mp4") for number in range(jobs))
     assert metric(server, "pothole_frames_total") == before, "a job was done twice"
     assert not [key for key in keys(s3, bucket) if "/segments/" in key]
-    assert not list(server.temp_dir.glob("serve-*/job-*")), "killed workers left files"
+    assert not list(server.temp_dir.glob("pothole-serve-*/job-*")), "killed workers left files"
 
     log = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
     gone_on = [line["frames"] for line in log if line["message"] == "the job goes on"]

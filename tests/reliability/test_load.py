@@ -144,7 +144,7 @@ def test_memory_and_open_files_stay_as_they_are(
     )
     assert memory[-1] < memory[settled] + 64
     assert files[-1] <= files[settled] + 4
-    assert not list(server.temp_dir.glob("serve-*/job-*"))
+    assert not list(server.temp_dir.glob("pothole-serve-*/job-*"))
 
 
 def first_picture(film: Path) -> NDArray[np.uint8]:

@@ -1,10 +1,12 @@
 """This is the front door for Python: `from pothole import mark`."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
+from pothole.files import private_folder
 from pothole.job import Job, JobResult, Progress, run_job
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 from pothole.settings import SHIPPED_MODEL, Settings
@@ -51,4 +53,6 @@ def mark(
         outputs=outputs,
     )
     detector = detector or load_detector(SHIPPED_MODEL)
-    return run_job(job, detector, open_own_folder, settings or Settings(), on_progress)
+    settings = settings or Settings()
+    with private_folder(settings.temp_dir, "pothole-mark-") as folder:
+        return run_job(job, detector, open_own_folder, replace(settings, temp_dir=folder), on_progress)

@@ -25,7 +25,7 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.files import file_digest
-from pothole.job import Job, JobResult, run_job
+from pothole.job import Job, JobResult, Progress, run_job
 from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.checkpoints import StoredCheckpoints
 from pothole.jobs.disk import disk_space
@@ -119,8 +119,15 @@ class Worker:
         """Return where the record is, for people."""
         return self._files(job).record_address(record.id)
 
-    def run(self, job: Job, lease: Lease) -> Record:
+    def run(
+        self, job: Job, lease: Lease, on_progress: Callable[[Progress], None] = lambda progress: None
+    ) -> Record:
         """Do a job that was claimed.
+
+        Args:
+            job: The job.
+            lease: From `claim`.
+            on_progress: Called after each frame.
 
         Returns:
             Its record.
@@ -133,7 +140,7 @@ class Worker:
         files = self._files(replace(job, source_version=lease.record.source_version))
         with accounted(self.metrics, lease.record.id, job):
             try:
-                result = self._mark(files, lease)
+                result = self._mark(files, lease, on_progress)
                 record = lease.end("done", result=result.to_json())
                 self._delete_segments(files, record)
             except PotholeError as exc:
@@ -147,7 +154,7 @@ class Worker:
                 raise
         return record
 
-    def _mark(self, files: JobFiles, lease: Lease) -> JobResult:
+    def _mark(self, files: JobFiles, lease: Lease, on_progress: Callable[[Progress], None]) -> JobResult:
         monitor = JobMonitor(
             self.settings, self.metrics, self.shutdown, lease, log_fields(lease.record.id, files.job)
         )
@@ -167,9 +174,14 @@ class Worker:
             self.settings.max_video_bytes,
             partial(monitor.check, at_rest=True),
         )
+
+        def follow(progress: Progress) -> None:
+            monitor(progress)
+            on_progress(progress)
+
         with disk_space(self.settings, COPIES * files.source_stat().size):
             return run_job(
-                files.job, self.detector, self.open_store, self.settings, monitor, publishing, checkpoints
+                files.job, self.detector, self.open_store, self.settings, follow, publishing, checkpoints
             )
 
     @contextmanager

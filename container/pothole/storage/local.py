@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from pothole.errors import (
     SourceNotFound,
     StorageUnavailable,
 )
-from pothole.files import readable
+from pothole.files import private_folder, readable
 from pothole.storage.base import Stat, Storage, check_size
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -132,8 +131,8 @@ class LocalStorage:
 def _beside(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside a file, since a rename is at once only within one file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pothole-", dir=target.parent) as folder:
-        yield Path(folder)
+    with private_folder(target.parent, ".pothole-") as folder:
+        yield folder
 
 
 def _version(found: os.stat_result) -> str:

@@ -10,7 +10,6 @@ place of the first.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from pothole.detections import Detections
 from pothole.errors import RequestError
+from pothole.files import private_folder
 from pothole.media.picture import encode_picture
 from pothole.storage import file_errors
 from pothole.training.polygons import Polygon, mask_polygons
@@ -41,7 +41,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     with file_errors(path):
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
         # Beside it, since a rename is at once only within one file system.
-        with tempfile.TemporaryDirectory(prefix=".pothole-", dir=path.absolute().parent) as aside:
+        with private_folder(path.absolute().parent, ".pothole-") as aside:
             whole = Path(aside, "whole")
             whole.mkdir()
             yield whole

@@ -37,7 +37,7 @@ def test_a_job_runs_through_nginx_and_gunicorn(
     assert response.status_code == HTTPStatus.OK
     assert response.json()["output"] == [f"s3://{bucket}/clip_output.mp4", f"s3://{bucket}/clip_output.json"]
     assert response.json()["job"]["frames"] == 40
-    assert not list(server.temp_dir.glob("serve-*/job-*"))
+    assert not list(server.temp_dir.glob("pothole-serve-*/job-*"))
 
 
 def test_ping_answers_within_half_a_second_200_times_of_200_while_videos_are_worked_on(
@@ -78,7 +78,7 @@ def test_a_picture_and_a_video_go_through_as_bodies(server: Server, clip: bytes)
     )
     assert response.status_code == HTTPStatus.OK
     assert response.content[4:8] == b"ftyp"
-    assert not list(server.temp_dir.glob("serve-*/body-*"))
+    assert not list(server.temp_dir.glob("pothole-serve-*/body-*"))
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics2", "/invocations/x", "/gunicorn.sock", "/../nginx.conf"])
@@ -254,7 +254,7 @@ def test_a_client_that_goes_away_leaves_its_job_to_end_and_no_file(
             head = f"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n"
             sender.send(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
     send_picture(server)
-    while left := list(server.temp_dir.glob("serve-*/*-*/*")):
+    while left := list(server.temp_dir.glob("pothole-serve-*/*-*/*")):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 

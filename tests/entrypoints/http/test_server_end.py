@@ -99,7 +99,7 @@ def test_a_job_that_does_not_end_in_time_is_killed_and_leaves_nothing(
     answers: list[requests.Response] = []
     thread = threading.Thread(target=lambda: answers.append(job(server, bucket, "clip.mp4")))
     thread.start()
-    while not list(server.temp_dir.glob("serve-*/job-*")):
+    while not list(server.temp_dir.glob("pothole-serve-*/job-*")):
         time.sleep(0.05)
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(6) == 0

@@ -1,6 +1,7 @@
 """The `pothole` command does the work of the server on local files, starts the server, and makes models."""
 
 import argparse
+import logging
 import os
 import sys
 from io import TextIOWrapper
@@ -19,6 +20,7 @@ from pothole.entrypoints.cli import (
     serve,
     train,
 )
+from pothole.entrypoints.cli.stop import exit_on_signals
 from pothole.errors import PotholeError
 
 COMMANDS = (mark, detect, evaluate, compare, collect, import_weights, export, train, serve)
@@ -39,8 +41,10 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # file names are bytes, and need not be UTF-8
         sys.stdout.reconfigure(errors="surrogateescape")
     args = parser().parse_args()
+    logging.getLogger("pothole").addHandler(logging.NullHandler())  # what a job logs is said by the commands
     try:
-        args.run(args)
+        with exit_on_signals():
+            args.run(args)
     except PotholeError as exc:
         sys.exit(f"pothole: {exc}")
     except KeyboardInterrupt:

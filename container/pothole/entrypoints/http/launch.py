@@ -8,13 +8,13 @@ import signal
 import string
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pothole.entrypoints.http.logs import logging_config
+from pothole.files import private_folder
 from pothole.settings import Settings
 
 APPLICATION = "pothole.entrypoints.http.wsgi:app"
@@ -49,10 +49,10 @@ def serve(env: Mapping[str, str], application: str = APPLICATION) -> int:
     settings = Settings.from_env(env)
     logging.config.dictConfig(logging_config(settings.log_level))
     stop = _stop_signal()
-    with tempfile.TemporaryDirectory(prefix="serve-", dir=settings.temp_dir) as folder:
+    with private_folder(settings.temp_dir, "pothole-serve-") as folder:
         # Started by root, nginx works as nobody and must reach gunicorn's socket in here.
-        Path(folder).chmod(0o711)
-        with _running(settings, env, application, Path(folder)) as processes:
+        folder.chmod(0o711)
+        with _running(settings, env, application, folder) as processes:
             while not stop.wait(POLL_S):
                 for name, process in processes.items():
                     if (code := process.poll()) is not None:

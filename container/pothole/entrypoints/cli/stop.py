@@ -1,0 +1,87 @@
+"""Ctrl-C and SIGTERM end a command's job soon, and leave no temporary file."""
+
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pothole.jobs.shutdown import ShutdownSignal
+
+PATIENCE_S = 1.5
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass
+class Stop:
+    """A command's job is told to end by a signal.
+
+    Attributes:
+        shutdown: What the job looks at; set by the signal.
+        status: The exit status that a shell expects then; 0 before.
+    """
+
+    shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
+    status: int = 0
+
+
+@contextmanager
+def stop_on_signals(folder: Path, last_words: Callable[[], str]) -> Iterator[Stop]:
+    """Yield what a signal stops.
+
+    A job ends at its next frame. Where that takes long, as with a large model, the process ends by itself, so
+    that nobody waits.
+
+    Args:
+        folder: With temporary files, which are removed then.
+        last_words: What is printed then.
+    """
+    stop = Stop()
+
+    def end() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"\n{last_words()}", file=sys.stderr, flush=True)
+        os._exit(stop.status)
+
+    def on_signal(number: int, frame: Any) -> None:
+        stop.status = 128 + number
+        stop.shutdown.soon.set()
+        stop.shutdown.now.set()
+        if not timer.ident:
+            timer.start()
+
+    timer = threading.Timer(PATIENCE_S, end)
+    timer.daemon = True
+    with _handling(on_signal, SIGNALS):
+        try:
+            yield stop
+        finally:
+            timer.cancel()
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Let SIGTERM end the process as Ctrl-C does, so that temporary files go."""
+
+    def on_signal(number: int, frame: Any) -> None:
+        sys.exit(128 + number)
+
+    with _handling(on_signal, (signal.SIGTERM, signal.SIGHUP)):
+        yield
+
+
+@contextmanager
+def _handling(handler: Callable[[int, Any], None], signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Handle signals but those that the caller ignores, as nohup does."""
+    heeded = [number for number in signals if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

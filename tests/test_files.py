@@ -1,0 +1,43 @@
+"""Temporary folders, and what killed processes leave of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pothole.files import private_folder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pothole.files import private_folder
+with private_folder(Path(sys.argv[1]), "mine-") as folder:
+    (folder / "large").write_bytes(b"x")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def holder(parent: Path) -> tuple[subprocess.Popen[str], Path]:
+    process = subprocess.Popen([sys.executable, "-c", HOLD, parent], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_folders_of_killed_processes_go_and_those_in_use_stay(tmp_path: Path) -> None:
+    (tmp_path / "other-1").mkdir()
+    killed, left = holder(tmp_path)
+    killed.kill()
+    killed.wait()
+    alive, used = holder(tmp_path)
+    try:
+        assert not left.exists()
+        with private_folder(tmp_path, "mine-") as mine:
+            assert sorted(tmp_path.iterdir()) == sorted([mine, used, tmp_path / "other-1"])
+            assert (used / "large").is_file()
+        assert not mine.exists()
+    finally:
+        alive.kill()
+        alive.wait()
+        assert alive.stdout and killed.stdout
+        alive.stdout.close()
+        killed.stdout.close()
