@@ -24,7 +24,12 @@ def file_digest(path: Path) -> str:
 
 def readable(path: Path) -> str:
     r"""Return a path as text for every program, with `\xdf` and the like for bytes that are no UTF-8."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return readable_text(str(path))
+
+
+def readable_text(text: str) -> str:
+    """Return what Python made of bytes as text for every program, see `readable`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def unique_stems(paths: Sequence[Path]) -> list[str]:

@@ -6,11 +6,12 @@ queued ──▶ running ──▶ done           the outputs are there
 """
 
 import hashlib
+import os
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from pothole.errors import (
     AccessDenied,
@@ -21,6 +22,7 @@ from pothole.errors import (
     SourceNotFound,
     StorageUnavailable,
 )
+from pothole.files import readable_text
 
 FOLDER = ".pothole"
 # Faults of the world, which say nothing against the video: whoever asks again has the job tried again.
@@ -35,7 +37,7 @@ class Output(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    key: str
+    key: Annotated[str, PlainSerializer(readable_text)]  # a file's may be no UTF-8, which JSON has to be
     address: str
     version: str
 
@@ -137,7 +139,7 @@ def publishing_key(output_key: str) -> str:
     """Return the key of the record of who publishes outputs there."""
     folder, slash, name = output_key.rpartition("/")
     # Of a fixed length, since keys end at 1024 bytes.
-    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
+    digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return f"{folder}{slash}{FOLDER}/publishing-{digest}.json"
 
 

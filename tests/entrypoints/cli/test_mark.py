@@ -105,7 +105,7 @@ def test_where_nothing_can_be_written_is_said_before_the_work(monkeypatch, tmp_p
     def work(*_):
         raise AssertionError("work began")
 
-    monkeypatch.setattr("pothole.entrypoints.cli.mark.run_job", work)
+    monkeypatch.setattr("pothole.entrypoints.cli.local_jobs.LocalJobs.run", work)
     (tmp_path / "file").write_text("a file")
     assert "file is a file, not a folder" in stopped(
         monkeypatch, "mark", clip, "--output-dir", tmp_path / "file" / "x"

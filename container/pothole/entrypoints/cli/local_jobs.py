@@ -1,4 +1,4 @@
-"""Jobs on local files: the server's worker, whose record and checkpoints lie beside the outputs until the end."""
+"""Jobs on local files are done by a worker as the server has one; its records go when a job ends."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pothole.detection.detector import Detector
-from pothole.errors import Busy, Interrupted
+from pothole.errors import Busy, Interrupted, PotholeError
 from pothole.job import Job, Progress
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record, publishing_key
@@ -30,20 +30,16 @@ class LocalJobs:
         detector: Finds the potholes.
         model_dir: Where it was loaded from.
         settings: Limits.
-        shutdown: Once set, the job in work ends.
         resume: Go on with jobs that were ended before.
+
+    Attributes:
+        shutdown: Once set, the job in work ends.
     """
 
-    def __init__(
-        self, detector: Detector, model_dir: Path, settings: Settings, shutdown: ShutdownSignal, resume: bool
-    ) -> None:
-        self._worker = Worker(
-            detector,
-            model_digest(model_dir),
-            open_own_folder,
-            replace(settings, lease_s=LEASE_S),
-            shutdown=shutdown,
-        )
+    def __init__(self, detector: Detector, model_dir: Path, settings: Settings, resume: bool) -> None:
+        model, settings = model_digest(model_dir), replace(settings, lease_s=LEASE_S)
+        self.shutdown = ShutdownSignal()
+        self._worker = Worker(detector, model, open_own_folder, settings, shutdown=self.shutdown)
         self._resume = resume
         self._record: Path | None = None
 
@@ -66,6 +62,9 @@ class LocalJobs:
         except Interrupted:
             keeps = self.kept > 0
             raise
+        except PotholeError as exc:
+            # As it was before the worker put the whole path in front, for readers far from here.
+            raise exc.__cause__ or exc from None
         finally:
             if not keeps:
                 shutil.rmtree(record, ignore_errors=True)
@@ -90,8 +89,8 @@ class LocalJobs:
             return "Stopped. Of the video in work nothing is kept."
         where = self._record.parent
         return (
-            f"Stopped. The first {frames} frames of the video in work are kept in {where}: the same command with "
-            "--resume goes on from there."
+            f"Stopped. Of the video in work the first {frames} frames are kept in {where}: the same command "
+            "with --resume goes on from there."
         )
 
     def _claim(self, job: Job) -> Lease:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from rich.text import Text
 
 from pothole.detection.detector import Detector
 from pothole.entrypoints.cli import common
+from pothole.entrypoints.cli.local_jobs import LocalJobs
+from pothole.entrypoints.cli.stop import stop_on_signals
 from pothole.entrypoints.cli.videos import find_videos
-from pothole.errors import PotholeError, RequestError
-from pothole.files import readable
-from pothole.job import Job, JobResult, run_job
+from pothole.errors import Interrupted, PotholeError, RequestError
+from pothole.files import private_folder, readable
+from pothole.job import Job
+from pothole.jobs.record import Record
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
-from pothole.settings import Settings
 from pothole.storage import open_own_folder
 
 MAX_HEAD = 2**16  # characters of a report's first line
@@ -30,22 +33,26 @@ def mark(args: argparse.Namespace) -> None:
     detector = common.load_model(args.model)
     taken: set[Path] = set()
     jobs = [_named(job, detector, args.overwrite, taken) for job in jobs]
-    table = Table("file", "frames", "with potholes", "potholes", "seen once", "seconds", "frames/s")
-    done: list[JobResult] = []
+    done: list[tuple[Job, Record]] = []
     failures: list[PotholeError] = []
-    for job in jobs:
-        try:
-            done.append(_run(job, detector, settings, table))
-        except PotholeError as exc:
-            failures.append(exc.about(readable(Path(job.source_key))))
+    with private_folder(settings.temp_dir, "pothole-mark-") as folder:
+        buckets = tuple({job.output_bucket for job in jobs if job.output_bucket})
+        settings = replace(settings, temp_dir=folder, output_buckets=buckets)
+        worker = LocalJobs(detector, args.model or settings.model_dir, settings, args.resume)
+        with stop_on_signals(worker.shutdown, folder, worker.last_words) as stopped:
+            for job in jobs:
+                try:
+                    done.append((job, _run(job, worker)))
+                except Interrupted:
+                    break
+                except PotholeError as exc:
+                    failures.append(exc.about(readable(Path(job.source_key))))
     if len(jobs) == len(failures) == 1:
         raise failures[0]
-    common.console.print(table)
-    for result in done:
-        if result.warning:
-            common.console.print(f"[yellow]{result.warning}", highlight=False)
-        for output in result.outputs:
-            print(output)
+    _show(done)
+    if status := stopped():
+        print(f"pothole: {worker.last_words()}", file=sys.stderr)
+        sys.exit(status)
     if failures:
         told = "\n".join(f"  {failure}" for failure in failures)
         sys.exit(f"pothole: {len(failures)} of {common.counted(len(jobs), 'video')} failed:\n{told}")
@@ -66,26 +73,30 @@ def _job(video: Path, args: argparse.Namespace) -> Job:
     )
 
 
-def _run(job: Job, detector: Detector, settings: Settings, table: Table) -> JobResult:
-    """Mark one video, with a bar while it goes on, and add its row to the table."""
+def _run(job: Job, worker: LocalJobs) -> Record:
+    """Mark one video, with a bar while it goes on."""
     with common.progress_bar(readable(Path(job.source_key))) as update:
-        result = run_job(
-            job,
-            detector,
-            open_own_folder,
-            settings,
-            lambda p: update(p.frames, p.total, common.counted(p.potholes, "pothole")),
-        )
-    table.add_row(
-        Text(readable(Path(job.source_key))),
-        str(result.frames),
-        str(result.frames_with_potholes),
-        str(result.potholes),
-        str(result.seen_once),
-        f"{result.seconds:.1f}",
-        f"{result.frames / result.seconds:.1f}",
-    )
-    return result
+        return worker.run(job, lambda p: update(p.frames, p.total, common.counted(p.potholes, "pothole")))
+
+
+def _show(done: Sequence[tuple[Job, Record]]) -> None:
+    """Print what was found, in a table, and where the outputs are."""
+    if not done:
+        return
+    table = Table("file", "frames", "with potholes", "potholes", "seen once", "seconds", "frames/s")
+    for job, record in done:
+        result = record.result or {}
+        counts = (result[name] for name in ("frames", "frames_with_potholes", "potholes", "seen_once"))
+        seconds = max(result["seconds"], 0.001)
+        speed = result["frames"] / seconds
+        source = Text(readable(Path(job.source_key)))
+        table.add_row(source, *map(str, counts), f"{seconds:.1f}", f"{speed:.1f}")
+    common.console.print(table)
+    for job, record in done:
+        if record.result and record.result["warning"]:
+            common.console.print(f"[yellow]{record.result['warning']}", highlight=False)
+        for output in record.outputs:
+            print(Path(job.output_bucket or job.source_bucket, output.key))
 
 
 def _named(job: Job, detector: Detector, overwrite: bool, taken: set[Path]) -> Job:
@@ -198,6 +209,9 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument(
         "--short-labels", action="store_true", help="leave the class out of the labels where there is but one"
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on where the same command was stopped or killed"
     )
     command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
     command.set_defaults(run=mark)

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +16,32 @@ PATIENCE_S = 1.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@dataclass
-class Stop:
-    """A command's job is told to end by a signal.
-
-    Attributes:
-        shutdown: What the job looks at; set by the signal.
-        status: The exit status that a shell expects then; 0 before.
-    """
-
-    shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
-    status: int = 0
-
-
 @contextmanager
-def stop_on_signals(folder: Path, last_words: Callable[[], str]) -> Iterator[Stop]:
-    """Yield what a signal stops.
+def stop_on_signals(
+    shutdown: ShutdownSignal, folder: Path, last_words: Callable[[], str]
+) -> Iterator[Callable[[], int]]:
+    """Yield the exit status that a shell expects: 0, or that of the signal that came.
 
     A job ends at its next frame. Where that takes long, as with a large model, the process ends by itself, so
     that nobody waits.
 
     Args:
-        folder: With temporary files, which are removed then.
+        shutdown: Set by a signal.
+        folder: With temporary files, which are removed when the process ends by itself.
         last_words: What is printed then.
     """
-    stop = Stop()
+    status = 0
 
     def end() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        print(f"\n{last_words()}", file=sys.stderr, flush=True)
-        os._exit(stop.status)
+        print(f"\npothole: {last_words()}", file=sys.stderr, flush=True)
+        os._exit(status)
 
     def on_signal(number: int, frame: Any) -> None:
-        stop.status = 128 + number
-        stop.shutdown.soon.set()
-        stop.shutdown.now.set()
+        nonlocal status
+        status = 128 + number
+        shutdown.soon.set()
+        shutdown.now.set()
         if not timer.ident:
             timer.start()
 
@@ -59,7 +49,7 @@ def stop_on_signals(folder: Path, last_words: Callable[[], str]) -> Iterator[Sto
     timer.daemon = True
     with _handling(on_signal, SIGNALS):
         try:
-            yield stop
+            yield lambda: status
         finally:
             timer.cancel()
 

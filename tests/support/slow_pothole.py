@@ -1,0 +1,24 @@
+"""The command as it is installed, but for a detector that sees magenta and takes LOOK_SECONDS for a picture."""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pothole.detections import Detections
+from pothole.entrypoints.cli import common, local_jobs, main
+from pothole.types import Image
+from support.fakes import MagentaDetector
+
+
+class SlowDetector(MagentaDetector):
+    """Takes its time for each picture."""
+
+    def predict(self, images: Sequence[Image], *args: Any, **kwargs: Any) -> list[Detections]:
+        time.sleep(float(os.environ["LOOK_SECONDS"]) * len(images))
+        return super().predict(images, *args, **kwargs)
+
+
+common.load_detector = lambda folder, runtime: SlowDetector()  # type: ignore[assignment]
+local_jobs.LEASE_S = 1
+main.main()
