@@ -1,4 +1,4 @@
-"""The command as it is installed, but for a detector that sees magenta and takes LOOK_SECONDS for a picture."""
+"""`pothole` with a detector that sees magenta and takes LOOK_SECONDS for a picture."""
 
 import os
 import time

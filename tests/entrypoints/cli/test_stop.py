@@ -66,9 +66,7 @@ def test_ctrl_c_ends_soon_says_what_is_kept_and_resume_goes_on_from_there(
     with start(clip, out, look_s=0.2) as process:
         wait_for(out, ".pothole/*/segments/0001.json")
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        said = process.communicate()[0]
-        assert time.monotonic() - began < 2
+        said = process.communicate(timeout=2)[0]
     assert process.returncode == 130
     told = re.search(rf"the first (\d+) frames are kept in {out}/.pothole: .* --resume", said)
     assert told, said
@@ -81,10 +79,9 @@ def test_ctrl_c_ends_soon_says_what_is_kept_and_resume_goes_on_from_there(
         assert next(out.glob(".pothole/*/segments/0000-video.nut")).stat().st_mtime_ns == kept
         assert process.wait() == 0
     marked(clip, tmp_path / "undisturbed")
-    undisturbed = {
-        name: data.replace(b"undisturbed", b"out") for name, data in outputs(tmp_path / "undisturbed").items()
-    }
-    assert outputs(out) == undisturbed, "no record is left, and not a byte is another one"
+    expected = outputs(tmp_path / "undisturbed")
+    expected[".json"] = expected[".json"].replace(b"undisturbed", b"out")
+    assert outputs(out) == expected, "no record is left, and not a byte is another one"
 
 
 def test_without_resume_a_stopped_job_starts_over(clip: Path, temporary: Path, tmp_path: Path) -> None:
@@ -118,9 +115,7 @@ def test_a_model_that_takes_long_does_not_keep_sigterm_waiting(
     with start(clip, tmp_path / "out", look_s=20) as process:
         wait_for(temporary, "pothole-mark-*/job-*/*")
         process.terminate()
-        began = time.monotonic()
-        said = process.communicate()[0]
-        assert time.monotonic() - began < 2.5
+        said = process.communicate(timeout=2)[0]
     assert process.returncode == 143
     assert "nothing is kept" in said
     assert not list(temporary.iterdir())
