@@ -16,7 +16,7 @@ from pothole.job import Job, JobResult, Progress, is_output, run_job
 from pothole.jobs.request import JobRequest
 from pothole.media import Video
 from pothole.settings import Settings
-from pothole.storage import LocalStorage
+from pothole.storage import ANY, LocalStorage
 from pothole.types import Image
 from support.clips import audio_packets, make_clip
 from support.fakes import MAGENTA, MagentaDetector
@@ -174,9 +174,9 @@ def test_the_marked_video_appears_last(tmp_path: Path, settings: Settings) -> No
     published = []
 
     class Recorder(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str) -> str:
+        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
             published.append((key, content_type))
-            return super().publish(path, key, content_type)
+            return super().publish(path, key, content_type, replaces)
 
     run_job(Job(str(tmp_path), "clip.mp4"), MagentaDetector(), lambda _: Recorder(tmp_path), settings)
     assert published == [("clip_output.json", "application/json"), ("clip_output.mp4", "video/mp4")]
@@ -188,7 +188,7 @@ def test_a_failed_upload_leaves_no_marked_video_and_no_temporary_file(
     make_clip(tmp_path / "clip.mp4", 2, size=SIZE, picture=road)
 
     class Broken(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str) -> str:
+        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
             raise StorageUnavailable("S3 is down.")
 
     with pytest.raises(StorageUnavailable):

@@ -6,7 +6,7 @@ Read this first: `run_job` is the whole of it, a stage a line.
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ from pothole.pipeline.prefetch import Stages
 from pothole.pipeline.segments import Checkpoints, Counts, NoCheckpoints, mark, write_segments
 from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
-from pothole.storage import Storage
+from pothole.storage import Publish, Storage, publishing_at_once
 from pothole.tracking.keyframes import KeyFrames, detect_key_frames
 from pothole.tracking.tracker import Tracker
 from pothole.tracking.tracks import Track
@@ -160,7 +160,7 @@ def run_job(
     open_store: Callable[[str], Storage],
     settings: Settings,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    publishing: Callable[[], AbstractContextManager[None]] = nullcontext,
+    publishing: Callable[[], AbstractContextManager[Publish]] = publishing_at_once,
     checkpoints: Checkpoints | None = None,
 ) -> JobResult:
     """Mark the potholes of one video.
@@ -175,8 +175,8 @@ def run_job(
         open_store: Opens a bucket.
         settings: Limits, and the folder for temporary files.
         on_progress: Called after each frame; what it raises ends the job.
-        publishing: Entered when all is done, and left when the outputs are published; what it raises at first
-            keeps them from being so.
+        publishing: Entered when all is done, and left when the outputs are published with what it gives; what
+            it raises keeps them from being so.
         checkpoints: Where segments are kept; nowhere when None.
 
     Raises:
@@ -198,10 +198,12 @@ def run_job(
             )
             for sink in sinks.values():
                 sink.finish(summary, tracks, video)
-        with publishing():
-            addresses = {o: _publish(o, job, folder, outputs) for o in reversed(job.outputs)}
+        with publishing() as publish:
+            for output in reversed(job.outputs):
+                kind = OUTPUTS[output]
+                publish(outputs, _path(output, folder), job.output_key(kind.suffix), kind.content_type)
     return JobResult(
-        outputs=tuple(addresses[o] for o in job.outputs),
+        outputs=tuple(outputs.address(job.output_key(OUTPUTS[o].suffix)) for o in job.outputs),
         frames=summary.frames,
         potholes=summary.potholes,
         frames_with_potholes=summary.frames_with_potholes,
@@ -260,11 +262,6 @@ def _open_sinks(job: Job, source: Source, folder: Path) -> Iterator[dict[str, Si
     """Open the sinks of a job's outputs, by name; what a failure leaves of them is removed."""
     with ExitStack() as stack:
         yield {o: stack.enter_context(OUTPUTS[o].open(_path(o, folder), source)) for o in job.outputs}
-
-
-def _publish(output: str, job: Job, folder: Path, outputs: Storage) -> str:
-    kind = OUTPUTS[output]
-    return outputs.publish(_path(output, folder), job.output_key(kind.suffix), kind.content_type)
 
 
 def _path(output: str, folder: Path) -> Path:

@@ -17,7 +17,7 @@ from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record
 from pothole.jobs.worker import Worker, model_digest
 from pothole.settings import Settings
-from pothole.storage import LocalStorage, open_folder
+from pothole.storage import ANY, LocalStorage, open_folder
 from pothole.types import Image
 from support.clips import make_clip
 from support.fakes import MagentaDetector
@@ -72,8 +72,8 @@ def test_jobs_of_other_settings_write_the_same_outputs_one_after_the_other(
     between, go_on = threading.Event(), threading.Event()
 
     class Slow(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str) -> str:
-            address = super().publish(path, key, content_type)
+        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+            address = super().publish(path, key, content_type, replaces)
             if key.endswith(".json"):
                 between.set()
                 assert go_on.wait(30)

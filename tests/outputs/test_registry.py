@@ -10,7 +10,7 @@ from pothole.job import Job, JobResult, run_job
 from pothole.media import Video
 from pothole.outputs.registry import OUTPUTS, chosen_outputs
 from pothole.settings import Settings
-from pothole.storage import open_folder
+from pothole.storage import ANY, open_folder
 from support.clips import make_clip
 from support.fakes import MagentaDetector
 from support.pictures import SIZE, road
@@ -97,9 +97,9 @@ def test_the_marked_video_is_published_last(tmp_path: Path, settings: Settings) 
         def __init__(self, folder: str) -> None:
             self._store = open_folder(folder)
 
-        def publish(self, path: Path, key: str, content_type: str) -> str:
+        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
             published.append(f"{key} {content_type}")
-            return self._store.publish(path, key, content_type)
+            return self._store.publish(path, key, content_type, replaces)
 
         def __getattr__(self, name: str) -> object:
             return getattr(self._store, name)

@@ -18,7 +18,8 @@ def test_local_files_are_read_where_they_are_and_written_at_once(tmp_path: Path)
 
     (tmp_path / "made").write_bytes(b"marked")
     target = tmp_path / "out" / "clip_output.mp4"
-    assert store.publish(tmp_path / "made", "out/clip_output.mp4", "video/mp4") == str(target)
+    version = store.publish(tmp_path / "made", "out/clip_output.mp4", "video/mp4")
+    assert version == store.stat("out/clip_output.mp4").version
     assert target.read_bytes() == b"marked"
 
     (tmp_path / "made").write_bytes(b"marked anew")

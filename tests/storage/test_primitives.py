@@ -1,11 +1,15 @@
 """What records and checkpoints need of a storage: the same of S3 and of folders."""
 
+import io
 import threading
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from pothole.errors import SourceNotFound
@@ -90,6 +94,74 @@ def test_a_refusal_that_broke_off_is_understood_all_the_same() -> None:
         stub.add_client_error("put_object", "412", http_status_code=412)
         stub.add_client_error("get_object", "NoSuchKey", http_status_code=404)
         assert S3Storage("b", client).write("record.json", b"mine", replaces=None) is None
+
+
+@pytest.mark.parametrize("size", [10, 20 * 2**20])
+def test_a_file_replaces_the_version_that_it_names_and_no_other(
+    store: Storage, tmp_path: Path, size: int
+) -> None:
+    def publish(content: bytes, replaces: str | None) -> str | None:
+        path = tmp_path / "whole"
+        path.write_bytes(content * size)
+        version = store.publish(path, "out/clip_output.mp4", "video/mp4", replaces)
+        assert path.exists() or version, "what was refused can be published once more"
+        return version
+
+    first = publish(b"1", None)
+    assert first == store.stat("out/clip_output.mp4").version
+    assert publish(b"2", None) is None
+    assert publish(b"2", '"another"') is None
+    second = publish(b"2", first)
+    assert second == store.stat("out/clip_output.mp4").version
+    assert publish(b"3", first) is None
+    assert store.fetch("out/clip_output.mp4", tmp_path / "fetched", 10**9).read_bytes() == b"2" * size
+
+
+def test_a_file_whose_answer_is_lost_counts_as_published(s3: "S3Client", bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "made").write_bytes(b"mine")
+    for operation, size in (("PutObject", 4), ("CompleteMultipartUpload", 20 * 2**20)):
+        (tmp_path / "made").write_bytes(b"m" * size)
+        client = boto3.session.Session().client("s3")
+        waits = iter([0])
+        client.meta.events.register(f"needs-retry.s3.{operation}", lambda waits=waits, **_: next(waits, None))
+        store = S3Storage(bucket, client)
+        version = store.publish(tmp_path / "made", f"{operation}.mp4", "video/mp4", None)
+        assert version == store.stat(f"{operation}.mp4").version
+        assert next(waits, None) is None, "the call was not repeated"
+    assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+@pytest.mark.parametrize(
+    ("there", "written"),
+    [
+        ({"ETag": '"v1"', "content": b"before"}, True),  # still what we replace: once more
+        ({"ETag": '"v2"', "content": b"other"}, False),
+        ({"ETag": '"v2"', "content": b"mine"}, True),
+    ],
+)
+def test_a_conflict_alone_takes_nothing_over(there: dict[str, Any], written: bool) -> None:
+    client = boto3.session.Session().client(
+        "s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    now = datetime.now(UTC)
+    with Stubber(client) as stub:
+        stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
+        content: bytes = there["content"]
+        stub.add_response(
+            "get_object",
+            {
+                "Body": StreamingBody(io.BytesIO(content), len(content)),
+                "ContentLength": len(content),
+                "ETag": there["ETag"],
+                "LastModified": now,
+                "ResponseMetadata": {"HTTPHeaders": {"date": format_datetime(now, usegmt=True)}},
+            },
+        )
+        if there["ETag"] == '"v1"':
+            stub.add_response("put_object", {"ETag": '"v3"'})
+        version = S3Storage("b", client).write("record.json", b"mine", replaces='"v1"')
+        assert (version is not None) == written
+        stub.assert_no_pending_responses()
 
 
 def test_a_bucket_that_is_missing_is_said_when_writing(aws: str) -> None:

@@ -41,7 +41,9 @@ def test_an_object_comes_down_and_goes_up_whole_with_its_content_type(
 
     path = store.fetch("a b+ü/clip.mp4", tmp_path, max_bytes=len(data))
     assert path.read_bytes() == data
-    assert store.publish(path, "a b+ü/clip_output.mp4", "video/mp4") == f"s3://{bucket}/a b+ü/clip_output.mp4"
+    version = store.publish(path, "a b+ü/clip_output.mp4", "video/mp4")
+    assert version == store.stat("a b+ü/clip_output.mp4").version
+    assert store.address("a b+ü/clip_output.mp4") == f"s3://{bucket}/a b+ü/clip_output.mp4"
 
     there = s3.get_object(Bucket=bucket, Key="a b+ü/clip_output.mp4")
     assert there["Body"].read() == data
@@ -221,8 +223,8 @@ def test_key_and_payer_of_the_settings_reach_s3(tmp_path: Path) -> None:
         named = {"Bucket": "b", "Key": "clip.mp4"}
         stub.add_response(
             "put_object",
-            {},
-            named | encrypted | {"ContentType": "video/mp4", "Body": ANY, "ChecksumAlgorithm": "CRC32"},
+            {"ETag": "e"},
+            named | encrypted | {"ContentType": "video/mp4", "Body": ANY, "Metadata": ANY},
         )
         stub.add_client_error("head_object", "404", http_status_code=404)
         store.publish(file, "clip.mp4", "video/mp4")

@@ -138,8 +138,8 @@ def claim(
 @contextmanager
 def exclusive(
     store: Storage, key: str, source: str, lease_s: int, check: Callable[[], None]
-) -> Iterator[None]:
-    """Hold a lease of its own at `key`; wait while somebody else does.
+) -> Iterator[Lease]:
+    """Hold a lease of its own at `key`, and give it; wait while somebody else does.
 
     Args:
         store: Where it is.
@@ -153,7 +153,7 @@ def exclusive(
         check()
         time.sleep(WAIT_S)
     try:
-        yield
+        yield lease
     finally:
         with suppress(PotholeError):  # it runs out by itself, or has been taken
             lease.end("interrupted")

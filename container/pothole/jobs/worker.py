@@ -29,6 +29,7 @@ from pothole.job import Job, JobResult, Progress, run_job
 from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.checkpoints import StoredCheckpoints
 from pothole.jobs.disk import disk_space
+from pothole.jobs.fence import fenced
 from pothole.jobs.files import JobFiles
 from pothole.jobs.lease import Lease, claim, exclusive, find_active
 from pothole.jobs.monitor import JobMonitor
@@ -37,7 +38,7 @@ from pothole.jobs.record import FOLDER, Record, State
 from pothole.jobs.shutdown import ShutdownSignal
 from pothole.metrics import Metrics
 from pothole.settings import Settings
-from pothole.storage import Stat, Storage
+from pothole.storage import Publish, Stat, Storage
 from pothole.storage.base import check_size
 
 # Of a source that have to fit on the disk: itself, and the marked video, which is about as large. Of its
@@ -185,19 +186,20 @@ class Worker:
             )
 
     @contextmanager
-    def _publishing(self, files: JobFiles, lease: Lease, monitor: JobMonitor) -> Iterator[None]:
+    def _publishing(self, files: JobFiles, lease: Lease, monitor: JobMonitor) -> Iterator[Publish]:
         """Keep jobs of other settings from the outputs, or one's video might lie beside another's data."""
         held = exclusive(
             files.outputs, files.publishing_key, files.source_address, self.settings.lease_s, monitor.check
         )
-        with held:
+        with held as right:
             lease.renew()
             if files.source_stat().version != files.job.source_version:
                 raise SourceChanged(
                     f"{files.source_address} was replaced meanwhile.", hint="Send the request again."
                 )
-            yield
-            published = files.published()
+            with fenced([lease, right]) as publish:
+                yield publish
+                published = files.published()
         lease.note(outputs=published)
 
     def _give_up(self, files: JobFiles, lease: Lease, state: State, error: PotholeError) -> None:

@@ -1,11 +1,13 @@
 """Videos come from and go to S3 and local folders, behind one small seam, `Storage`."""
 
-from pothole.storage.base import Stat, Storage
+from pothole.storage.base import ANY, Publish, Stat, Storage, publishing_at_once
 from pothole.storage.local import LocalStorage, file_errors, open_folder, open_own_folder
 from pothole.storage.s3 import S3Storage, open_s3
 
 __all__ = [
+    "ANY",
     "LocalStorage",
+    "Publish",
     "S3Storage",
     "Stat",
     "Storage",
@@ -13,4 +15,5 @@ __all__ = [
     "open_folder",
     "open_own_folder",
     "open_s3",
+    "publishing_at_once",
 ]

@@ -1,8 +1,10 @@
 """A storage is what a job needs of a bucket, or of a folder that stands for one."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from pothole.errors import TooLarge
 
@@ -20,6 +22,10 @@ class Stat:
     size: int
     version: str
     age_s: float
+
+
+ANY: Final = "*"
+"""In place of a version: whatever is there, and nothing as well."""
 
 
 class Storage(Protocol):
@@ -50,16 +56,18 @@ class Storage(Protocol):
         """
         ...
 
-    def publish(self, path: Path, key: str, content_type: str) -> str:
+    def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
         """Move a finished file to its place, all at once: whoever looks sees the old one or the new one.
 
         Args:
-            path: The file; it may be gone afterwards.
+            path: The file; it may be gone when it is published.
             key: Its key.
             content_type: Its media type.
+            replaces: The version that it replaces; None for an object that is not there yet, `ANY` for
+                whatever there is.
 
         Returns:
-            Where it is now: `s3://bucket/key`, or a path.
+            The new version; None when another one, or none, is there in place of `replaces`.
         """
         ...
 
@@ -91,6 +99,20 @@ class Storage(Protocol):
     def address(self, key: str) -> str:
         """Return the name of an object for people: `s3://bucket/key`, or a path."""
         ...
+
+
+Publish = Callable[[Storage, Path, str, str], None]
+"""Publishes a file in a storage, under a key, with a content type."""
+
+
+@contextmanager
+def publishing_at_once() -> Iterator[Publish]:
+    """Give what publishes a file whatever is there."""
+
+    def publish(store: Storage, path: Path, key: str, content_type: str) -> None:
+        store.publish(path, key, content_type)
+
+    yield publish
 
 
 def check_size(address: str, size: int, max_bytes: int) -> None:

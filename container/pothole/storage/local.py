@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from pothole.errors import (
@@ -19,7 +19,7 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.files import private_folder, readable
-from pothole.storage.base import Stat, Storage, check_size
+from pothole.storage.base import ANY, Stat, Storage, check_size
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -53,12 +53,16 @@ class LocalStorage:
         with file_errors(path), path.open("rb"):
             return path
 
-    def publish(self, path: Path, key: str, content_type: str) -> str:
+    def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
         """See `Storage.publish`."""
         target = self._path(key)
         with file_errors(target), _beside(target) as folder:
-            Path(shutil.move(path, folder / "whole")).replace(target)
-        return str(target)
+            whole = Path(shutil.move(path, folder / "whole"))
+            with nullcontext() if replaces == ANY else self._locked(target):
+                if replaces not in {ANY, _version_at(target)}:
+                    shutil.move(whole, path)
+                    return None
+                return _replace(whole, target)
 
     def read(self, key: str) -> tuple[bytes, Stat]:
         """See `Storage.read`."""
@@ -71,16 +75,12 @@ class LocalStorage:
         """See `Storage.write`."""
         path = self._path(key)
         with self._locked(path):
-            there = path.stat() if path.exists() else None
-            if replaces != (there and _version(there)):
+            if replaces != _version_at(path):
                 return None
             with _beside(path) as folder:
                 whole = folder / "whole"
                 whole.write_bytes(data)
-                if there and whole.stat().st_mtime_ns <= there.st_mtime_ns:
-                    # A file system's clock ticks every few milliseconds, and a version may not come twice.
-                    os.utime(whole, ns=(there.st_atime_ns, there.st_mtime_ns + 1))
-                return _version(whole.replace(path).stat())
+                return _replace(whole, path)
 
     def list(self, folder: str) -> list[str]:
         """See `Storage.list`."""
@@ -133,6 +133,20 @@ def _beside(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     with private_folder(target.parent, ".pothole-") as folder:
         yield folder
+
+
+def _replace(whole: Path, target: Path) -> str:
+    """Put a file in the place of another; return its version, which is another one, too."""
+    if target.exists():
+        there = target.stat()
+        if whole.stat().st_mtime_ns <= there.st_mtime_ns:
+            # A file system's clock ticks every few milliseconds, and a version may not come twice.
+            os.utime(whole, ns=(there.st_atime_ns, there.st_mtime_ns + 1))
+    return _version(whole.replace(target).stat())
+
+
+def _version_at(path: Path) -> str | None:
+    return _version(path.stat()) if path.exists() else None
 
 
 def _version(found: os.stat_result) -> str:

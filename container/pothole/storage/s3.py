@@ -38,8 +38,9 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.settings import Settings
-from pothole.storage.base import Stat, Storage, check_size
+from pothole.storage.base import ANY, Stat, Storage, check_size
 from pothole.storage.local import file_errors
+from pothole.storage.upload import Refused, upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -93,14 +94,15 @@ class S3Storage:
                 raise StorageUnavailable(f"{self.address(key)} arrived damaged: its checksum is another one.")
         return path
 
-    def publish(self, path: Path, key: str, content_type: str) -> str:
+    def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
         """See `Storage.publish`; S3 compares the checksum of every part before the object appears."""
-        with file_errors(path):
-            options = self._writing | {"ContentType": content_type}
-            # The client's upload_file hides why it failed; its upload_fileobj takes 80 MB of memory.
-            with self._errors(key, "s3:PutObject"), TransferManager(self._client) as transfers:
-                transfers.upload(str(path), self._bucket, key, options).result()
-        return self.address(key)
+        where = {"Bucket": self._bucket, "Key": key}
+        options = self._writing | {"ContentType": content_type}
+        with file_errors(path), self._errors(key, "s3:PutObject"):
+            try:
+                return upload(self._client, path, where, options, _condition(replaces))
+            except Refused:
+                return None
 
     def read(self, key: str) -> tuple[bytes, Stat]:
         """See `Storage.read`."""
@@ -119,26 +121,33 @@ class S3Storage:
 
     def write(self, key: str, data: bytes, replaces: str | None) -> str | None:
         """See `Storage.write`."""
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
-        options = self._writing | condition | {"ContentType": "application/json"}
+        options: dict[str, Any] = self._writing | _condition(replaces) | {"ContentType": "application/json"}
         with self._errors(key, "s3:PutObject"):
-            try:
-                return self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **options)["ETag"]
-            except ClientError as exc:
-                # By status: where the answer's body broke off, no code is known.
-                status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
-                gone = status == HTTPStatus.NOT_FOUND and replaces is not None
-                if not gone and status not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
-                    raise
-        return self._version_of_ours(key, data)
+            for attempt in range(ATTEMPTS):
+                try:
+                    return self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **options)["ETag"]
+                except ClientError as exc:
+                    # By status: where the answer's body broke off, no code is known.
+                    status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
+                    gone = status == HTTPStatus.NOT_FOUND and replaces is not None
+                    if not gone and status not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT}:
+                        raise
+                there, version = self._there(key)
+                if there == data:  # the call was repeated, as its first answer was lost
+                    return version
+                # A conflict with another call at the same moment says nothing about which of them S3 took.
+                if status != HTTPStatus.CONFLICT or version != replaces:
+                    return None
+                time.sleep(attempt / 10)
+        raise StorageUnavailable(f"S3 answers {ATTEMPTS} times that {self.address(key)} is in conflict.")
 
-    def _version_of_ours(self, key: str, data: bytes) -> str | None:
-        """Return the version of `data` if it is there: a repeated call, its first answer lost, is refused."""
+    def _there(self, key: str) -> tuple[bytes | None, str | None]:
+        """Return the content and the version of a small object, None of one that is not there."""
         try:
-            there, found = self.read(key)
+            data, found = self.read(key)
         except SourceNotFound:
-            return None
-        return found.version if there == data else None
+            return None, None
+        return data, found.version
 
     def list(self, folder: str) -> list[str]:
         """See `Storage.list`."""
@@ -248,6 +257,13 @@ def _s3_client(timeout_s: int) -> "S3Client":
             retries={"mode": "legacy", "total_max_attempts": ATTEMPTS},
         ),
     )
+
+
+def _condition(replaces: str | None) -> dict[str, Any]:
+    """Return what S3 is to compare before it writes."""
+    if replaces == ANY:
+        return {}
+    return {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
 
 
 def _stat(answer: dict[str, Any]) -> Stat:
