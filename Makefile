@@ -97,8 +97,8 @@ settings-page: setup ## Write the page of settings from their declarations
 	$(BIN)/python -m pothole.entrypoints.settings_help > docs/reference/settings.md
 
 .PHONY: figures
-figures: setup ## Count potholes on SETS= of eight rendered roads, and on EMPTY=a video without any; MODEL=folder, else the shipped one
-	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"} --sets $${SETS:-1}
+figures: setup ## Count potholes on SETS= of eight rendered roads, and on EMPTY=a video without any; THIN=N: every N-th frame; MODEL=folder
+	$(BIN)/python bench/video_figures.py $${MODEL:+--model "$$MODEL"} $${EMPTY:+--empty "$$EMPTY"} --sets $${SETS:-1} --thin $${THIN:-1}
 
 .PHONY: media-matrix
 media-matrix: setup system ## Mark videos of 12 containers, 8 audio codecs and 5 troubles: in sync, and played by a browser; 15 minutes

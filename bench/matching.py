@@ -76,7 +76,7 @@ def pool(figures: Iterable[VideoFigures]) -> VideoFigures:
     )
 
 
-def compare(truth: dict[str, Any], report: dict[str, Any]) -> VideoFigures:
+def compare(truth: dict[str, Any], report: dict[str, Any], every: int = 1) -> VideoFigures:
     """Measure a job's data against the truth of a rendered road.
 
     A track is of the pothole that it is paired with most often, and of none when it is paired in less than
@@ -85,9 +85,10 @@ def compare(truth: dict[str, Any], report: dict[str, Any]) -> VideoFigures:
     Args:
         truth: What `roads.output.write_video` returns.
         report: What the job wrote beside the video; its marks without a track do not count.
+        every: The job was given every n-th frame alone; what is there stays what all of them show.
     """
     there = {p["id"] for f in truth["frames"] for p in f["potholes"] if _is_there(p, truth["width"])}
-    of, first_distances, switches = _follow(truth, report)
+    of, first_distances, switches = _follow(truth["frames"][::every], report)
     found = there & set(of.values())
     smaller = sum(pothole not in there for pothole in of.values())
     return VideoFigures(
@@ -111,7 +112,7 @@ def taken_for_potholes(truth: dict[str, Any], report: dict[str, Any]) -> Counter
         truth: As in `compare`.
         report: As in `compare`.
     """
-    of, *_ = _follow(truth, report)
+    of, *_ = _follow(truth["frames"], report)
     on: dict[int, Counter[str]] = {track["id"]: Counter() for track in report["tracks"]}
     for true_frame, frame in zip(truth["frames"], report["frames"], strict=True):
         for mark in frame["potholes"]:
@@ -131,18 +132,20 @@ def taken_for_potholes(truth: dict[str, Any], report: dict[str, Any]) -> Counter
     )
 
 
-def _follow(truth: dict[str, Any], report: dict[str, Any]) -> tuple[dict[int, int], dict[int, float], int]:
+def _follow(
+    true_frames: list[dict[str, Any]], report: dict[str, Any]
+) -> tuple[dict[int, int], dict[int, float], int]:
     """Return the pothole of each track that has one, metres to each at its first mark, and id switches."""
     shown: Counter[int] = Counter()
     paired: dict[int, Counter[int]] = defaultdict(Counter)
     first_distances: dict[int, float] = {}
     switches = 0
     held: dict[int, int] = {}
-    for true_frame, frame in zip(truth["frames"], report["frames"], strict=True):
+    for true_frame, frame in zip(true_frames, report["frames"], strict=True):
         potholes = true_frame["potholes"]
         marks = [m for m in frame["potholes"] if m["track_id"] is not None]
         shown.update(m["track_id"] for m in marks)
-        for i, j in _pairs(potholes, marks, held):
+        for i, j in pairs(potholes, marks, held):
             pothole, track = potholes[i]["id"], marks[j]["track_id"]
             paired[track][pothole] += 1
             first_distances.setdefault(pothole, potholes[i]["distance_m"])
@@ -158,7 +161,7 @@ def _is_there(pothole: dict[str, Any], width: int) -> bool:
     return bool(large and pothole["plain"])
 
 
-def _pairs(
+def pairs(
     potholes: list[dict[str, Any]], marks: list[dict[str, Any]], held: dict[int, int]
 ) -> list[tuple[int, int]]:
     """Pair potholes with marks of one frame; `held` is the last track of each pothole."""

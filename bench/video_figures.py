@@ -1,6 +1,6 @@
 """Count potholes by the real job on rendered roads whose potholes are known, and on real roads without any.
 
-python bench/video_figures.py [--model DIR] [--empty VIDEO ...]
+python bench/video_figures.py [--model DIR] [--empty VIDEO ...] [--thin N]
 
 Prints tables in Markdown; docs/explanation/video.md says what they mean. Roads and detections are kept in
 build/figures, so that a run after a change of the tracker is quick. Delete that folder after a change of the
@@ -13,8 +13,7 @@ import json
 import os
 import pickle
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,6 +32,7 @@ from pothole.storage import LocalStorage
 from pothole.types import Image, Size
 from roads.output import write_video
 from roads.world import Road
+from thinning import replaced, thinned
 
 SIZE = (720, 1280)
 COUNT_AREA = 400  # goes into the truth's own count, which is not used here
@@ -123,14 +123,6 @@ class RememberingDetector:
                 path.write_bytes(pickle.dumps(self._found))
 
 
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """Yield a path to write to that becomes `path` when all went well, so that no half of a file is kept."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new-") as folder:
-        yield Path(folder, path.name)
-        Path(folder, path.name).replace(path)
-
-
 def render(drive: Drive, folder: Path) -> tuple[Path, dict[str, Any]]:
     """Film a drive unless that was done before; return the video and its truth."""
     name = f"road-{drive.seed}-{drive.frames}-{float(drive.rate):.3f}-{drive.speed:g}-{drive.potholes}.mp4"
@@ -213,8 +205,9 @@ def measure_roads(detector: Detector, cache: Path, marked: Path, given: argparse
     for drive in (replace(d, seed=d.seed + 100 * i) for i in range(given.sets) for d in DRIVES):
         with console.status(f"Rendering road {drive.seed} ..."):
             video, truth = render(drive, cache)
+        video = thinned(video, given.thin, cache)
         report = mark(video, detector, marked, given, given.frame_interval)
-        figures = compare(truth, report)
+        figures = compare(truth, report, given.thin)
         measured[str(drive.seed)] = figures
         if given.frame_interval != 1:
             every = mark(video, detector, marked, given, 1)
@@ -223,7 +216,7 @@ def measure_roads(detector: Detector, cache: Path, marked: Path, given: argparse
             drive.seed,
             truth["light"],
             drive.speed,
-            f"{float(drive.rate):.4g}",
+            f"{float(drive.rate / given.thin):.4g}",
             f"{figures.seconds:.1f}",
         )
         rows.append([*(str(value) for value in about), *row(figures)])
@@ -267,7 +260,8 @@ def measure_empty(detector: Detector, marked: Path, given: argparse.Namespace) -
         if not video.is_file():
             console.print(f"[yellow]{video} is not there and is left out.")
             continue
-        report = mark(video, detector, marked, given, given.frame_interval)
+        thin = thinned(video, given.thin, marked)
+        report = mark(thin, detector, marked, given, given.frame_interval)
         measured[video.name] = {
             "seconds": len(report["frames"]) / report["video"]["fps_float"],
             "false_tracks": len(report["tracks"]),
@@ -302,6 +296,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--min-confidence", type=share, metavar="P", help="lowest score (default: the model's)"
     )
     parser.add_argument("--frame-interval", type=positive, metavar="N", help="see pothole mark")
+    parser.add_argument(
+        "--thin", type=positive, default=1, metavar="N", help="keep every N-th frame of each video alone"
+    )
     parser.add_argument(
         "--sets",
         type=positive,

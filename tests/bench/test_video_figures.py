@@ -93,6 +93,12 @@ def test_figures_of_videos_add_up():
     assert pool([one, one]) == VideoFigures(1.0, 4, 2, 0, 0, 0, 0, (20.0, 20.0))
 
 
+def test_potholes_are_there_that_any_frame_shows_though_the_job_was_given_every_third_alone():
+    truth = truth_of({1: LEFT}, {1: LEFT, 2: MIDDLE}, {}, {1: LEFT}, {}, {})
+    figures = compare(truth, report_of([(1, LEFT)], [(1, LEFT)]), 3)
+    assert (figures.there, figures.found, figures.false_tracks, figures.seconds) == (2, 1, 0, 3.0)
+
+
 def test_detections_are_remembered_for_the_next_run(tmp_path: Path):
     picture = np.zeros((40, 60, 3), np.uint8)
     picture[10:20, 20:40] = MAGENTA
@@ -137,6 +143,10 @@ def test_command_prints_tables_of_what_the_job_counts(tmp_path: Path, monkeypatc
     assert empty_head.startswith("| video without potholes |")
     assert figures["empty"] == {empty.name: {"seconds": 2.0, "false_tracks": 0, "marked_frames": 0}}
     assert "gone.mp4 is not there" in printed.err.replace("\n", "")
+
+    video_figures.main([*command.split(), "--thin", "3"])
+    road = capsys.readouterr().out.splitlines()[2]
+    assert road.split(" | ")[3:5] == ["2", "2.0"]
 
 
 def test_what_was_taken_for_a_pothole_is_named_and_the_demo_says_so():
