@@ -50,6 +50,7 @@ class Job:
         video_stream: Which of the file's video streams is marked, counted from 0; the first when None.
         deinterlace: Make whole pictures of interlaced ones; else they are marked as they are.
         short_labels: Leave the class out of the labels on the video where the model knows but one.
+        names_preview: Name the outputs `<stem>_preview_output`, so that those of the whole video stay.
         names_extension: Name the outputs after the whole name, as in `clip.mov_output.mp4`, where those of
             another video have the short names.
         source_version: Version of the video that is meant, see `Stat`; the one that is there when None.
@@ -66,6 +67,7 @@ class Job:
     video_stream: int | None = None
     deinterlace: bool = True
     short_labels: bool = False
+    names_preview: bool = False
     names_extension: bool = False
     source_version: str | None = None
 
@@ -95,7 +97,8 @@ class Job:
         folder, name = _split(self.source_key)
         stem = name if self.names_extension else name.rpartition(".")[0] or name
         prefix = f"{self.output_prefix.strip('/')}/" if self.output_prefix else ""
-        return f"{prefix}{folder}{stem}_output{suffix}"
+        preview = "_preview" if self.names_preview else ""
+        return f"{prefix}{folder}{stem}{preview}_output{suffix}"
 
 
 @dataclass(frozen=True)

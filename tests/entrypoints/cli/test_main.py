@@ -63,7 +63,7 @@ def test_mark_uses_the_model_that_is_asked_for(monkeypatch, clip, tmp_path, mage
 
 def test_preview_marks_the_first_frame_only(monkeypatch, clip):
     run(monkeypatch, "mark", clip, "--preview", "--frame-interval", "2", "--min-confidence", "0.3")
-    with Video.open(clip.with_name("road_output.mp4")) as marked:
+    with Video.open(clip.with_name("road_preview_output.mp4")) as marked:
         assert len(list(marked.frames())) == 1
 
 

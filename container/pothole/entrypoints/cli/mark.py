@@ -63,6 +63,7 @@ def _job(video: Path, args: argparse.Namespace) -> Job:
         source_bucket=str(video.absolute().parent),
         source_key=video.name,
         is_live=not args.preview,
+        names_preview=args.preview,
         frame_interval=args.frame_interval,
         min_confidence=args.min_confidence,
         output_bucket=str(args.output_dir.absolute()) if args.output_dir else None,
@@ -213,7 +214,11 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--resume", action="store_true", help="go on where the same command was stopped or killed"
     )
-    command.add_argument("--preview", action="store_true", help="only the first 0.01 s, at least one frame")
+    command.add_argument(
+        "--preview",
+        action="store_true",
+        help="only the first 0.01 s, at least one frame, as <stem>_preview_output",
+    )
     command.set_defaults(run=mark)
 
 
