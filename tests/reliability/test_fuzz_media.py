@@ -13,6 +13,7 @@ import requests
 
 from pothole.media.picture import FORMATS
 from support.clips import make_clip
+from support.heic import heic
 from support.jobs import metric
 from support.pictures import SIZE, coded, road
 from support.servers import Server
@@ -101,6 +102,7 @@ def worker_of(server: Server) -> int:
 @pytest.mark.timeout(7200)
 def test_damaged_media_crash_nothing_leave_nothing_and_cost_no_memory(server: Server, tmp_path: Path) -> None:
     seeds = [(coded(road(), format), kind) for kind, format in FORMATS.items()]
+    seeds.append((heic(road()), "image/heic"))
     for suffix, (kind, codec, audio) in VIDEOS.items():
         clip = make_clip(
             tmp_path / f"clip.{suffix}", 4, rate=25, size=SIZE, picture=road, codec=codec, audio=audio

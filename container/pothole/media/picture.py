@@ -1,6 +1,7 @@
-"""Pillow reads and writes pictures; it tells a picture's size before it decodes a pixel."""
+"""Pillow reads and writes pictures, and FFmpeg reads HEIC; the size is known before a pixel is decoded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from pothole.errors import InvalidMedia, TooLarge
+from pothole.media.heif import HeifPicture, is_heic
 from pothole.types import Image
 
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -25,6 +27,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
         "image/avif": "AVIF",
     }
 )
+READABLE = (*FORMATS, "image/heic")
 # Other names by which programs call the same.
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -34,9 +37,10 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "image/x-ms-bmp": "image/bmp",
         "image/x-bmp": "image/bmp",
         "image/tif": "image/tiff",
+        "image/heif": "image/heic",
     }
 )
-KNOWN_FORMATS = "Send a whole JPEG, PNG, BMP, GIF, WebP, TIFF or AVIF."
+KNOWN_FORMATS = "Send a whole JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."
 
 JPEG_END = b"\xff\xd9"
 MAX_SCANS = (
@@ -64,7 +68,7 @@ Pillow.MAX_IMAGE_PIXELS = None  # it only warns below twice its limit; ours is c
 
 
 def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
-    """Decode a picture of one of `FORMATS`, the first where there are several.
+    """Decode a picture of one of `READABLE`, the first where there are several.
 
     16 bits a colour become 8, transparency is left out, and a JPEG that is cut short is used when next to all
     of it is there.
@@ -83,11 +87,7 @@ def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
     """
 
     def decode(picture: Pillow.Image) -> Image:
-        if picture.width * picture.height > max_pixels:
-            raise TooLarge(
-                f"{name} has {picture.width}x{picture.height} pixels, above the limit of {max_pixels}.",
-                hint="Scale it down, or raise MAX_IMAGE_PIXELS.",
-            )
+        _check_size((picture.height, picture.width), name, max_pixels)
         picture.load()
         image = _rgb(picture)
         if is_cut:
@@ -96,6 +96,8 @@ def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
         return image if turn is None else np.array(Pillow.fromarray(image).transpose(turn))
 
     data = file.read()
+    if is_heic(data):
+        return _read_heic(data, name, max_pixels)
     is_jpeg = data.startswith(b"\xff\xd8")
     # Coded pixels hold no such pair of bytes: the format puts a 0 behind each 0xFF in them.
     if is_jpeg and data.count(b"\xff\xda") > MAX_SCANS:
@@ -118,6 +120,11 @@ def picture_size(path: Path) -> tuple[int, int]:
         return (picture.width, picture.height) if is_turned else (picture.height, picture.width)
 
     with path.open("rb") as file:
+        if is_heic(file.read(256)):
+            file.seek(0)
+            with _as_invalid(str(path)):
+                return HeifPicture.of(file.read()).size
+        file.seek(0)
         return _with_picture(file, str(path), measure)
 
 
@@ -135,13 +142,35 @@ def encode_picture(image: Image, media_type: str, quality: int = 92) -> bytes:
 
 
 def _with_picture(file: IO[bytes], name: str, use: Callable[[Pillow.Image], T]) -> T:
+    with _as_invalid(name), Pillow.open(file, formats=tuple(FORMATS.values())) as picture:
+        return use(picture)
+
+
+@contextmanager
+def _as_invalid(name: str) -> Iterator[None]:
+    """Raise `InvalidMedia` for whatever is raised within, but for what says more."""
     try:
-        with Pillow.open(file, formats=tuple(FORMATS.values())) as picture:
-            return use(picture)
+        yield
     except (InvalidMedia, TooLarge):
         raise
     except Exception as exc:  # a damaged picture makes Pillow raise nearly anything, SyntaxError included
         raise InvalidMedia(f"{name} is not a picture that can be read.", hint=KNOWN_FORMATS) from exc
+
+
+def _read_heic(data: bytes, name: str, max_pixels: int) -> Image:
+    with _as_invalid(name):
+        picture = HeifPicture.of(data)
+        _check_size(picture.stored, name, max_pixels)
+        return picture.decode(data, max_pixels)
+
+
+def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    height, width = size
+    if width * height > max_pixels:
+        raise TooLarge(
+            f"{name} has {width}x{height} pixels, above the limit of {max_pixels}.",
+            hint="Scale it down, or raise MAX_IMAGE_PIXELS.",
+        )
 
 
 def _orientation(picture: Pillow.Image) -> int:

@@ -17,6 +17,7 @@ from pothole.media import Video
 from pothole.settings import Settings
 from support.clips import make_clip
 from support.fakes import MAGENTA, MagentaDetector
+from support.heic import heic
 from support.pictures import SIZE, coded, road
 
 if TYPE_CHECKING:
@@ -37,10 +38,14 @@ pytestmark = pytest.mark.usefixtures("no_temporary_file_is_left")
         ("image/bmp", "BMP"),
         ("image/gif", "GIF"),
         ("application/x-image", "PNG"),
+        ("image/heic", "HEIC"),
+        ("image/heif", "HEIC"),
+        ("application/x-image", "HEIC"),
     ],
 )
 def test_a_picture_is_answered_with_its_potholes(client: FlaskClient, content_type: str, format: str) -> None:
-    response = client.post("/invocations", data=coded(road(), format), content_type=content_type)
+    data = heic(road()) if format == "HEIC" else coded(road(), format)
+    response = client.post("/invocations", data=data, content_type=content_type)
     assert response.status_code == HTTPStatus.OK
     assert response.json is not None
     assert response.json["image"] == {"width": 160, "height": 96}

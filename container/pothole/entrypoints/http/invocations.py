@@ -25,7 +25,7 @@ from pothole.jobs.monitor import JobMonitor
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
 from pothole.jobs.worker import COPIES, Worker
-from pothole.media.picture import ALIASES, FORMATS, encode_picture, read_picture
+from pothole.media.picture import ALIASES, FORMATS, READABLE, encode_picture, read_picture
 from pothole.outputs.annotate import draw
 from pothole.settings import Settings
 from pothole.storage import open_folder
@@ -57,13 +57,13 @@ class Invocations:
         kind = ALIASES.get(request.mimetype, request.mimetype)
         if kind == "application/json":
             return self._job(request, worker)
-        if kind in FORMATS or kind == "application/x-image":
+        if kind in READABLE or kind == "application/x-image":
             return self._picture(request, worker)
         if kind.startswith("video/"):
             return self._video(request, worker)
         raise UnsupportedMedia(
             f"The content type is {kind!r}." if kind else "There is no Content-Type header.",
-            hint=f"Send application/json with a job, {', '.join(FORMATS)} or application/x-image with a "
+            hint=f"Send application/json with a job, {', '.join(READABLE)} or application/x-image with a "
             "picture, or video/* with a video.",
         )
 
