@@ -133,9 +133,9 @@ bench: setup bench-peers ## Measure speed on a rendered road or CLIP=path; ROUND
 	$${ONLY:+true} $(BIN)/python bench/speed_plot.py $(BENCH)/speed.json $(BENCH)/speed.svg
 
 .PHONY: chaos
-chaos: setup system ## Kill workers 200 times, let 30 % of the calls to S3 fail, send every event 20 times: half an hour
-	KILLS=$${KILLS:-200} JOBS=$${JOBS:-100} ROUNDS=$${ROUNDS:-20} $(BIN)/pytest tests/reliability/test_kills.py \
-	    tests/reliability/test_faulty_s3.py tests/reliability/test_duplicates.py --log-cli-level=INFO
+chaos: setup system ## Kill workers 200 times, cut 300 off from S3, let 30 % of the calls to S3 fail, send every event 20 times
+	KILLS=$${KILLS:-200} CUTS=$${CUTS:-300} JOBS=$${JOBS:-100} ROUNDS=$${ROUNDS:-20} $(BIN)/pytest \
+	    tests/reliability/test_kills.py tests/reliability/test_cuts.py tests/reliability/test_faulty_s3.py tests/reliability/test_duplicates.py --log-cli-level=INFO
 
 .PHONY: fuzz
 fuzz: setup system ## Send 20,000 damaged pictures and videos, and odd requests, headers and keys
