@@ -200,6 +200,13 @@ class Settings:
     s3_requester_pays: bool = _setting(
         False, "S3_REQUESTER_PAYS", "storage", "whether to pay for reading a bucket that asks for it", SWITCH
     )
+    s3_require_conditions: bool = _setting(
+        True,
+        "S3_REQUIRE_CONDITIONS",
+        "storage",
+        "whether to refuse a store that ignores If-None-Match, with which only one server may work",
+        SWITCH,
+    )
     temp_dir: Path = _setting(
         Path("/tmp"),  # noqa: S108  # the default of tempfile itself; folders inside are private
         "TMPDIR",

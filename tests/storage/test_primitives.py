@@ -2,7 +2,7 @@
 
 import io
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from pothole.errors import SourceNotFound
+from pothole.errors import SourceNotFound, StorageUnavailable
 from pothole.settings import Settings
 from pothole.storage import LocalStorage, S3Storage, Storage, open_s3
 
@@ -87,9 +87,7 @@ def test_a_write_whose_answer_is_lost_counts_as_written(s3: "S3Client", bucket: 
 
 
 def test_a_refusal_that_broke_off_is_understood_all_the_same() -> None:
-    client = boto3.session.Session().client(
-        "s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
-    )
+    client = amazon()
     with Stubber(client) as stub:
         stub.add_client_error("put_object", "412", http_status_code=412)
         stub.add_client_error("get_object", "NoSuchKey", http_status_code=404)
@@ -140,9 +138,7 @@ def test_a_file_whose_answer_is_lost_counts_as_published(s3: "S3Client", bucket:
     ],
 )
 def test_a_conflict_alone_takes_nothing_over(there: dict[str, Any], written: bool) -> None:
-    client = boto3.session.Session().client(
-        "s3", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
-    )
+    client = amazon()
     now = datetime.now(UTC)
     with Stubber(client) as stub:
         stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
@@ -184,3 +180,41 @@ def test_what_is_not_there_is_said(store: Storage) -> None:
         store.stat("nothing")
     with pytest.raises(SourceNotFound):
         store.read("nothing")
+
+
+def test_a_store_that_ignores_conditions_is_refused_unless_it_is_wanted(s3: "S3Client", bucket: str) -> None:
+    client = boto3.session.Session().client("s3")
+
+    def forget(request: Any, **_: object) -> None:
+        for name in ("If-None-Match", "If-Match"):
+            del request.headers[name]
+
+    client.meta.events.register("before-sign.s3.PutObject", forget)
+    with pytest.raises(StorageUnavailable, match=r"ignores the conditions.*S3_REQUIRE_CONDITIONS"):
+        S3Storage(bucket, client).write("roads/.pothole/1/record.json", b"1", None)
+    assert S3Storage(bucket, client, requires_conditions=False).write("record.json", b"1", None)
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["record.json"]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_store_whose_two_clocks_differ_tells_the_right_age(bucket: str, hours: int) -> None:
+    client = boto3.session.Session().client("s3")
+
+    def shift(parsed: dict[str, Any], **_: object) -> None:
+        if "LastModified" in parsed:
+            parsed["LastModified"] += timedelta(hours=hours)
+
+    client.meta.events.register("after-call.s3", shift)
+    store = S3Storage(bucket, client)
+    store.write("record.json", b"1", None)
+    assert abs(store.read("record.json")[1].age_s) < 5
+
+
+def amazon() -> "S3Client":
+    return boto3.session.Session().client(
+        "s3",
+        region_name="us-east-1",
+        endpoint_url="https://s3.us-east-1.amazonaws.com",
+        aws_access_key_id="a",
+        aws_secret_access_key="b",
+    )

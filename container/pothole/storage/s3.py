@@ -5,8 +5,7 @@ import hashlib
 import re
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
@@ -14,32 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
-from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.manager import TransferConfig, TransferManager
 from s3transfer.subscribers import BaseSubscriber
 from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
 
 from pothole.errors import (
     AccessDenied,
-    PotholeError,
-    RequestError,
-    SourceChanged,
     SourceNotFound,
     StorageUnavailable,
 )
 from pothole.settings import Settings
 from pothole.storage.base import ANY, Stat, Storage, check_size
 from pothole.storage.local import file_errors
+from pothole.storage.probe import Probe, probe
+from pothole.storage.s3_errors import changed, s3_errors
 from pothole.storage.upload import Refused, upload
 
 if TYPE_CHECKING:
@@ -64,13 +53,20 @@ class S3Storage:
         client: Asks S3; brings time limits and retries.
         kms_key: Key that encrypts what is written; the bucket's own encryption when empty.
         requester_pays: Accept to be charged for reading a bucket that asks for it.
+        requires_conditions: Refuse a store that ignores the conditions of a write.
     """
 
     def __init__(
-        self, bucket: str, client: "S3Client", kms_key: str = "", requester_pays: bool = False
+        self,
+        bucket: str,
+        client: "S3Client",
+        kms_key: str = "",
+        requester_pays: bool = False,
+        requires_conditions: bool = True,
     ) -> None:
         self._bucket = bucket
         self._client = client
+        self._requires_conditions = requires_conditions
         self._payer: dict[str, Any] = {"RequestPayer": "requester"} if requester_pays else {}
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         self._writing: dict[str, Any] = self._payer | encryption
@@ -86,7 +82,7 @@ class S3Storage:
             head = self._head(key)
             check_size(self.address(key), head["ContentLength"], max_bytes)
             if version not in {None, head["ETag"]}:
-                raise self._changed(key)
+                raise changed(self.address(key))
             folder.mkdir(exist_ok=True)
             with self._errors(key, "s3:GetObject"), TransferManager(self._client, DOWNLOADS) as transfers:
                 transfers.download(self._bucket, key, str(path), dict(self._payer), [_Known(head)]).result()
@@ -112,7 +108,7 @@ class S3Storage:
                 if found["ContentLength"] > MAX_IN_MEMORY:
                     raise StorageUnavailable(f"{self.address(key)} is no small object, as it should be.")
                 try:
-                    return found["Body"].read(), _stat(dict(found))
+                    return found["Body"].read(), _stat(dict(found), self._skew_s(key))
                 except S3_RETRYABLE_DOWNLOAD_ERRORS:
                     if attempt == ATTEMPTS - 1:
                         raise
@@ -123,6 +119,7 @@ class S3Storage:
         """See `Storage.write`."""
         options: dict[str, Any] = self._writing | _condition(replaces) | {"ContentType": "application/json"}
         with self._errors(key, "s3:PutObject"):
+            self._check_conditions(key)
             for attempt in range(ATTEMPTS):
                 try:
                     return self._client.put_object(Bucket=self._bucket, Key=key, Body=data, **options)["ETag"]
@@ -140,6 +137,23 @@ class S3Storage:
                     return None
                 time.sleep(attempt / 10)
         raise StorageUnavailable(f"S3 answers {ATTEMPTS} times that {self.address(key)} is in conflict.")
+
+    def _check_conditions(self, key: str) -> None:
+        if self._requires_conditions and not self._probe(key).keeps_conditions:
+            raise StorageUnavailable(
+                f"{self._client.meta.endpoint_url} ignores the conditions of a write (If-None-Match), by "
+                "which workers keep out of each other's way.",
+                hint="Use a store that keeps them, or run one server alone with S3_REQUIRE_CONDITIONS=false.",
+            )
+
+    def _skew_s(self, key: str) -> float:
+        try:
+            return self._probe(key).skew_s
+        except (ClientError, BotoCoreError):  # who may only read may not ask
+            return 0.0
+
+    def _probe(self, key: str) -> Probe:
+        return probe(self._client, self._bucket, key, self._writing, _age_s)
 
     def _there(self, key: str) -> tuple[bytes | None, str | None]:
         """Return the content and the version of a small object, None of one that is not there."""
@@ -179,50 +193,8 @@ class S3Storage:
                 self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._payer)
             )
 
-    def _changed(self, key: str) -> SourceChanged:
-        return SourceChanged(f"{self.address(key)} was replaced.", hint="Send the request again.")
-
-    @contextmanager
-    def _errors(self, key: str, permission: str) -> Iterator[None]:
-        try:
-            yield
-        except ClientError as exc:
-            raise self._translated(exc, key, permission) from exc
-        except ParamValidationError as exc:
-            raise RequestError(f"{self.address(key)} is not a valid bucket and key.") from exc
-        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as exc:
-            raise AccessDenied(
-                f"There are no AWS credentials to open {self.address(key)} with.",
-                hint="Give the endpoint an execution role; elsewhere set AWS_PROFILE or AWS_ACCESS_KEY_ID "
-                "and AWS_SECRET_ACCESS_KEY.",
-            ) from exc
-        except S3DownloadFailedError as exc:
-            raise self._changed(key) from exc
-        except (BotoCoreError, Boto3Error, RetriesExceededError) as exc:
-            raise StorageUnavailable(f"S3 did not answer for {self.address(key)}: {exc}") from exc
-
-    def _translated(self, exc: ClientError, key: str, permission: str) -> PotholeError:
-        code = exc.response["Error"]["Code"]
-        status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
-        if status == HTTPStatus.NOT_FOUND:
-            missing = f"bucket {self._bucket}" if code == "NoSuchBucket" else f"object {self.address(key)}"
-            return SourceNotFound(
-                f"There is no {missing}.",
-                hint=f"Check the bucket {self._bucket!r} and the key {key!r}, upper and lower case included.",
-            )
-        if code == "RequestTimeTooSkewed":
-            return StorageUnavailable(
-                "S3 refuses the time of this machine.", hint="Set its clock right: it may be 15 minutes off."
-            )
-        if status == HTTPStatus.FORBIDDEN:
-            return AccessDenied(
-                f"S3 refuses {permission} on {self.address(key)}.",
-                hint=f"Allow {permission} on it to the execution role. Without s3:ListBucket on the bucket, "
-                "S3 refuses an object that does not exist, too.",
-            )
-        if code in {"InvalidBucketName", "KeyTooLongError"}:
-            return RequestError(f"{self.address(key)} is not a valid bucket and key.")
-        return StorageUnavailable(f"S3 failed for {self.address(key)}: {code} ({status}).")
+    def _errors(self, key: str, permission: str) -> AbstractContextManager[None]:
+        return s3_errors(self._bucket, key, permission)
 
 
 class _Known(BaseSubscriber):
@@ -240,7 +212,11 @@ class _Known(BaseSubscriber):
 def open_s3(bucket: str, settings: Settings) -> Storage:
     """Open a bucket with the credentials, region and endpoint that boto3 finds."""
     return S3Storage(
-        bucket, _s3_client(settings.s3_timeout_s), settings.s3_kms_key, settings.s3_requester_pays
+        bucket,
+        _s3_client(settings.s3_timeout_s),
+        settings.s3_kms_key,
+        settings.s3_requester_pays,
+        settings.s3_require_conditions,
     )
 
 
@@ -266,9 +242,13 @@ def _condition(replaces: str | None) -> dict[str, Any]:
     return {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
 
 
-def _stat(answer: dict[str, Any]) -> Stat:
+def _stat(answer: dict[str, Any], skew_s: float = 0.0) -> Stat:
+    return Stat(answer["ContentLength"], answer["ETag"], _age_s(answer) - skew_s)
+
+
+def _age_s(answer: dict[str, Any]) -> float:
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-    return Stat(answer["ContentLength"], answer["ETag"], (now - answer["LastModified"]).total_seconds())
+    return float((now - answer["LastModified"]).total_seconds())
 
 
 def _is_whole(path: Path, head: dict[str, Any]) -> bool:
