@@ -12,7 +12,8 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, StorageUnavailable, TooLarge
-from pothole.job import Job, JobResult, Progress, is_output, run_job
+from pothole.files import is_output
+from pothole.job import Job, JobResult, Progress, run_job
 from pothole.jobs.request import JobRequest
 from pothole.media import Video
 from pothole.settings import Settings
@@ -276,8 +277,7 @@ def test_every_further_field_reaches_the_job() -> None:
         (body(s3_bucket="\ud800"), "expected Unicode text."),
         (body(s3_bucket=7), "input.s3_bucket is 7, expected a string."),
         (body(s3_source_filename="x" * 1025), "expected at most 1024 characters."),
-        (body(s3_source_filename="dir/"), "'dir/' is a folder."),
-        (body(s3_source_filename="/"), "'/' is a folder."),
+        (body(s3_source_filename="/"), "'/' names nothing."),
     ],
 )
 def test_a_wrong_request_is_refused_in_one_sentence_that_names_the_field(wrong: object, message: str) -> None:

@@ -15,6 +15,22 @@ VIDEO_SUFFIXES = (
 )
 """How the names of videos end, in small letters. The Lambda has the same list."""
 
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif")
+"""How the names of pictures end, in small letters."""
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Return a key's folder, with the slash behind it, and its last part; that of a folder has no slash."""
+    # Not a Path: S3's keys are plain strings, and a Path would tidy them into other ones.
+    folder, slash, name = key.removesuffix("/").rpartition("/")
+    return folder + slash, name
+
+
+def is_output(key: str) -> bool:
+    """Say whether a key is `<stem>_output.<extension>`; only its last part counts, not a folder's name."""
+    stem, dot, _ = split_key(key)[1].rpartition(".")
+    return bool(dot) and stem.endswith("_output")
+
 
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""

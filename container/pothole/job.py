@@ -14,15 +14,17 @@ from typing import Any
 
 from pothole.detection.detector import Detector
 from pothole.errors import RequestError, SourceIsOutput
+from pothole.files import is_output, split_key
 from pothole.media import Video
 from pothole.media.limits import check_length
+from pothole.media.sequence import PictureSequence, join_pictures
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.outputs.sink import Sink, Source, Summary
 from pothole.pipeline.prefetch import Stages
 from pothole.pipeline.segments import Checkpoints, Counts, NoCheckpoints, mark, write_segments
 from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
-from pothole.storage import Publish, Storage, publishing_at_once
+from pothole.storage import Publish, Storage, fetch_pictures, publishing_at_once
 from pothole.tracking.keyframes import KeyFrames, detect_key_frames
 from pothole.tracking.tracker import Tracker
 from pothole.tracking.tracks import Track
@@ -39,7 +41,7 @@ class Job:
 
     Attributes:
         source_bucket: Bucket, or folder, of the video.
-        source_key: Key of the video.
+        source_key: Key of the video, or of a folder of pictures, with a slash at the end.
         is_live: Mark the whole video; otherwise the frames of its first 0.01 s, at least one.
         frame_interval: Detect on every n-th frame; None chooses the key frames by how the road moves.
             Potholes are followed through the others.
@@ -73,13 +75,20 @@ class Job:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", chosen_outputs(self.outputs))
-        if not _split(self.source_key)[1]:
-            raise RequestError(f"{self.source_key!r} is a folder.", hint="Name a video in it.")
+        if not split_key(self.source_key)[1]:
+            raise RequestError(
+                f"{self.source_key!r} names nothing.", hint="Name a video, or a folder of pictures."
+            )
         if is_output(self.source_key):
             raise SourceIsOutput(
                 f"{self.source_key!r} already is an output.",
                 hint="Name a source; if this is one, rename it so that it does not end in '_output'.",
             )
+
+    @property
+    def is_of_pictures(self) -> bool:
+        """Return whether the source is a folder of pictures."""
+        return self.source_key.endswith("/")
 
     @property
     def until(self) -> Fraction | None:
@@ -94,8 +103,10 @@ class Job:
 
     def output_key(self, suffix: str) -> str:
         """Return `<stem>_output<suffix>` beside the source, or below the prefix."""
-        folder, name = _split(self.source_key)
-        stem = name if self.names_extension else name.rpartition(".")[0] or name
+        folder, name = split_key(self.source_key)
+        stem = name if self.is_of_pictures or self.names_extension else name.rpartition(".")[0] or name
+        if self.is_of_pictures and self.names_extension:
+            stem += "_pictures"
         prefix = f"{self.output_prefix.strip('/')}/" if self.output_prefix else ""
         preview = "_preview" if self.names_preview else ""
         return f"{prefix}{folder}{stem}{preview}_output{suffix}"
@@ -189,10 +200,12 @@ def run_job(
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
     with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as name:
         folder = Path(name)
-        file = inputs.fetch(job.source_key, folder / "source", settings.max_video_bytes, job.source_version)
+        file, pictures = _fetch(job, inputs, folder, settings)
         with (
-            Video.open(file, settings.max_image_pixels, job.video_stream, job.deinterlace) as video,
-            _open_sinks(job, _source(job, file, video, detector, inputs, outputs), folder) as sinks,
+            Video.open(
+                file, settings.max_image_pixels, job.video_stream, job.deinterlace, pictures.remarks
+            ) as video,
+            _open_sinks(job, _source(job, file, pictures, video, detector, inputs, outputs), folder) as sinks,
         ):
             if job.is_live:
                 check_length(video.info, settings)
@@ -216,6 +229,16 @@ def run_job(
         warning=video.decode_warning,
         tracks=tuple(tracks),
     )
+
+
+def _fetch(job: Job, inputs: Storage, folder: Path, settings: Settings) -> tuple[Path, PictureSequence]:
+    """Bring the source here; pictures become a video file."""
+    to, limit, version = folder / "source", settings.max_video_bytes, job.source_version
+    if not job.is_of_pictures:
+        return inputs.fetch(job.source_key, to, limit, version), PictureSequence()
+    file = folder / "pictures.mov"
+    pictures = fetch_pictures(inputs, job.source_key, to, limit, version)
+    return file, join_pictures(pictures, file, settings.max_image_pixels)
 
 
 def _mark(
@@ -272,7 +295,13 @@ def _path(output: str, folder: Path) -> Path:
 
 
 def _source(
-    job: Job, file: Path, video: Video, detector: Detector, inputs: Storage, outputs: Storage
+    job: Job,
+    file: Path,
+    pictures: PictureSequence,
+    video: Video,
+    detector: Detector,
+    inputs: Storage,
+    outputs: Storage,
 ) -> Source:
     return Source(
         path=file,
@@ -284,16 +313,5 @@ def _source(
         min_confidence=detector.min_confidence if job.min_confidence is None else job.min_confidence,
         class_names=detector.class_names,
         settings=job.settings,
+        pictures=pictures.taken,
     )
-
-
-def is_output(key: str) -> bool:
-    """Say whether a key is `<stem>_output.<extension>`; only its last part counts, not a folder's name."""
-    stem, dot, _ = _split(key)[1].rpartition(".")
-    return bool(dot) and stem.endswith("_output")
-
-
-def _split(key: str) -> tuple[str, str]:
-    # Not a Path: S3's keys are plain strings, and a Path would tidy them into other ones.
-    folder, slash, name = key.rpartition("/")
-    return folder + slash, name

@@ -27,7 +27,7 @@ def mark(
     """Mark the potholes of a local video.
 
     Args:
-        video: The file.
+        video: The file, or a folder of pictures in order.
         output_dir: Where the outputs go; beside the video when None.
         detector: Finds the potholes; the shipped model when None, which then is loaded for this call.
         outputs: What to make: names of `pothole.outputs.registry.OUTPUTS`.
@@ -45,7 +45,7 @@ def mark(
     source = Path(video).absolute()
     job = Job(
         source_bucket=str(source.parent),
-        source_key=source.name,
+        source_key=source.name + ("/" if source.is_dir() else ""),
         is_live=True,
         frame_interval=frame_interval,
         min_confidence=min_confidence,

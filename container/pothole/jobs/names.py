@@ -56,7 +56,11 @@ def _read(files: JobFiles) -> tuple[Record | None, str | None]:
 
 def _is_sibling(theirs: str, ours: str) -> bool:
     """Say whether another video lies in the folder of ours."""
-    return theirs != ours and theirs.rpartition("/")[0] == ours.rpartition("/")[0]
+    return theirs != ours and _folder(theirs) == _folder(ours)
+
+
+def _folder(address: str) -> str:
+    return address.removesuffix("/").rpartition("/")[0]
 
 
 def _exists(sibling: str, files: JobFiles) -> bool:

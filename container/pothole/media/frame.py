@@ -159,13 +159,17 @@ class Orientation:
     @classmethod
     def of(cls, frame: av.VideoFrame) -> "Orientation":
         """Read the display matrix, which takes stored (x, y) to (a x + c y, b x + d y); to right angles."""
-        matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
+        turned = round(frame.rotation / 90) * 90 % 360
+        try:
+            matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")
+        except ValueError:  # beside a kind that PyAV has no name for, such as a JPEG's EXIF
+            return cls(turned in {90, 270}, turned in {180, 270}, turned in {90, 180}, turned)
         if matrix is None:
             return cls()
         a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
         transposed = abs(b) > abs(a)
         x, y = (c, b) if transposed else (a, d)
-        return cls(transposed, x < 0, y < 0, round(frame.rotation / 90) * 90 % 360)
+        return cls(transposed, x < 0, y < 0, turned)
 
     def apply(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Turn a stored 4:2:0 picture upright."""

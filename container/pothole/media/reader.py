@@ -32,8 +32,15 @@ class Video:
     """
 
     def __init__(
-        self, path: Path, container: InputContainer, known: Scan, max_pixels: int | None, deinterlace: bool
+        self,
+        path: Path,
+        container: InputContainer,
+        known: Scan,
+        max_pixels: int | None,
+        deinterlace: bool,
+        remarks: tuple[str, ...],
     ) -> None:
+        self._remarks = remarks
         self.missing_frames: int | None = 0
         self._path = path
         self._container = container
@@ -63,6 +70,7 @@ class Video:
         max_pixels: int | None = None,
         stream: int | None = None,
         deinterlace: bool = True,
+        remarks: tuple[str, ...] = (),
     ) -> Self:
         """Look through a video and decode its first frame.
 
@@ -71,6 +79,7 @@ class Video:
             max_pixels: Largest allowed `width * height` of a frame.
             stream: Which of its video streams, counted from 0; the first that has pictures when None.
             deinterlace: Make whole pictures of interlaced ones.
+            remarks: Sentences on what of the source is not in the file, for `decode_warning`.
 
         Raises:
             InvalidMedia: Not a video that can be read, or encrypted; names the file.
@@ -79,7 +88,7 @@ class Video:
         known = scan(path, stream)
         with ExitStack() as undo:
             container = undo.enter_context(open_container(path, known.thorough))
-            video = cls(path, container, known, max_pixels, deinterlace)
+            video = cls(path, container, known, max_pixels, deinterlace, remarks)
             undo.pop_all()
         return video
 
@@ -93,7 +102,7 @@ class Video:
     @property
     def decode_warning(self) -> str | None:
         """What of the file was not used, in a sentence or more, after the last frame; None when all was."""
-        sentences = [*filter(None, [self._damage_sentence()]), *self._known.remarks]
+        sentences = [*filter(None, [self._damage_sentence()]), *self._known.remarks, *self._remarks]
         return " ".join(sentences) or None
 
     def _damage_sentence(self) -> str | None:

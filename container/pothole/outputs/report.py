@@ -32,6 +32,8 @@
 - `fps`, `duration_s` and `frames_declared` are of the source's pictures; the last is null when unknown.
   `missing_frames` and `warning` tell what of the source could not be read; the former is null when it is cut
   short and does not say by how much.
+- Of a folder of pictures there is a list `pictures` before `tracks`: of each frame its `file`, and the `time`
+  and the camera's `lat` and `lon` as its EXIF has them, else null.
 - `detections` counts the entries of all `potholes` lists; `seen_once` are objects that were detected, and too
   seldom to count.
 """
@@ -70,6 +72,7 @@ class ReportSink:
     def __init__(self, path: Path, source: Source) -> None:
         self._path = path
         self._class_names = source.class_names
+        self._pictures = source.pictures
         self._is_empty = True
         self._finished = False
         head = {
@@ -130,7 +133,11 @@ class ReportSink:
             "warning": video.decode_warning,
         }
         records = BETWEEN.join(_json(self._record(track)) for track in tracks)
-        self._file.write(f'\n],\n"tracks":[\n{records}\n],\n"video":{_json(about_video)},\n')
+        self._file.write("\n],")
+        if self._pictures:
+            about = BETWEEN.join(_json(taken.to_json()) for taken in self._pictures[: summary.frames])
+            self._file.write(f'\n"pictures":[\n{about}\n],')
+        self._file.write(f'\n"tracks":[\n{records}\n],\n"video":{_json(about_video)},\n')
         self._file.write(f'"summary":{_json(asdict(summary))}}}\n')
         self._finished = True
 

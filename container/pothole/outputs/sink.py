@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pothole.media import Video, VideoInfo
+from pothole.media.sequence import Taken
 from pothole.outputs.annotate import MarkedFrame
 from pothole.tracking.tracks import Track
 
@@ -45,6 +46,7 @@ class Source:
         min_confidence: Lowest score that counts.
         class_names: What the detector can tell apart.
         settings: The caller's, whatever JSON can say.
+        pictures: What is known of each frame of a folder of pictures; empty for a video.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Source:
     min_confidence: float
     class_names: tuple[str, ...]
     settings: dict[str, Any]
+    pictures: tuple[Taken, ...] = ()
 
 
 class PartWriter(Protocol):

@@ -2,6 +2,7 @@
 
 from pothole.storage.base import ANY, Publish, Stat, Storage, publishing_at_once
 from pothole.storage.local import LocalStorage, file_errors, open_folder, open_own_folder
+from pothole.storage.pictures import fetch_pictures, stat_pictures
 from pothole.storage.s3 import S3Storage, open_s3
 
 __all__ = [
@@ -11,9 +12,11 @@ __all__ = [
     "S3Storage",
     "Stat",
     "Storage",
+    "fetch_pictures",
     "file_errors",
     "open_folder",
     "open_own_folder",
     "open_s3",
     "publishing_at_once",
+    "stat_pictures",
 ]

@@ -92,6 +92,10 @@ class Storage(Protocol):
         """Return the keys below a folder, in order; none when there is no such folder."""
         ...
 
+    def stats(self, folder: str) -> dict[str, Stat]:
+        """Look at all that is below a folder, by key; the same as `stat` for each, at once."""
+        ...
+
     def delete(self, folder: str) -> None:
         """Delete all that is below a folder."""
         ...

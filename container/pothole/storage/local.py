@@ -90,6 +90,10 @@ class LocalStorage:
                 path.relative_to(self._root).as_posix() for path in top.rglob("*") if path.is_file()
             )
 
+    def stats(self, folder: str) -> dict[str, Stat]:
+        """See `Storage.stats`."""
+        return {key: self.stat(key) for key in self.list(folder)}
+
     def delete(self, folder: str) -> None:
         """See `Storage.delete`."""
         top = self._path(folder)

@@ -165,11 +165,21 @@ class S3Storage:
 
     def list(self, folder: str) -> list[str]:
         """See `Storage.list`."""
+        return list(self.stats(folder))
+
+    def stats(self, folder: str) -> dict[str, Stat]:
+        """See `Storage.stats`."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=folder.rstrip("/") + "/", **self._payer
         )
+        found = {}
         with self._errors(folder, "s3:ListBucket"):
-            return [item["Key"] for page in pages for item in page.get("Contents", [])]
+            for page in pages:
+                now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+                for item in page.get("Contents", []):
+                    age_s = (now - item["LastModified"]).total_seconds()
+                    found[item["Key"]] = Stat(item["Size"], item["ETag"], age_s)
+        return found
 
     def delete(self, folder: str) -> None:
         """See `Storage.delete`."""

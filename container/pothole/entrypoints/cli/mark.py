@@ -29,7 +29,7 @@ MAX_HEAD = 2**16  # characters of a report's first line
 def mark(args: argparse.Namespace) -> None:
     """Mark local videos, as the server marks those in S3."""
     settings = common.read_settings()
-    jobs = [_job(video, args) for video in find_videos(args.video, settings.max_video_bytes)]
+    jobs = [_job(video, args) for video in find_videos(args.video, settings.max_video_bytes, pictures=True)]
     detector = common.load_model(args.model)
     taken: set[Path] = set()
     jobs = [_named(job, detector, args.overwrite, taken) for job in jobs]
@@ -61,7 +61,7 @@ def mark(args: argparse.Namespace) -> None:
 def _job(video: Path, args: argparse.Namespace) -> Job:
     return Job(
         source_bucket=str(video.absolute().parent),
-        source_key=video.name,
+        source_key=video.absolute().name + ("/" if video.is_dir() else ""),
         is_live=not args.preview,
         names_preview=args.preview,
         frame_interval=args.frame_interval,
@@ -178,7 +178,9 @@ def add_command(commands: Any) -> None:
         help=mark.__doc__,
         description=mark.__doc__,
     )
-    command.add_argument("video", type=Path, nargs="+", help="video, or folder with videos")
+    command.add_argument(
+        "video", type=Path, nargs="+", help="video, folder with videos, or folder of pictures in order"
+    )
     command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: beside the video")
     command.add_argument(
         "--frame-interval",

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pothole.errors import RequestError, SourceIsOutput
-from pothole.files import VIDEO_SUFFIXES
-from pothole.job import is_output
+from pothole.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_output
 from pothole.storage import LocalStorage
 
 
-def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
+def find_videos(paths: Sequence[Path], max_bytes: int, pictures: bool = False) -> list[Path]:
     """Return the videos named, each once, and those that lie in the folders named, marked ones left out.
+
+    Args:
+        paths: Videos and folders.
+        max_bytes: Largest size of a video.
+        pictures: Whether a folder that holds pictures and no video is a source, too.
 
     Raises:
         RequestError: A folder holds no video.
@@ -23,11 +27,13 @@ def find_videos(paths: Sequence[Path], max_bytes: int) -> list[Path]:
         if not path.is_dir():
             _check(path, max_bytes)
         else:
-            found = sorted(
-                p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not is_output(p.name)
-            )
+            names = sorted(p for p in path.iterdir() if not is_output(p.name))
+            found = [p for p in names if p.suffix.lower() in VIDEO_SUFFIXES]
+            if not found and pictures and any(p.suffix.lower() in PICTURE_SUFFIXES for p in names):
+                found = [path]
             if not found:
-                raise RequestError(f"{path} holds no video.", "Name a video, or a folder with videos in it.")
+                what = "video, and no pictures" if pictures else "video"
+                raise RequestError(f"{path} holds no {what}.", "Name a video, or a folder with videos in it.")
         for video in found:
             videos.setdefault(video.resolve(), video)
     return list(videos.values())

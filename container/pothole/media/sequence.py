@@ -1,0 +1,233 @@
+"""Pictures in order, as of a survey camera, become a video file, so that they are worked on as any video.
+
+JPEGs are put into it as they are, others are coded anew. Each is shown for as long as its EXIF says that the
+next one came later; without that, and where the camera stood, for a limited time.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import groupby, pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any, Self, TypeVar
+
+import av
+from PIL import ExifTags
+from PIL import Image as Pillow
+
+from pothole.errors import InvalidMedia
+from pothole.media.picture import FORMATS, KNOWN_FORMATS, encode_picture, picture_size, read_picture
+
+UNTIMED_S = 1.0  # that a picture is shown of which nobody knows when it was taken
+MAX_SHOWN_S = 5.0  # where the camera stood, or was switched off
+QUALITY = 95  # of pictures that are coded anew
+TIME_BASE = Fraction(1, 1000)
+DEFAULT_RATE = 1
+NAMED = 5  # pictures that a warning names
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A picture's EXIF says when and where it was taken.
+
+    Attributes:
+        file: Its name.
+        time: ISO 8601, with the offset from UTC where that is known; None when the time is not.
+        lat: Degrees north (WGS 84) of the camera, None when not known.
+        lon: Degrees east.
+    """
+
+    file: str
+    time: str | None = None
+    lat: float | None = None
+    lon: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a report says of the picture."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class PictureSequence:
+    """A sequence says what became of the pictures of a folder.
+
+    Attributes:
+        taken: What is known of each frame, in order.
+        left_out: Names of pictures that cannot be read.
+    """
+
+    taken: tuple[Taken, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return sentences on what was left out."""
+        if not self.left_out:
+            return ()
+        names, more = ", ".join(self.left_out[:NAMED]), len(self.left_out) - NAMED
+        told = f"{names} and {more} more" if more > 0 else names
+        return (f"Pictures that cannot be read were left out: {told}.",)
+
+
+def join_pictures(pictures: Iterable[Path], target: Path, max_pixels: int) -> PictureSequence:
+    """Write a video file of pictures.
+
+    Args:
+        pictures: In the order of their names; that of their times comes before, if all have one.
+        target: The file, a QuickTime movie of JPEGs.
+        max_pixels: Largest accepted `width * height` of a picture.
+
+    Raises:
+        InvalidMedia: None can be read.
+        TooLarge: See `read_picture`.
+    """
+    known: dict[Path, Taken] = {}
+    left_out: list[str] = []
+    for path in pictures:
+        try:
+            known[path] = _taken(path)
+        except InvalidMedia:
+            left_out.append(path.name)
+    seconds = {path: _seconds(taken.time) for path, taken in known.items()}
+    order = [*known]
+    if None not in seconds.values():
+        order.sort(key=lambda path: seconds[path] or 0.0)
+    durations = dict(zip(order, _durations([seconds[path] for path in order]), strict=True))
+    shown = []
+    with _Movie(target) as movie:
+        for path in order:
+            try:
+                movie.add(*_jpeg(path, max_pixels), durations[path])
+            except InvalidMedia:
+                left_out.append(path.name)
+            else:
+                shown.append(known[path])
+        if not shown:
+            raise InvalidMedia("None of the pictures can be read.", KNOWN_FORMATS)
+    return PictureSequence(tuple(shown), tuple(left_out))
+
+
+class _Movie:
+    """JPEGs one after the other in a QuickTime movie, as large as the first."""
+
+    def __init__(self, path: Path) -> None:
+        self._container = av.open(path, "w", format="mov")
+        self._stream = self._container.add_stream("mjpeg", rate=DEFAULT_RATE)
+        self._stream.time_base, self._stream.pix_fmt = TIME_BASE, "yuvj420p"
+        self._end = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def add(self, jpeg: bytes, size: tuple[int, int], duration: int) -> None:
+        """Add a picture of a size `(width, height)`, shown for so many milliseconds."""
+        if not self._end:
+            self._stream.width, self._stream.height = size
+        packet: av.Packet[Any] = av.Packet(jpeg)
+        packet.stream, packet.time_base, packet.is_keyframe = self._stream, TIME_BASE, True
+        packet.pts = packet.dts = self._end
+        packet.duration = duration
+        self._container.mux(packet)
+        self._end += duration
+
+
+def _jpeg(path: Path, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
+    """Return a picture as JPEG, upright, and its size `(width, height)`."""
+    with path.open("rb") as file:
+        if _with_exif(path, lambda picture, exif: _is_plain(picture, exif, max_pixels)):
+            height, width = picture_size(path)
+            return file.read(), (width, height)
+        image = read_picture(file, path.name, max_pixels)
+    return encode_picture(image, "image/jpeg", QUALITY), (image.shape[1], image.shape[0])
+
+
+def _is_plain(picture: Pillow.Image, exif: Pillow.Exif, max_pixels: int) -> bool:
+    """Say whether every decoder shows a picture as it is."""
+    return (
+        picture.format == "JPEG"
+        and picture.mode in {"RGB", "L"}
+        and exif.get(ExifTags.Base.Orientation, 1) == 1
+        and picture.width * picture.height <= max_pixels
+    )
+
+
+def _durations(seconds: list[float | None]) -> list[int]:
+    """Return for how many milliseconds each picture is shown.
+
+    Clocks of cameras often tell whole seconds: pictures of one second share the time to the next.
+    """
+    times = [s for s in seconds if s is not None]
+    if len(times) < len(seconds) or len(times) < 2:
+        return [round(UNTIMED_S * 1000)] * len(seconds)
+    groups = [(time, len([*same])) for time, same in groupby(times)]
+    gaps = [min(later - time, MAX_SHOWN_S) / count for (time, count), (later, _) in pairwise(groups)]
+    gaps.append(median(gaps) if gaps else UNTIMED_S)
+    shown = [max(1, round(1000 * gap)) for gap in gaps]
+    return [each for (_, count), each in zip(groups, shown, strict=True) for _ in range(count)]
+
+
+def _seconds(time: str | None) -> float | None:
+    if time is None:
+        return None
+    moment = datetime.fromisoformat(time)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _taken(path: Path) -> Taken:
+    """Read a picture's EXIF; what in it cannot be read is not known."""
+
+    def read(picture: Pillow.Image, exif: Pillow.Exif) -> Taken:
+        lat, lon = _position(exif)
+        return Taken(path.name, _time(exif), lat, lon)
+
+    return _with_exif(path, read)
+
+
+def _with_exif(path: Path, use: Callable[[Pillow.Image, Pillow.Exif], T]) -> T:
+    try:
+        with Pillow.open(path, formats=tuple(FORMATS.values())) as picture:
+            try:
+                exif = picture.getexif()
+            except Exception:  # it is data of any kind that Pillow reads here
+                exif = Pillow.Exif()
+            return use(picture, exif)
+    except Exception as exc:  # as in `read_picture`
+        raise InvalidMedia(f"{path.name} is not a picture that can be read.", hint=KNOWN_FORMATS) from exc
+
+
+def _time(exif: Pillow.Exif) -> str | None:
+    with suppress(Exception):
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        said = details.get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
+        fraction = str(details.get(ExifTags.Base.SubsecTimeOriginal, "")).strip("\0 ")
+        offset = str(details.get(ExifTags.Base.OffsetTimeOriginal, "")).strip("\0 ")
+        moment = datetime.strptime(str(said).strip("\0 "), "%Y:%m:%d %H:%M:%S")
+        moment = moment.replace(
+            microsecond=round(float(f"0.{fraction}") * 1e6) if fraction.isdecimal() else 0
+        )
+        return datetime.fromisoformat(f"{moment.isoformat()}{offset}").isoformat()
+    return None
+
+
+def _position(exif: Pillow.Exif) -> tuple[float | None, float | None]:
+    with suppress(Exception):
+        gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+        lat = _degrees(gps[ExifTags.GPS.GPSLatitude], gps[ExifTags.GPS.GPSLatitudeRef] == "S")
+        lon = _degrees(gps[ExifTags.GPS.GPSLongitude], gps[ExifTags.GPS.GPSLongitudeRef] == "W")
+        if abs(lat) <= 90 and abs(lon) <= 180:
+            return lat, lon
+    return None, None
+
+
+def _degrees(parts: Any, is_negative: bool) -> float:
+    degrees, minutes, seconds = (float(part) for part in parts)
+    value = round(degrees + minutes / 60 + seconds / 3600, 7)
+    return -value if is_negative else value
