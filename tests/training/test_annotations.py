@@ -181,8 +181,8 @@ def test_crowds_are_not_learnt_but_stay_in_the_truth(tmp_path):
     [
         ({"hello": 1}, "known here"),
         ([1], "known here"),
-        (coco([[1, 2, 3, 4, 5]]), "a.png"),
-        (coco([[1, 2, 3, 4, float("nan"), 6]]), "a.png"),
+        (coco([[1, 2, 3, 4, 5]]), "annotations[0].segmentation"),
+        (coco([[1, 2, 3, 4, float("nan"), 6]]), "annotations[0].segmentation"),
         (coco({"size": [60, 80], "counts": [10, 10]}), "a.png"),
         (coco({"size": [80, 60], "counts": [4800]}), "a.png"),
         (coco({"size": [60, 80], "counts": "?"}), "a.png"),

@@ -6,21 +6,25 @@ where it has one meaning; all else is refused by name.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import PureWindowsPath
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pothole.errors import DatasetError
 
 Json = dict[str, Any]
 
 TRUE = {"1", "true", "yes"}
-NEGATIONS = "no|non|not|without|zero|false|fake|negative"
+NEGATIONS = "no|non|none|not|without|zero|false|fake|negative"
 # Words may be joined, with anything or nothing between them: "no_pothole", "NonPothole", "pothole-free".
 NO_POTHOLE = re.compile(
-    rf"\b(?:{NEGATIONS}) ?(?:an? |any |the )?pot ?holes?\b|\bpot ?holes? ?(?:free|negative)\b"
+    rf"\b(?:{NEGATIONS}) ?(?:an? |any |the |real |visible )*pot ?hole|\bpot ?holes? ?(?:free|negative)\b"
 )
 POTHOLE = re.compile(r"pot ?hole")
 
@@ -53,7 +57,7 @@ def normalised(content: Json) -> Json:
             known["category_id"] = _known(of_categories, region, "category_id", number)
         else:
             known.pop("category_id", None)
-        annotations.append(_region(known))
+        annotations.append(_region(known, f"annotations[{number}]"))
     return {
         "images": [_picture(image, of_images) for image in images],
         "annotations": annotations,
@@ -67,10 +71,14 @@ def file_names(name: str) -> list[str]:
     """Return the names under which a picture may lie, likely ones first.
 
     Tools write the paths of their own machine, with the slashes of Windows, or addresses with %20 in them.
+    Label Studio puts eight digits in front of the names of the pictures that it takes.
     """
+    if "://" in name:
+        name = urlsplit(name).path
     posix = PureWindowsPath(name).as_posix()
-    last = posix.rpartition("/")[2].rpartition("?d=")[2]
-    return list(dict.fromkeys([name, posix, unquote(posix), last, unquote(last)]))
+    last = posix.rpartition("?d=")[2].rpartition("/")[2]
+    as_given = re.sub(r"^[0-9a-f]{8}-", "", unquote(last))
+    return list(dict.fromkeys([name, posix, unquote(posix), last, unquote(last), as_given]))
 
 
 def _records(content: Json, field: str) -> list[Json]:
@@ -124,28 +132,98 @@ def _picture(image: Json, ids: dict[str, int]) -> Json:
     return {**others, **stated, "id": ids[_key(image["id"])]}
 
 
-def _region(region: Json) -> Json:
+def _region(region: Json, place: str) -> Json:
     box, area = region.pop("bbox", None), _number(region.pop("area", None))
-    sides = [_number(v) for v in box] if isinstance(box, list) and len(box) == 4 else []
     region["iscrowd"] = int(str(region.get("iscrowd", 0)).casefold() in TRUE)
-    segmentation = region.get("segmentation")
-    if isinstance(segmentation, list) and segmentation and not isinstance(segmentation[0], list | dict):
-        segmentation = [segmentation]  # one polygon, not in a list of its own
-    if all(side is not None for side in sides) and sides and sides[2] and sides[3]:
-        region["bbox"] = sides
+    segmentation = _segmentation(region.get("segmentation"), f"{place}.segmentation")
+    if corners := _box(box):
+        x, y, width, height = region["bbox"] = corners
         if not segmentation:
-            x, y, width, height = sides
-            segmentation = [[x, y, x + width, y, x + width, y + height, x, y + height]]  # type: ignore[operator]
+            segmentation = [[x, y, x + width, y, x + width, y + height, x, y + height]]
             region["is_box"] = True
     if area and not region.get("is_box"):
         region["area"] = area
-    return {**region, "segmentation": segmentation or []}
+    return {**region, "segmentation": segmentation}
+
+
+def _segmentation(value: Any, place: str) -> Json | list[Any]:
+    """Return run lengths, or a list of those polygons that have three corners."""
+    if isinstance(value, dict):
+        if {"counts", "size"} <= value.keys():
+            return value
+        raise DatasetError(f"{place} has no counts or no size.", "Expected COCO's run lengths.")
+    if not isinstance(value or [], list):
+        raise DatasetError(f"{place} is {value!r:.60}.", "Expected a list of polygons, or run lengths.")
+    polygons = value or []
+    if polygons and not isinstance(polygons[0], list | dict):
+        polygons = [polygons]  # one polygon, not in a list of its own
+    return [polygon for polygon in polygons if _corners(polygon, place) > 2]
+
+
+def _corners(polygon: Any, place: str) -> int:
+    """Return the number of a polygon's corners."""
+    try:
+        numbers = np.array(polygon, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        numbers = np.array([math.nan])
+    if numbers.size % 2 or not np.isfinite(numbers).all():
+        raise DatasetError(f"{place} has a polygon {polygon!r:.60}.", "Expected x and y of each corner.")
+    return numbers.size // 2
+
+
+def _box(value: Any) -> list[float] | None:
+    """Return left, top, width and height; None where there is no such area."""
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    (left, top), (width, height) = map(_finite, value[:2]), map(_number, value[2:])
+    return [left, top, width, height] if None not in (left, top) and width and height else None  # type: ignore[list-item]
 
 
 def _number(value: Any) -> float | None:
     """Return a number above or at 0, also one that is written as text; None for anything else."""
+    number = _finite(value)
+    return number if number is not None and number >= 0 else None
+
+
+def _finite(value: Any) -> float | None:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return number if 0 <= number < math.inf else None
+    return number if math.isfinite(number) else None
+
+
+@contextmanager
+def reading(place: str) -> Iterator[None]:
+    """Raise `DatasetError` that names the place for what damaged annotations make Python raise."""
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            yield
+    except DatasetError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as exc:
+        raise DatasetError(f"{place} cannot be read: {exc!r}.", "Export it anew.") from exc
+
+
+class CocoBuilder:
+    """This is COCO's form, filled picture by picture."""
+
+    def __init__(self) -> None:
+        self.json: Json = {"images": [], "annotations": [], "categories": []}
+        self._categories: dict[str, int] = {}
+
+    def add_picture(self, file_name: str, **fields: Any) -> int:
+        """Add a picture, with more fields of its record; return its number."""
+        number = len(self.json["images"]) + 1
+        self.json["images"].append({"id": number, "file_name": file_name, **fields})
+        return number
+
+    def add_region(self, image: int, label: str, polygons: Iterable[NDArray[np.floating]]) -> None:
+        """Add a region of a picture: polygons `(n, 2)` x, y in pixels; its label may be ""."""
+        region: Json = {"image_id": image, "segmentation": [p.ravel().tolist() for p in polygons]}
+        if label:
+            if label not in self._categories:
+                self._categories[label] = len(self._categories) + 1
+                self.json["categories"].append({"id": self._categories[label], "name": label})
+            region["category_id"] = self._categories[label]
+        self.json["annotations"].append(region)

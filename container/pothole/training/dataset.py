@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from pothole.errors import DatasetError, InvalidMedia, SourceNotFound, TooLarge
+from pothole.errors import DatasetError, InvalidMedia, TooLarge
 from pothole.media.picture import picture_size, read_picture
 from pothole.settings import Settings
 from pothole.training.annotations import read_annotations
 from pothole.training.augment import Polygons
-from pothole.training.coco import file_names, is_pothole
+from pothole.training.coco import is_pothole
+from pothole.training.picture_files import PictureFiles
 from pothole.training.polygons import mask_polygons
 
 log = logging.getLogger(__name__)
@@ -60,13 +61,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_dataset(folder: Path, max_pixels: int = MAX_PIXELS) -> tuple[list[Sample], dict[str, Any]]:
-    """Read a folder of pictures and their annotations: COCO, VIA or labelme.
+    """Read a folder of pictures and their annotations: COCO, VIA, labelme, Label Studio or CVAT.
 
     A region is a pothole when it has no label, or one that has "pothole" in it; cracks, patches and the like
     are background. Regions without area inside their picture are left out, too; of both the log tells.
 
     Args:
-        folder: With annotations, and the pictures in it or in `images/`.
+        folder: With annotations in it or in `annotations/`, and the pictures in it or below.
         max_pixels: Largest `width * height` of a picture.
 
     Returns:
@@ -104,11 +105,11 @@ class _Reader:
         regions: dict[Any, list[dict[str, Any]]] = {image["id"]: [] for image in images}
         for region in self.coco["annotations"]:
             regions[region["image_id"]].append(region)
-        paths: set[Path] = set()
+        files, paths = PictureFiles(self.folder), set[Path]()
         samples, pictures = [], []
         potholes: list[dict[str, Any]] = []
         for image in images:
-            path = self._find(image["file_name"])
+            path = files.find(image["file_name"])
             if path in paths:
                 raise DatasetError(f"{self.folder} lists {image['file_name']} twice.")
             paths.add(path)
@@ -130,20 +131,6 @@ class _Reader:
         self._tell()
         categories = [{"id": 1, "name": "pothole"}]
         return samples, {"images": pictures, "annotations": potholes, "categories": categories}
-
-    def _find(self, name: str) -> Path:
-        relative = [Path(n) for n in file_names(name)]
-        inside = [
-            path for path in relative if path.name and not path.is_absolute() and ".." not in path.parts
-        ]
-        places = [folder / path for path in inside for folder in (self.folder, self.folder / "images")]
-        for path in places:
-            if path.is_file():
-                return path
-        raise SourceNotFound(
-            f"{name}, which the annotations in {self.folder} name, is missing.",
-            f"Expected it at {places[0]} or {places[1]}.",
-        )
 
     def _check_size(self, path: Path, image: dict[str, Any]) -> tuple[int, int]:
         height, width = size = picture_size(path)
@@ -171,7 +158,9 @@ class _Reader:
         try:
             polygons, rle = rasterise(region["segmentation"], size)
         except (TypeError, ValueError, KeyError, OverflowError) as exc:
-            raise DatasetError(f"A region of {name} in {self.folder} cannot be read: {exc!r}.") from exc
+            raise DatasetError(
+                f"The segmentation of a region of {name} in {self.folder} cannot be read: {exc}."
+            ) from exc
         if not polygons or coco_mask.area(rle) == 0:
             self.without_area[name] += 1
             return None

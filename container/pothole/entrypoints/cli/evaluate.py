@@ -11,7 +11,7 @@ from pothole.entrypoints.cli import common
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    """Measure a model on a data set: COCO, VIA or labelme."""
+    """Measure a model on a data set: COCO, VIA, labelme, Label Studio or CVAT."""
     common.check_folder(args.folder)
     # These need Keras, which takes seconds to import.
     from pothole.training import evaluate as measuring  # noqa: PLC0415

@@ -22,7 +22,7 @@ from pothole.entrypoints.cli.common import read_settings, silenced
 from pothole.errors import ConfigError, PotholeError
 from pothole.training.options import add_flags, read_folders, read_hyperparameters
 
-DESCRIPTION = "Train the Mask R-CNN on COCO, VIA or labelme annotations."
+DESCRIPTION = "Train the Mask R-CNN on annotations of COCO, VIA, labelme, Label Studio or CVAT."
 log = logging.getLogger("pothole.training")
 
 

@@ -1,0 +1,1 @@
+"""Each module reads the files of one labelling tool as COCO."""
