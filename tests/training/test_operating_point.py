@@ -1,5 +1,7 @@
 from collections import Counter
 
+import pytest
+
 from pothole.training.operating_point import FalseMarks, operating_point
 
 
@@ -8,18 +10,15 @@ def alone(scores):
     return FalseMarks(list(enumerate(scores)), Counter(range(len(scores))))
 
 
-def test_the_confidence_is_just_above_what_negatives_may_not_show():
+def test_a_threshold_is_just_above_the_marks_that_negatives_may_not_show():
     false = alone([i / 100 for i in range(41)])
-    assert false.threshold(2) == 0.39
-    # Without one of the two highest the other 40 pictures would let one through that is above the third.
-    point = operating_point(false)
-    assert point.confidence == 0.39 and point.held_out <= 0.05
+    assert (false.threshold(2), false.threshold(0), false.threshold(2, without=40)) == (0.39, 0.41, 0.38)
     assert operating_point(FalseMarks([], Counter())) is None
     assert operating_point(alone([1.0] * 40)).confidence == 0.99
-    assert operating_point(FalseMarks([], Counter([1]))).confidence == 0.02
+    assert operating_point(FalseMarks([], Counter([1]))).confidence == 0.01
 
 
-def test_a_scene_with_many_false_marks_does_not_choose_its_own_threshold():
+def test_a_scene_is_judged_by_a_threshold_that_was_chosen_without_it():
     # Of 69 pictures 3 may be marked. Scene 0 has five marks that the others' threshold lets through.
     marks = [
         *((0, 0.9 - i / 100) for i in range(5)),
@@ -27,12 +26,25 @@ def test_a_scene_with_many_false_marks_does_not_choose_its_own_threshold():
     ]
     false = FalseMarks(marks, Counter({scene: 10 if scene == 0 else 1 for scene in range(60)}))
     assert false.threshold(3) == 0.88
-    assert false.held_out(3) >= 5 / 69
+    assert false.held_out(3)[0] >= 5 / 69
     point = operating_point(false)  # no threshold keeps the promise: none of the marks is let through
     assert point.confidence == 0.91 and point.held_out == 5 / 69
 
 
-def test_more_may_be_let_through_where_more_is_asked_for():
-    false = alone([i / 100 for i in range(80)])
+def test_the_standard_error_is_that_of_scenes():
+    marks = [(0, 0.9), (1, 0.8), *((scene, 0.1) for scene in range(2, 10))]
+    even = FalseMarks(marks, Counter(range(10)))
+    rate, error = even.held_out(2)
+    assert rate == 0.2 and error == pytest.approx((0.2 * 0.8 / 9) ** 0.5)
+    of_two = FalseMarks([(0, 0.9), (0, 0.8)], Counter({0: 5, 1: 5}))
+    assert of_two.held_out(0) == (0.2, pytest.approx(0.2))
+
+
+def test_the_promise_is_kept_with_a_standard_error_to_spare():
+    false = alone([i / 400 for i in range(400)])
+    point = operating_point(false)
+    shares = {allowed: false.held_out(allowed) for allowed in range(21)}
+    assert shares[20][0] <= 0.05 < sum(shares[20])
+    assert point.held_out + shares[round(point.held_out * 400)][1] <= 0.05
     low, high = (operating_point(false, most).confidence for most in (0.01, 0.25))
-    assert low > high
+    assert low > point.confidence > high

@@ -213,7 +213,7 @@ def test_a_failure_is_one_sentence_where_sagemaker_looks_for_it(tmp_path):
     with pytest.raises(SystemExit) as stopped:
         main(["--root", str(root), "--train", str(tmp_path / "none")])
     assert stopped.value.code == f"train: {(root / 'output' / 'failure').read_text().strip()}"
-    assert f"{tmp_path / 'none'} holds no annotations. Expected" in stopped.value.code
+    assert f"There is no folder {tmp_path / 'none'}." in stopped.value.code
 
 
 def test_a_training_has_one_start(tmp_path):

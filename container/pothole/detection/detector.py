@@ -14,6 +14,8 @@ class Detector(Protocol):
         name: The model's name, as written in reports.
         min_confidence: Score from which a detection counts, unless the caller says otherwise.
         class_names: What it can tell apart, in the order of the class ids.
+
+    It may have `sensitivities`, too: score thresholds by the names `low`, `normal` and `high`.
     """
 
     name: str

@@ -10,6 +10,7 @@ import numpy as np
 
 from pothole.detection.mask_rcnn.letterbox import fit, input_size, limits, to_picture
 from pothole.detection.mask_rcnn.paste import paste_masks
+from pothole.detection.mask_rcnn.scores import final_scores, lowest_score
 from pothole.detections import Detections
 from pothole.errors import ModelError
 from pothole.settings import Runtime
@@ -27,6 +28,7 @@ class MaskRCNNDetector:
     def __init__(self, network: "Network") -> None:
         self.name: str = network.config.name
         self.min_confidence: float = network.config.min_confidence
+        self.sensitivities: dict[str, float] = network.config.sensitivities
         self.class_names: tuple[str, ...] = network.config.class_names
         self._network = network
         self._lock = threading.Lock()
@@ -44,17 +46,19 @@ class MaskRCNNDetector:
         """See `Detector.predict`."""
         config = self._network.config
         threshold = self.min_confidence if min_confidence is None else min_confidence
+        lowest = max(lowest_score(threshold, config), 1e-6)
         fitted = [fit(image, config) for image in images]
         batch = np.stack([canvas for canvas, _ in fitted])
         edges = np.stack([limits(window, config) for _, window in fitted])
         with self._lock:  # the network alone: a session serves one caller at a time
-            outputs = self._network.find(batch, edges, threshold)
+            outputs = self._network.find(batch, edges, lowest)
         found = []
         for i, (_, window) in enumerate(fitted):
             size = sizes[i] if sizes else (images[i].shape[0], images[i].shape[1])
-            boxes, scores, classes, masks = (
-                part[i][outputs.scores[i] >= max(threshold, 1e-6)] for part in outputs
-            )
+            boxes, scores, classes, masks = (part[i][outputs.scores[i] >= lowest] for part in outputs)
+            scores = final_scores(scores, masks, config)
+            chosen = np.argsort(-scores, kind="stable")[: np.sum(scores >= threshold)]
+            boxes, scores, classes, masks = boxes[chosen], scores[chosen], classes[chosen], masks[chosen]
             boxes = to_picture(boxes, window, size, config)
             found.append(
                 paste_masks(boxes, scores, masks, classes, self.class_names, size, config.mask_border)

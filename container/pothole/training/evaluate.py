@@ -15,6 +15,7 @@ import numpy as np
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
+from pothole.training.calibration import calibration_error, fit_calibration
 from pothole.training.comparison import FROC_IOU, Comparison, Figures, encode_mask
 from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset, read_image
 from pothole.training.operating_point import (
@@ -115,7 +116,8 @@ class Evaluation:
         Returns:
             Those of `Comparison.figures`, and the same `by_source`. `min_confidence`, at which they were
             taken; `best_min_confidence`, that of `operating_point`, and `held_out_false_positives`, what it
-            lets through on other scenes; `sensitivities`, the confidence of each. `froc`, the recall at an
+            lets through on other scenes; `sensitivities`, the confidence of each. `calibration` and
+            `calibration_error`, see `pothole.training.calibration`. `froc`, the recall at an
             IoU of 0.3 at so many false marks per picture. `scenes`, how many there are; `interval`, the
             middle 90 % over draws of scenes; `one_per_scene`, the figures when all pictures of a scene count
             as one. With regions `false_on_cracks`, how many false marks lie on labelled cracks, and `plain`,
@@ -125,6 +127,7 @@ class Evaluation:
         sources = sorted({s.source for s in self.samples} - {""})
         points = self.operating_points(comparison)
         best = points["normal"]
+        matches = comparison.matches()
         scenes = scene_numbers(self.images)
         ranking = comparison.ranking()
         figures = {
@@ -135,6 +138,8 @@ class Evaluation:
             "held_out_false_positives": best and round(best.held_out, 4),
             "sensitivities": {name: point and point.confidence for name, point in points.items()},
             "by_source": {s: self.compare(s).figures(self.min_confidence) for s in sources},
+            "calibration": fit_calibration(matches),
+            "calibration_error": calibration_error(matches),
             "scenes": len(set(scenes.tolist())),
             "interval": interval(ranking.values, scenes),
             "one_per_scene": ranking.summary(one_per_scene(scenes)),
@@ -205,7 +210,8 @@ def rule(figures: Figures) -> str:
         here = f"{best:.2f}, which lets {figures['held_out_false_positives']:.3f} through"
     return (
         f"The default confidence is the lowest with at most {MAX_FALSE} false positives per negative picture"
-        f" (one without any pothole) of scenes that it was not chosen on: here {here}."
+        f" (one without any pothole) of scenes that it was not chosen on, give or take a standard error:"
+        f" here {here}."
     )
 
 

@@ -5,11 +5,10 @@ marks are let through is chosen by cross-validation: each scene is judged by a t
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MIN_SCORE = 0.01
+MIN_SCORE = 0.001
 """Scores below add nothing to AP but time."""
 
 MAX_FALSE = 0.05
@@ -37,22 +36,25 @@ class FalseMarks:
         highest_false = scores[allowed] if len(scores) > allowed else MIN_SCORE
         return min(math.floor(highest_false * 100 + 1) / 100, 0.99)
 
-    def held_out(self, allowed: int) -> float:
-        """Return the false marks per picture, each scene judged by a threshold chosen without it.
+    def held_out(self, allowed: int) -> tuple[float, float]:
+        """Judge each scene by a threshold chosen without it.
 
         Args:
             allowed: How many marks a threshold lets through that is chosen on all scenes; one that is chosen
                 on fewer pictures lets as many per picture through.
+
+        Returns:
+            The false marks per picture, and the standard error of that over scenes.
         """
-        total = sum(self.pictures.values())
-        passed = 0
-        by_scene = Counter(scene for scene, _ in self.marks)
-        for scene, count in self.pictures.items():
-            if by_scene[scene]:
-                share = allowed * (total - count) // total
-                threshold = self.threshold(share, without=scene)
-                passed += sum(s >= threshold for other, s in self.marks if other == scene)
-        return passed / total
+        total, scenes = sum(self.pictures.values()), len(self.pictures)
+        passed = dict.fromkeys(self.pictures, 0)
+        for scene in {scene for scene, _ in self.marks}:
+            share = allowed * (total - self.pictures[scene]) // total
+            threshold = self.threshold(share, without=scene)
+            passed[scene] = sum(s >= threshold for other, s in self.marks if other == scene)
+        rate = sum(passed.values()) / total
+        spread = sum((passed[scene] - rate * count) ** 2 for scene, count in self.pictures.items())
+        return rate, math.sqrt(spread * scenes / max(scenes - 1, 1)) / total
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class OperatingPoint:
 def operating_point(false: FalseMarks, max_false: float = MAX_FALSE) -> OperatingPoint | None:
     """Return the lowest threshold with at most `max_false` false marks on scenes that did not choose it.
 
+    One standard error is kept free (Breiman et al., 1984, Classification and Regression Trees, sec. 3.4.3):
+    on the average alone, every second set of other scenes would break the promise.
+
     A user can hide doubtful marks, but not find missed ones: so no higher than the false ones demand. Where
     no number of marks keeps the promise, none is let through.
 
@@ -85,7 +90,7 @@ def operating_point(false: FalseMarks, max_false: float = MAX_FALSE) -> Operatin
     if not total:
         return None
     for allowed in range(int(max_false * total), 0, -1):
-        held_out = false.held_out(allowed)
-        if held_out <= max_false:
+        held_out, error = false.held_out(allowed)
+        if held_out + error <= max_false:
             return OperatingPoint(false.threshold(allowed), held_out)
-    return OperatingPoint(false.threshold(0), false.held_out(0))
+    return OperatingPoint(false.threshold(0), false.held_out(0)[0])

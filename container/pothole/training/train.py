@@ -20,9 +20,11 @@ import numpy as np
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.errors import ConfigError, DatasetError
+from pothole.detection.runtimes.source import NOT_IN_GRAPH
+from pothole.errors import ConfigError, DatasetError, RequestError
 from pothole.training.augment import Augmentation
 from pothole.training.batches import Batches
+from pothole.training.calibration import chosen
 from pothole.training.callbacks import BetweenSteps, averaged_weights
 from pothole.training.checkpoint import Checkpoint, Progress
 from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset
@@ -137,7 +139,7 @@ def load_start(hyperparameters: Hyperparameters, folders: Folders) -> MaskRCNN:
     if hyperparameters.backbone and folders.pretrained:
         raise ConfigError("A training starts from backbone or from pretrained, not from both.")
     if hyperparameters.backbone:
-        network = load_backbone(MaskRCNNConfig(), hyperparameters.backbone)
+        network = load_backbone(MaskRCNNConfig(mask_quality_power=2.0), hyperparameters.backbone)
     else:
         network = load_pretrained(folders.pretrained)
     freeze_stem(network)
@@ -214,7 +216,7 @@ def description(
 ) -> dict[str, Any]:
     """Return what decides where a training ends. The number of epochs may grow, so it is not in it."""
     names = {"seed", "batch_size", "steps_per_epoch", "learning_rate", "negative_share", "window"}
-    sizes = {k: v for k, v in asdict(network.config).items() if k not in ("name", "min_confidence")}
+    sizes = {k: v for k, v in asdict(network.config).items() if k not in NOT_IN_GRAPH}
     return hyperparameters.model_dump(include=names) | sizes | {k: digest(v) for k, v in data.items()}
 
 
@@ -230,13 +232,22 @@ def digest(samples: Sequence[Sample]) -> str:
     return f"{len(samples)} pictures ({checksum:08x})"
 
 
+def recommended(config: MaskRCNNConfig, progress: Progress) -> MaskRCNNConfig:
+    """Return the configuration with what the validation of the best weights says about scores."""
+    judged = [record["validation"] for record in progress.history if "validation" in record]
+    best = max(judged, key=lambda figures: float(figures["mask_ap"]))
+    try:
+        return chosen(config, best)
+    except RequestError:  # too few pictures; a threshold can be had from fewer
+        return replace(config, min_confidence=progress.best_confidence or config.min_confidence)
+
+
 def export(learner: Learner, progress: Progress, folder: Path) -> None:
     """Write the model folder: the best weights, else those averaged so far; beside them `metrics.json`."""
     with averaged_weights(learner) as network:
         if progress.best:
             for variable, value in zip(network.weights, progress.best, strict=True):
                 variable.assign(value.astype(np.float32))
-            confidence = progress.best_confidence or network.config.min_confidence
-            network.config = replace(network.config, min_confidence=confidence)
+            network.config = recommended(network.config, progress)
         network.save_folder(folder)
     (folder / "metrics.json").write_text(json.dumps(progress.history, indent=2) + "\n")

@@ -19,7 +19,8 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "command", ["mark", "detect", "evaluate", "compare", "collect", "import", "export", "train", "serve"]
+    "command",
+    ["mark", "detect", "evaluate", "compare", "calibrate", "collect", "import", "export", "train", "serve"],
 )
 def test_python_m_pothole_helps_with_each_command(command: str) -> None:
     answer = run("pothole", command, "--help", PATH="/nowhere")

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.entrypoints.cli import common, main
 from pothole.media import Video
 from pothole.media.picture import encode_picture
 from support.clips import make_clip, numbered_image
 from support.datasets import write_dataset, write_regions
-from support.fakes import MAGENTA, MagentaDetector
+from support.fakes import MAGENTA, MagentaDetector, Oracle
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +119,38 @@ def test_evaluate_prints_the_figures(monkeypatch, capsys, tmp_path):
     seen = capsys.readouterr().err
     assert "At confidence 0.50" in seen and "The default confidence is the lowest with" in seen
     assert all(name in seen for name in ("pictures", "mask AP", "recall", "small", "large"))
+
+
+def test_a_sensitivity_is_a_score_threshold_of_the_model(monkeypatch, capsys, tmp_path):
+    picture = tmp_path / "a.png"
+    picture.write_bytes(encode_picture(patched(0), "image/png"))
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "detect", picture, "--sensitivity", "low")
+    assert "has no score threshold for the sensitivity low" in str(stopped.value.code)
+    monkeypatch.setattr(MagentaDetector, "sensitivities", {"low": 0.95, "high": 0.4}, raising=False)
+    capsys.readouterr()
+    for name, count in (("low", 0), ("high", 1)):  # the score is 0.9
+        run(monkeypatch, "detect", picture, "--sensitivity", name)
+        assert len(json.loads(capsys.readouterr().out)[0]["potholes"]) == count
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "detect", picture, "--sensitivity", "low", "--min-confidence", "0.5")
+
+
+def test_calibrate_writes_thresholds_into_the_models_configuration(monkeypatch, capsys, tmp_path):
+    data, model = write_dataset(tmp_path / "data"), tmp_path / "mine"
+    MaskRCNNConfig(name="ours").save(model)
+    before = (model / "config.json").read_text()
+    with pytest.raises(SystemExit) as stopped:
+        run(monkeypatch, "calibrate", model, data)  # nothing there is magenta
+    assert "cannot be calibrated" in str(stopped.value.code)
+    assert (model / "config.json").read_text() == before
+    monkeypatch.setattr(common, "load_detector", lambda folder, _: Oracle(score_of_false=0.7))
+    capsys.readouterr()
+    run(monkeypatch, "calibrate", model, data)
+    config = MaskRCNNConfig.load(model)
+    assert config.name == "ours" and config.calibration[0] > 1.0  # 0.7 is none, 0.9 is right
+    assert config.min_confidence < 0.7 and set(config.sensitivities) == {"low", "normal", "high"}
+    assert json.loads(capsys.readouterr().out)["min_confidence"] == config.min_confidence
 
 
 def test_evaluate_takes_regions(monkeypatch, capsys, tmp_path):

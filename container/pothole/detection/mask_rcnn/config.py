@@ -76,7 +76,14 @@ class MaskRCNNConfig:
         detection_nms_iou: Overlap from which the final NMS drops a detection.
         mask_border: `repeat`: past a mask's outer cells their values go on; `zero`: they fade out (Matterport
             `utils.unmold_mask`).
+        mask_quality_power: Power of the mask's expected overlap by which a score is multiplied; 0 for the box
+            head's own score. See `scores`.
+        calibration: Slope and offset of the line over a score's logit that makes it a probability (Platt
+            scaling; Guo et al., 2017, arXiv:1706.04599); None leaves the scores as they are.
         min_confidence: Score from which a detection counts by default.
+        min_confidence_low: The same where little is to be found, but surely (`--sensitivity low`); None when
+            nobody chose it.
+        min_confidence_high: The same where much is to be found (`--sensitivity high`).
     """
 
     name: str = "mobilenet_v2_fpn"
@@ -116,12 +123,28 @@ class MaskRCNNConfig:
     detections: int = 50
     detection_nms_iou: float = 0.4
     mask_border: str = "repeat"
+    mask_quality_power: float = 0.0
+    calibration: tuple[float, float] | None = None
     min_confidence: float = 0.5
+    min_confidence_low: float | None = None
+    min_confidence_high: float | None = None
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ModelError(f"{field} is {getattr(self, field)!r}, expected {' or '.join(choices)}.")
+        if self.calibration is not None and not self.calibration[0] > 0.0:
+            raise ModelError(f"calibration is {self.calibration}, expected a slope above 0 and an offset.")
+
+    @property
+    def sensitivities(self) -> dict[str, float]:
+        """Return the score thresholds that were chosen, by the name of the sensitivity."""
+        given = {
+            "low": self.min_confidence_low,
+            "normal": self.min_confidence,
+            "high": self.min_confidence_high,
+        }
+        return {name: confidence for name, confidence in given.items() if confidence is not None}
 
     @property
     def num_classes(self) -> int:

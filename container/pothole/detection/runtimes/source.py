@@ -7,7 +7,10 @@ from pathlib import Path
 
 from pothole.detection.mask_rcnn.config import WEIGHTS, MaskRCNNConfig
 
-NOT_IN_GRAPH = ("name", "min_confidence")  # may be changed without a new export
+NOT_IN_GRAPH = (  # may be changed without a new export
+    *("name", "mask_quality_power", "calibration"),
+    *("min_confidence", "min_confidence_low", "min_confidence_high"),
+)
 
 
 def source_digest(folder: Path) -> str:

@@ -127,13 +127,43 @@ def model_flags() -> argparse.ArgumentParser:
     return flags
 
 
+def choose_sensitivity(detector: Detector, name: str | None) -> None:
+    """Make the score threshold of a sensitivity a detector's default; as it is when None.
+
+    Raises:
+        RequestError: The detector has no threshold for it.
+    """
+    if name is None:
+        return
+    known: dict[str, float] = getattr(detector, "sensitivities", {})
+    if name not in known:
+        raise RequestError(
+            f"The model {detector.name} has no score threshold for the sensitivity {name}.",
+            "Name one with --min-confidence, or choose them on pictures with `pothole calibrate`.",
+        )
+    detector.min_confidence = known[name]
+
+
 def confidence_flags() -> argparse.ArgumentParser:
     """Return the flag of the score threshold, as a parent of commands."""
     flags = argparse.ArgumentParser(add_help=False)
-    flags.add_argument(
+    choice = flags.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--sensitivity",
+        choices=("low", "normal", "high"),
+        help="low marks what is surest, high finds most and marks more that is none (default: normal)",
+    )
+    choice.add_argument(
         "--min-confidence", type=share, metavar="P", help="lowest score, 0..1 (default: the model's)"
     )
     return flags
+
+
+def add_regions_flag(command: argparse.ArgumentParser) -> None:
+    """Add the flag of a command that names regions of its pictures."""
+    command.add_argument(
+        "--regions", type=Path, metavar="FILE", help="COCO file of lanes, outside of which nothing is wrong"
+    )
 
 
 def positive(text: str) -> int:

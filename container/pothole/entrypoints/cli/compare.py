@@ -48,8 +48,6 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--data", type=Path, required=True, metavar="DIR", help="folder with pictures and annotations"
     )
-    command.add_argument(
-        "--regions", type=Path, metavar="FILE", help="COCO file of lanes, outside of which nothing is wrong"
-    )
+    common.add_regions_flag(command)
     command.add_argument("--json", type=Path, metavar="FILE", help="write the comparison here")
     command.set_defaults(run=compare)

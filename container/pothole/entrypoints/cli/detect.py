@@ -21,6 +21,7 @@ def detect(args: argparse.Namespace) -> None:
         if target:
             common.check_target(target)
     detector = common.load_model(args.model)
+    common.choose_sensitivity(detector, args.sensitivity)
     with common.progress_bar("pictures") as update:
         records = list(_records(args, detector, settings, update))
     _show(records)

@@ -24,6 +24,7 @@ def evaluate(args: argparse.Namespace) -> None:
         common.check_target(args.json)
     regions = Regions.read([args.regions] if args.regions else [])
     detector = common.load_model(args.model)
+    common.choose_sensitivity(detector, args.sensitivity)
     with common.progress_bar(str(args.folder)) as update:
         evaluation = measuring.Evaluation.run(
             detector,
@@ -67,9 +68,7 @@ def add_command(commands: Any) -> None:
         description=evaluate.__doc__,
     )
     command.add_argument("folder", type=Path, help="folder with annotations, and the pictures in images/")
-    command.add_argument(
-        "--regions", type=Path, metavar="FILE", help="COCO file of lanes, outside of which nothing is wrong"
-    )
+    common.add_regions_flag(command)
     command.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
     command.add_argument(
         "--page", type=Path, metavar="FILE", help="write an HTML page of what is true, missed and false"

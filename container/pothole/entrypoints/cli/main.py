@@ -10,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from pothole import __version__
 from pothole.entrypoints.cli import (
+    calibrate,
     collect,
     compare,
     detect,
@@ -23,7 +24,7 @@ from pothole.entrypoints.cli import (
 from pothole.entrypoints.cli.stop import exit_on_signals
 from pothole.errors import PotholeError
 
-COMMANDS = (mark, detect, evaluate, compare, collect, import_weights, export, train, serve)
+COMMANDS = (mark, detect, evaluate, compare, calibrate, collect, import_weights, export, train, serve)
 
 
 def parser() -> argparse.ArgumentParser:

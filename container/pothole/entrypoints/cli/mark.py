@@ -31,6 +31,7 @@ def mark(args: argparse.Namespace) -> None:
     settings = common.read_settings()
     jobs = [_job(video, args) for video in find_videos(args.video, settings.max_video_bytes, pictures=True)]
     detector = common.load_model(args.model)
+    common.choose_sensitivity(detector, args.sensitivity)
     taken: set[Path] = set()
     jobs = [_named(job, detector, args.overwrite, taken) for job in jobs]
     done: list[tuple[Job, Record]] = []
