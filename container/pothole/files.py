@@ -15,7 +15,10 @@ VIDEO_SUFFIXES = (
 )
 """How the names of videos end, in small letters. The Lambda has the same list."""
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif")
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif"),
+    *(".heic", ".heif"),
+)
 """How the names of pictures end, in small letters."""
 
 

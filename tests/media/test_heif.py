@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags
+from PIL import Image as Pillow
 
 from pothole.errors import InvalidMedia, TooLarge
-from pothole.media.picture import picture_size, read_picture
+from pothole.media.picture import picture_size, read_exif, read_picture
 from pothole.types import Image
 from support.heic import box, clap, heic
 
@@ -50,6 +52,21 @@ def test_it_is_cropped_and_turned_as_the_file_says(
     (tmp_path / "a.heic").write_bytes(heic(ROAD, tile, tuple(changes)))
     assert is_like(read((tmp_path / "a.heic").read_bytes()), expected)
     assert picture_size(tmp_path / "a.heic") == expected.shape[:2]
+
+
+@pytest.mark.parametrize("tile", [None, (64, 64)])
+def test_its_exif_is_read_and_does_not_turn_it(tmp_path: Path, tile: tuple[int, int] | None) -> None:
+    exif = Pillow.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.DateTime] = 6, "2026:11:27 01:02:03"
+    (tmp_path / "a.heic").write_bytes(heic(ROAD, tile, exif=exif.tobytes()))
+    assert read_exif(tmp_path / "a.heic").get(ExifTags.Base.DateTime) == "2026:11:27 01:02:03"
+    assert is_like(read((tmp_path / "a.heic").read_bytes()), ROAD)
+
+
+def test_exif_that_cannot_be_read_costs_the_exif(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(heic(ROAD, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"))
+    assert not read_exif(tmp_path / "a.heic")
+    assert is_like(read((tmp_path / "a.heic").read_bytes()), ROAD)
 
 
 @pytest.mark.parametrize("said", [None, (20_000, 20_000)])

@@ -18,6 +18,7 @@ from pothole.settings import Settings
 from pothole.storage import open_folder
 from support.bucket_roads import Road
 from support.fakes import MagentaDetector
+from support.heic import heic
 from support.pictures import SIZE, road
 
 LIMIT = 2**24
@@ -37,7 +38,10 @@ def picture(
             degrees, minutes = divmod(abs(value) * 60, 60)
             gps[tag], gps[ref] = (degrees, minutes, 0.0), names[value < 0]
     path.parent.mkdir(exist_ok=True)
-    Pillow.fromarray(road()).save(path, exif=exif, quality=95)
+    if path.suffix == ".heic":
+        path.write_bytes(heic(road(), exif=exif.tobytes()))
+    else:
+        Pillow.fromarray(road()).save(path, exif=exif, quality=95)
     return path
 
 
@@ -59,6 +63,19 @@ def test_pictures_are_shown_at_the_times_of_their_exif(tmp_path: Path) -> None:
     assert [taken.file for taken in joined.taken] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]
     assert joined.taken[2].time == "2024-05-01T10:00:02.500000"
     assert times(tmp_path / "m.mov") == [0, 1.25, 2.5, 7.5, 12.5]
+
+
+def test_pictures_of_phones_come_at_their_times(tmp_path: Path) -> None:
+    given = [
+        picture(tmp_path / "a.heic", "2024:05:01 10:00:04", at=(-33.5, 18.25)),
+        picture(tmp_path / "b.heic", "2024:05:01 10:00:02"),
+    ]
+    joined = join_pictures(given, tmp_path / "m.mov", LIMIT)
+    assert [(taken.file, taken.lat, taken.lon) for taken in joined.taken] == [
+        ("b.heic", None, None),
+        ("a.heic", -33.5, 18.25),
+    ]
+    assert times(tmp_path / "m.mov") == [0, 2]
 
 
 def test_without_times_pictures_keep_their_order_and_are_shown_for_a_second(tmp_path: Path) -> None:

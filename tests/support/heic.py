@@ -17,6 +17,7 @@ def heic(
     tile: tuple[int, int] | None = None,
     changes: tuple[bytes, ...] = (),
     said: tuple[int, int] | None = None,
+    exif: bytes = b"",
 ) -> bytes:
     """Return a HEIC file.
 
@@ -25,6 +26,7 @@ def heic(
         tile: `(height, width)` of the tiles of a grid; one picture when None.
         changes: Boxes of the main picture such as `box("irot", ...)`.
         said: `(height, width)` that the file says, the image's when None.
+        exif: As Pillow gives it.
     """
     size = said or (image.shape[0], image.shape[1])
     tiles = _tiles(image, tile or (image.shape[0], image.shape[1]))
@@ -37,6 +39,9 @@ def heic(
     of_main = list(range(3, 4 + len(changes)))
     links = {number: [1, 2] for number in numbers} | ({primary: of_main} if tile else {1: [1, *of_main]})
     kinds = dict.fromkeys(numbers, b"hvc1") | ({primary: b"grid"} if tile else {})
+    samples = dict(zip(numbers, (sample for _, sample in coded), strict=True))
+    if exif:
+        kinds[primary + 1], samples[primary + 1] = b"Exif", struct.pack(">I", 6) + exif
     parts = [
         full("hdlr", struct.pack(">I4s13x", 0, b"pict")),
         full("pitm", struct.pack(">H", primary)),
@@ -46,11 +51,11 @@ def heic(
     if tile:
         links_to_tiles = struct.pack(f">HH{len(numbers)}H", primary, len(numbers), *numbers)
         parts += [full("iref", box("dimg", links_to_tiles)), box("idat", grid)]
-    file_type, samples = box("ftyp", b"heic\0\0\0\0mif1heic"), [sample for _, sample in coded]
+    file_type = box("ftyp", b"heic\0\0\0\0mif1heic")
     inner = {primary: len(grid)} if tile else {}
     length = len(full("meta", b"".join([*parts, _iloc(samples, 0, inner)])))
     parts.append(_iloc(samples, len(file_type) + length + 8, inner))
-    return file_type + full("meta", b"".join(parts)) + box("mdat", b"".join(samples))
+    return file_type + full("meta", b"".join(parts)) + box("mdat", b"".join(samples.values()))
 
 
 def box(kind: str, *content: bytes) -> bytes:
@@ -82,9 +87,9 @@ def _ipma(links: dict[int, list[int]]) -> bytes:
     return full("ipma", struct.pack(">I", len(links)) + b"".join(entries))
 
 
-def _iloc(samples: list[bytes], start: int, inner: dict[int, int]) -> bytes:
+def _iloc(samples: dict[int, bytes], start: int, inner: dict[int, int]) -> bytes:
     entries = []
-    for number, sample in enumerate(samples, 1):
+    for number, sample in samples.items():
         entries.append(struct.pack(">HHHHII", number, 0, 0, 1, start, len(sample)))
         start += len(sample)
     entries += [struct.pack(">HHHHII", item, 1, 0, 1, 0, length) for item, length in inner.items()]

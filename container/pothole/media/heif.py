@@ -42,12 +42,14 @@ class HeifPicture:
         columns: How many of them are side by side.
         stored: `(height, width)` before it is cropped and turned.
         changes: How it is cropped and turned, one after the other: kind and content of the boxes.
+        exif: Its EXIF, from the TIFF header on; empty where there is none.
     """
 
     tiles: list[int]
     columns: int
     stored: tuple[int, int]
     changes: list[tuple[bytes, bytes]] = field(default_factory=list)
+    exif: bytes = b""
 
     @classmethod
     def of(cls, data: bytes) -> HeifPicture:
@@ -71,7 +73,14 @@ class HeifPicture:
             raise ValueError(f"a picture of the kind {kind!r}")
         if 0 in stored:
             raise ValueError("it has no pixels")
-        return cls(tiles, columns, stored, [p for p in properties if p[0] in TURNS])
+        exif = next((item for item, kind in items.kinds.items() if kind == b"Exif"), None)
+        return cls(
+            tiles,
+            columns,
+            stored,
+            [p for p in properties if p[0] in TURNS],
+            _tiff(items.content(exif)) if exif else b"",
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -138,6 +147,11 @@ def _decoded(data: bytes, items: set[int], max_pixels: int) -> Iterator[tuple[in
                     shown, format="rgb24", interpolation=UNBIASED, dst_color_range=ColorRange.JPEG
                 )
                 yield packet.stream.id, rgb.to_ndarray().astype(np.uint8, copy=False)
+
+
+def _tiff(exif: bytes) -> bytes:
+    """Return what follows the offset of the TIFF header, and what that tells to pass over."""
+    return exif[4 + int.from_bytes(exif[:4]) :]
 
 
 def _size(ispe: bytes) -> tuple[int, int]:

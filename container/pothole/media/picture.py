@@ -1,7 +1,7 @@
 """Pillow reads and writes pictures, and FFmpeg reads HEIC; the size is known before a pixel is decoded."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -126,6 +126,32 @@ def picture_size(path: Path) -> tuple[int, int]:
                 return HeifPicture.of(file.read()).size
         file.seek(0)
         return _with_picture(file, str(path), measure)
+
+
+def read_exif(path: Path) -> Pillow.Exif:
+    """Return a picture's EXIF; an empty one where there is none that can be read.
+
+    Raises:
+        InvalidMedia: The file is not a picture that can be read.
+    """
+
+    def read(picture: Pillow.Image) -> Pillow.Exif:
+        try:
+            return picture.getexif()
+        except Exception:  # it is data of any kind that Pillow reads here
+            return Pillow.Exif()
+
+    with path.open("rb") as file:
+        if not is_heic(file.read(256)):
+            file.seek(0)
+            return _with_picture(file, str(path), read)
+        file.seek(0)
+        exif = Pillow.Exif()
+        with _as_invalid(str(path)):
+            told = HeifPicture.of(file.read()).exif
+        with suppress(Exception):
+            exif.load(b"Exif\0\0" + told)
+        return exif
 
 
 def encode_picture(image: Image, media_type: str, quality: int = 92) -> bytes:

@@ -4,7 +4,7 @@ JPEGs are put into it as they are, others are coded anew. Each is shown for as l
 next one came later; without that, and where the camera stood, for a limited time.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,14 +12,14 @@ from fractions import Fraction
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import av
 from PIL import ExifTags
 from PIL import Image as Pillow
 
 from pothole.errors import InvalidMedia
-from pothole.media.picture import FORMATS, KNOWN_FORMATS, encode_picture, picture_size, read_picture
+from pothole.media.picture import KNOWN_FORMATS, encode_picture, picture_size, read_exif, read_picture
 
 UNTIMED_S = 1.0  # that a picture is shown of which nobody knows when it was taken
 MAX_SHOWN_S = 5.0  # where the camera stood, or was switched off
@@ -27,8 +27,6 @@ QUALITY = 95  # of pictures that are coded anew
 TIME_BASE = Fraction(1, 1000)
 DEFAULT_RATE = 1
 NAMED = 5  # pictures that a warning names
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -142,21 +140,24 @@ class _Movie:
 def _jpeg(path: Path, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
     """Return a picture as JPEG, upright, and its size `(width, height)`."""
     with path.open("rb") as file:
-        if _with_exif(path, lambda picture, exif: _is_plain(picture, exif, max_pixels)):
+        if _is_plain(path, max_pixels):
             height, width = picture_size(path)
             return file.read(), (width, height)
         image = read_picture(file, path.name, max_pixels)
     return encode_picture(image, "image/jpeg", QUALITY), (image.shape[1], image.shape[0])
 
 
-def _is_plain(picture: Pillow.Image, exif: Pillow.Exif, max_pixels: int) -> bool:
-    """Say whether every decoder shows a picture as it is."""
-    return (
-        picture.format == "JPEG"
-        and picture.mode in {"RGB", "L"}
-        and exif.get(ExifTags.Base.Orientation, 1) == 1
-        and picture.width * picture.height <= max_pixels
-    )
+def _is_plain(path: Path, max_pixels: int) -> bool:
+    """Say whether a file is a JPEG that every decoder shows as it is."""
+    try:
+        with Pillow.open(path, formats=["JPEG"]) as picture:
+            return (
+                picture.mode in {"RGB", "L"}
+                and read_exif(path).get(ExifTags.Base.Orientation, 1) == 1
+                and picture.width * picture.height <= max_pixels
+            )
+    except Exception:  # as in `read_picture`, which tells what is wrong
+        return False
 
 
 def _durations(seconds: list[float | None]) -> list[int]:
@@ -183,24 +184,9 @@ def _seconds(time: str | None) -> float | None:
 
 def _taken(path: Path) -> Taken:
     """Read a picture's EXIF; what in it cannot be read is not known."""
-
-    def read(picture: Pillow.Image, exif: Pillow.Exif) -> Taken:
-        lat, lon = _position(exif)
-        return Taken(path.name, _time(exif), lat, lon)
-
-    return _with_exif(path, read)
-
-
-def _with_exif(path: Path, use: Callable[[Pillow.Image, Pillow.Exif], T]) -> T:
-    try:
-        with Pillow.open(path, formats=tuple(FORMATS.values())) as picture:
-            try:
-                exif = picture.getexif()
-            except Exception:  # it is data of any kind that Pillow reads here
-                exif = Pillow.Exif()
-            return use(picture, exif)
-    except Exception as exc:  # as in `read_picture`
-        raise InvalidMedia(f"{path.name} is not a picture that can be read.", hint=KNOWN_FORMATS) from exc
+    exif = read_exif(path)
+    lat, lon = _position(exif)
+    return Taken(path.name, _time(exif), lat, lon)
 
 
 def _time(exif: Pillow.Exif) -> str | None:
