@@ -86,6 +86,10 @@ SQUARES = {
         {"id": "x", "type": "labels", "value": {**RECT, "labels": ["Pothole"]}},
     ),
     "studio-short": [{"id": 1, "image": "/data/upload/3/0bb5ae56-a.png", "label": [IN_SHORT]}],
+    "studio-of-old": [
+        {"id": 1, **{("completions" if k == "annotations" else k): v for k, v in task.items()}}
+        for task in studio(value("rectanglelabels", **RECT))
+    ],
     "studio-address": studio(value("rectanglelabels", **RECT), image="https://roads.example/d/a.png?v=1#2"),
     "cvat": cvat('<polygon label="pothole" points="20.0,10.0;50.0,10.0;50.0,40.0;20.0,40.0"/>'),
     "cvat-line": cvat('<polyline label="pothole" points="20,10;50,10;50,40;20,40"/>'),
@@ -186,6 +190,7 @@ BOMB = (
         (studio(value("rectanglelabels", **{**RECT, "x": None})), "[0], region 0"),
         (studio(value("brushlabels", rle=packed(MASK)[:-3])), "rle ends too early"),
         (studio(value("brushlabels", rle=packed(MASK[:, :40]))), "for a picture of 80x60"),
+        ([{"image": "a.png", "annotations": [{"label": "pothole", "coordinates": {}}]}], "known here"),
         ([{"data": {"text": "a"}, "annotations": []}], "names no picture"),
         (cvat('<box label="pothole" xtl="20" ytl="10" xbr="50"/>'), "ybr"),
         (cvat('<polygon label="pothole" points="20,10;50"/>'), "The image a.png"),
@@ -211,6 +216,22 @@ def test_the_folders_of_cvat_and_coco_are_read(tmp_path: Path) -> None:
     write(tmp_path, coco(), "annotations/instances_train.json")
     (sample,), _ = read_dataset(tmp_path)
     assert (sample.path, len(sample.polygons)) == (path, 1)
+
+
+def test_the_parts_of_a_project_of_cvat_have_folders(tmp_path: Path) -> None:
+    for part in ("Train", "Test"):
+        picture(tmp_path / "images" / part / "a.png")
+    both = "".join(f'<image name="a.png" subset="{p}" width="80" height="60"/>' for p in ("Train", "Test"))
+    samples, _ = read_dataset(write(tmp_path, f"<annotations>{both}</annotations>"))
+    assert [sample.path.parent.name for sample in samples] == ["Train", "Test"]
+
+
+def test_a_short_export_may_have_pictures_without_regions(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    tasks = [{"id": n, "image": f"/data/{n}.png", "annotation_id": 1} for n in "ab"]
+    samples, _ = read_dataset(write(tmp_path, [{**tasks[0], "label": [IN_SHORT]}, tasks[1]]))
+    assert [len(sample.polygons) for sample in samples] == [1, 0]
 
 
 def test_what_macos_puts_beside_each_file_is_passed_over(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def read(content: Element, coco: CocoBuilder) -> None:
         name = picture.attrib["name"]
         with reading(f"The image {name}"):
             size = {side: int(picture.attrib[side]) for side in ("width", "height")}
-            image = coco.add_picture(name, **size)
+            subset = picture.get("subset")  # of a project, with a folder for each
+            image = coco.add_picture(f"{subset}/{name}" if subset else name, **size)
             objects: dict[Any, list[NDArray[np.float64] | Polygon]] = {}
             for number, shape in enumerate(picture):
                 if shape.tag in SHAPES:

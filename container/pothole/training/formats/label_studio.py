@@ -24,7 +24,7 @@ def matches(content: Any) -> bool:
     return (
         isinstance(content, list)
         and bool(content)
-        and all(isinstance(task, dict) and (_is_whole(task) or _picture(task)) for task in content)
+        and all(isinstance(task, dict) and (_is_whole(task) or _is_short(task)) for task in content)
     )
 
 
@@ -52,7 +52,22 @@ def read(content: list[Json], coco: CocoBuilder) -> None:
 
 
 def _is_whole(task: Json) -> bool:
-    return isinstance(task.get("data"), dict) and isinstance(task.get("annotations"), list)
+    return isinstance(task.get("data"), dict) and isinstance(_annotations(task), list)
+
+
+def _is_short(task: Json) -> bool:
+    """Say whether it is of the short form: other tools, too, write lists of pictures."""
+    said = any(isinstance(value, dict) and "original_width" in value for value in _values(task))
+    return bool(_picture(task)) and (said or "annotation_id" in task)
+
+
+def _annotations(task: Json) -> Any:
+    return task.get("annotations", task.get("completions"))  # the name of old
+
+
+def _values(task: Json) -> Iterator[Any]:
+    for values in task.values():
+        yield from values if isinstance(values, list) else []
 
 
 def _picture(values: Json) -> str:
@@ -63,15 +78,14 @@ def _picture(values: Json) -> str:
 def _regions(task: Json) -> Iterator[Json]:
     """Yield a task's regions in the whole export's form."""
     if _is_whole(task):
-        done = [a for a in task["annotations"] if not a.get("was_cancelled")]
+        done = [a for a in _annotations(task) if not a.get("was_cancelled")]
         done.sort(key=lambda a: (bool(a.get("ground_truth")), str(a.get("updated_at"))))
         for annotation in done[-1:]:
             yield from annotation.get("result") or []
         return
-    for values in task.values():
-        for value in values if isinstance(values, list) else []:
-            if isinstance(value, dict) and "original_width" in value:
-                yield {**value, "value": value}
+    for value in _values(task):
+        if isinstance(value, dict) and "original_width" in value:
+            yield {**value, "value": value}
 
 
 def _label(regions: list[Json], region: Json) -> str | None:
