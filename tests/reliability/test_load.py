@@ -5,6 +5,8 @@ import os
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from roads.__main__ import main as render_road
 from support.clips import make_clip
+from support.faulty_proxy import FaultyProxy
 from support.jobs import ask, metric
 from support.pictures import SIZE, coded, road
 from support.servers import Server, Start
@@ -29,6 +32,7 @@ CLIENTS = int(os.environ.get("CLIENTS", "20"))
 LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "3"))
 SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "3"))
 LONGEST_PING_S = float(os.environ.get("LONGEST_PING", "2"))
+LEAVING = 48  # twice as many as hold all threads
 MIB = 2**20
 figures = logging.getLogger("figures")
 
@@ -98,6 +102,40 @@ def test_pings_and_pictures_are_answered_while_a_video_is_worked_on(
         1000 * longest,
         dict(statuses),
     )
+    assert most < LONGEST_PING_S
+
+
+@pytest.mark.timeout(600)
+def test_ping_is_answered_while_s3_is_silent_and_clients_leave(start: Start, aws: str, bucket: str) -> None:
+    with FaultyProxy(aws, 0) as proxy:
+        server = start(AWS_ENDPOINT_URL_S3=proxy.url, MODEL_SERVER_STOP_TIMEOUT="6")
+        proxy.fail(1, "silence")
+
+        def ask_and_leave(number: int) -> None:
+            with suppress(requests.Timeout):
+                body = {"input": {"s3_bucket": bucket, "s3_source_filename": f"{number}.mp4"}}
+                requests.post(f"{server.url}/invocations", json=body, timeout=0.5)
+
+        with ThreadPoolExecutor(LEAVING) as pool:
+            list(pool.map(ask_and_leave, range(LEAVING)))
+            until, seconds, statuses = time.monotonic() + LOAD_SECONDS, [], Counter[int]()
+            asking = pool.submit(lambda: [ask_and_leave(n) for n in range(LOAD_SECONDS)])
+            while time.monotonic() < until:
+                began = time.monotonic()
+                statuses[requests.get(f"{server.url}/ping", timeout=30).status_code] += 1
+                seconds.append(time.monotonic() - began)
+                time.sleep(0.02)
+            asking.result()
+    half, most, longest = np.percentile(seconds, [50, 99, 100])
+    figures.info(
+        "S3 silent, %d clients gone: pings %d, median %.0f ms, p99 %.0f ms, longest %.0f ms",
+        LEAVING,
+        len(seconds),
+        1000 * half,
+        1000 * most,
+        1000 * longest,
+    )
+    assert set(statuses) == {HTTPStatus.OK}
     assert most < LONGEST_PING_S
 
 

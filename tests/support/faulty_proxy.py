@@ -5,7 +5,8 @@ python faulty_proxy.py UPSTREAM_PORT SHARE SEED    prints its port, then serves 
 A fault is, in equal parts: an answer of 503; a connection that is closed before the call arrives; silence; an
 answer that is lost, so that nobody learns what became of the call; an answer that breaks off in the middle.
 With a share of 1 S3 is down: the first three alone, and no call arrives.
-`POST /_faults?share=1` changes the share, `GET /_faults` tells how many of each kind there were.
+`POST /_faults?share=1` changes the share, and with `&kind=silence` there is no other fault. `GET /_faults`
+tells how many of each kind there were.
 """
 
 import http.client
@@ -38,6 +39,7 @@ class Proxy(BaseHTTPRequestHandler):
     upstream = 0
     share = 0.0
     dice = random.Random()
+    kinds: ClassVar[tuple[str, ...]] = ()
     counts: ClassVar[Counter[str]] = Counter()
     lock = threading.Lock()
 
@@ -46,7 +48,7 @@ class Proxy(BaseHTTPRequestHandler):
             self._control()
             return
         with Proxy.lock:
-            faults = FAULTS if Proxy.share < 1 else DOWN
+            faults = Proxy.kinds or (FAULTS if Proxy.share < 1 else DOWN)
             fault = Proxy.dice.choice(faults) if Proxy.dice.random() < Proxy.share else "none"
             Proxy.counts[fault] += 1
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -96,7 +98,8 @@ class Proxy(BaseHTTPRequestHandler):
 
     def _control(self) -> None:
         if self.command == "POST":
-            Proxy.share = float(parse_qs(urlsplit(self.path).query)["share"][0])
+            asked = parse_qs(urlsplit(self.path).query)
+            Proxy.share, Proxy.kinds = float(asked["share"][0]), tuple(asked.get("kind", ()))
         self._answer(200, {"Content-Type": "application/json"}, json.dumps(Proxy.counts).encode())
 
     def log_message(self, *_: object) -> None:
@@ -128,9 +131,9 @@ class FaultyProxy:
         self._process.wait()
         self._process.stdout.close()
 
-    def fail(self, share: float) -> None:
-        """Let another share of the calls fail."""
-        requests.post(f"{self.url}/_faults?share={share}", timeout=10)
+    def fail(self, share: float, kind: str = "") -> None:
+        """Let another share of the calls fail, in one way alone if it is named."""
+        requests.post(f"{self.url}/_faults", params={"share": share, "kind": kind}, timeout=10)
 
     def counts(self) -> Counter[str]:
         """Return how many calls there were of each kind."""

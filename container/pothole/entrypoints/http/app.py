@@ -84,6 +84,8 @@ def _add_routes(
 
     @app.get("/ping")
     def ping() -> dict[str, str]:
+        if worker().shutdown.soon.is_set():
+            raise NotReady("The server is stopping.", hint="Ask another one.")
         return {"status": "ready", "model": worker().detector.name}
 
     @app.get("/metrics")

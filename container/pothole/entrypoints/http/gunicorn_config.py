@@ -10,6 +10,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from pothole.entrypoints.http.logs import logging_config
+from pothole.entrypoints.http.ping import answer_pings
 from pothole.settings import Settings
 
 _settings = Settings.from_env(os.environ)
@@ -50,6 +51,7 @@ def post_worker_init(worker: Worker) -> None:
         end_requests(number, frame)
 
     signal.signal(signal.SIGTERM, end)
+    answer_pings(worker.wsgi)
 
 
 def worker_exit(arbiter: Arbiter, worker: Worker) -> None:

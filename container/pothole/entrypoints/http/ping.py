@@ -1,0 +1,29 @@
+"""A thread of its own answers `/ping`, whatever all the others wait for."""
+
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+SOCKET = "ping.sock"  # in the working folder, since the path of a socket may not be longer than 107 bytes
+
+
+class _Quiet(WSGIRequestHandler):
+    """The application logs each request already."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+def answer_pings(application: Any) -> None:
+    """Serve a WSGI application at `SOCKET`, one request after the other, until the process ends."""
+    path = Path(SOCKET)
+    path.unlink(missing_ok=True)  # of a worker that was killed
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(SOCKET)
+    path.chmod(0o777)  # nginx works as nobody; the folder is private
+    listening.listen(64)
+    server = make_server(f"unix://{SOCKET}", 0, application, request_handler=_Quiet, fd=listening.detach())
+    threading.Thread(target=server.serve_forever, name="ping", daemon=True).start()
