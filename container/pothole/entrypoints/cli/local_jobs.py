@@ -16,7 +16,7 @@ from pothole.jobs.record import Record, publishing_key
 from pothole.jobs.shutdown import ShutdownSignal
 from pothole.jobs.worker import Worker, model_digest
 from pothole.settings import Settings
-from pothole.storage import open_own_folder
+from pothole.storage import Storage
 
 # Short, so that a job whose process was killed can be taken up soon.
 LEASE_S = 8
@@ -29,6 +29,7 @@ class LocalJobs:
     Args:
         detector: Finds the potholes.
         model_dir: Where it was loaded from.
+        open_store: Opens buckets; that of the outputs is a folder.
         settings: Limits.
         resume: Go on with jobs that were ended before.
 
@@ -36,10 +37,17 @@ class LocalJobs:
         shutdown: Once set, the job in work ends.
     """
 
-    def __init__(self, detector: Detector, model_dir: Path, settings: Settings, resume: bool) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        model_dir: Path,
+        open_store: Callable[[str], Storage],
+        settings: Settings,
+        resume: bool,
+    ) -> None:
         model, settings = model_digest(model_dir), replace(settings, lease_s=LEASE_S)
         self.shutdown = ShutdownSignal()
-        self._worker = Worker(detector, model, open_own_folder, settings, shutdown=self.shutdown)
+        self._worker = Worker(detector, model, open_store, settings, shutdown=self.shutdown)
         self._resume = resume
         self._record: Path | None = None
 

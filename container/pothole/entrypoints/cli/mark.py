@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pothole.detection.detector import Detector
 from pothole.entrypoints.cli import common
+from pothole.entrypoints.cli.addresses import Address, find_remote, opener, path_or_address
 from pothole.entrypoints.cli.local_jobs import LocalJobs
 from pothole.entrypoints.cli.stop import stop_on_signals
 from pothole.entrypoints.cli.videos import find_videos
@@ -21,7 +22,8 @@ from pothole.files import private_folder, readable
 from pothole.job import Job
 from pothole.jobs.record import Record
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
-from pothole.storage import open_own_folder
+from pothole.settings import Settings
+from pothole.storage import Storage
 
 MAX_HEAD = 2**16  # characters of a report's first line
 
@@ -29,17 +31,20 @@ MAX_HEAD = 2**16  # characters of a report's first line
 def mark(args: argparse.Namespace) -> None:
     """Mark local videos, as the server marks those in S3."""
     settings = common.read_settings()
-    jobs = [_job(video, args) for video in find_videos(args.video, settings.max_video_bytes, pictures=True)]
+    open_store = opener(settings, args.duration)
+    jobs = [_job(bucket, key, args) for bucket, key in _sources(args.video, settings)]
+    for job in jobs:
+        open_store(job.source_bucket)  # which says what is missing, before the work
     detector = common.load_model(args.model)
     common.choose_sensitivity(detector, args.sensitivity)
     taken: set[Path] = set()
-    jobs = [_named(job, detector, args.overwrite, taken) for job in jobs]
+    jobs = [_named(job, detector, open_store, args.overwrite, taken) for job in jobs]
     done: list[tuple[Job, Record]] = []
     failures: list[PotholeError] = []
     with private_folder(settings.temp_dir, "pothole-mark-") as folder:
         buckets = tuple({job.output_bucket for job in jobs if job.output_bucket})
         settings = replace(settings, temp_dir=folder, output_buckets=buckets)
-        worker = LocalJobs(detector, args.model or settings.model_dir, settings, args.resume)
+        worker = LocalJobs(detector, args.model or settings.model_dir, open_store, settings, args.resume)
         with stop_on_signals(worker.shutdown, folder, worker.last_words) as stopped:
             for job in jobs:
                 try:
@@ -59,15 +64,31 @@ def mark(args: argparse.Namespace) -> None:
         sys.exit(f"pothole: {len(failures)} of {common.counted(len(jobs), 'video')} failed:\n{told}")
 
 
-def _job(video: Path, args: argparse.Namespace) -> Job:
+def _sources(given: Sequence[Path | Address], settings: Settings) -> list[tuple[str, str]]:
+    """Return the bucket and key of each source, the files first."""
+    files = [each for each in given if isinstance(each, Path)]
+    videos = find_videos(files, settings.max_video_bytes, pictures=True)
+    found = [
+        (str(video.absolute().parent), video.absolute().name + ("/" if video.is_dir() else ""))
+        for video in videos
+    ]
+    for address in given:
+        if isinstance(address, Address):
+            found += find_remote(address, settings)
+    return found
+
+
+def _job(bucket: str, key: str, args: argparse.Namespace) -> Job:
+    here = Path.cwd() if "://" in bucket else None  # where outputs of addresses go
+    folder = args.output_dir.absolute() if args.output_dir else here
     return Job(
-        source_bucket=str(video.absolute().parent),
-        source_key=video.absolute().name + ("/" if video.is_dir() else ""),
+        source_bucket=bucket,
+        source_key=key,
         is_live=not args.preview,
         names_preview=args.preview,
         frame_interval=args.frame_interval,
         min_confidence=args.min_confidence,
-        output_bucket=str(args.output_dir.absolute()) if args.output_dir else None,
+        output_bucket=str(folder) if folder else None,
         outputs=args.outputs,
         video_stream=args.video_stream,
         deinterlace=args.deinterlace,
@@ -101,12 +122,15 @@ def _show(done: Sequence[tuple[Job, Record]]) -> None:
             print(Path(job.output_bucket or job.source_bucket, output.key))
 
 
-def _named(job: Job, detector: Detector, overwrite: bool, taken: set[Path]) -> Job:
+def _named(
+    job: Job, detector: Detector, open_store: Callable[[str], Storage], overwrite: bool, taken: set[Path]
+) -> Job:
     """Return the job with names of its own for its outputs, which can be written.
 
     Args:
         job: The job.
         detector: Its detector.
+        open_store: Opens the bucket of its source.
         overwrite: Whether outputs of other videos or of other settings are replaced.
         taken: Outputs of the jobs before, to which the job's are added.
 
@@ -117,8 +141,8 @@ def _named(job: Job, detector: Detector, overwrite: bool, taken: set[Path]) -> J
     folder = Path(job.output_bucket or job.source_bucket)
     outputs = {_output(job, folder, name) for name in job.outputs}
     if not job.names_extension and (outputs & taken or _is_of_a_sibling(job, folder)):
-        return _named(replace(job, names_extension=True), detector, overwrite, taken)
-    _check_outputs(job, detector, overwrite)
+        return _named(replace(job, names_extension=True), detector, open_store, overwrite, taken)
+    _check_outputs(job, detector, open_store, overwrite)
     taken |= outputs
     return job
 
@@ -131,7 +155,9 @@ def _is_of_a_sibling(job: Job, folder: Path) -> bool:
     return theirs != ours and theirs.with_suffix("") == ours.with_suffix("") and theirs.is_file()
 
 
-def _check_outputs(job: Job, detector: Detector, overwrite: bool) -> None:
+def _check_outputs(
+    job: Job, detector: Detector, open_store: Callable[[str], Storage], overwrite: bool
+) -> None:
     """Check before the work that outputs can be written and are nobody else's.
 
     Raises:
@@ -141,7 +167,11 @@ def _check_outputs(job: Job, detector: Detector, overwrite: bool) -> None:
     folder = Path(job.output_bucket or job.source_bucket)
     common.check_target(_output(job, folder, job.outputs[0]))
     existing = [path for name in job.outputs if (path := _output(job, folder, name)).exists()]
-    if existing and not overwrite and _told(_output(job, folder, "json")) != _would_tell(job, detector):
+    if (
+        existing
+        and not overwrite
+        and _told(_output(job, folder, "json")) != _would_tell(job, detector, open_store)
+    ):
         raise RequestError(
             f"{existing[0]} is there already, of another video or of other settings.",
             hint="Name another --output-dir, or allow it with --overwrite.",
@@ -162,10 +192,10 @@ def _told(report: Path) -> dict[str, Any]:
     return {name: head.get(name) for name in ("source", "model", "settings")}
 
 
-def _would_tell(job: Job, detector: Detector) -> dict[str, Any]:
+def _would_tell(job: Job, detector: Detector, open_store: Callable[[str], Storage]) -> dict[str, Any]:
     threshold = detector.min_confidence if job.min_confidence is None else job.min_confidence
     return {
-        "source": open_own_folder(job.source_bucket).address(job.source_key),
+        "source": open_store(job.source_bucket).address(job.source_key),
         "model": {"name": detector.name, "min_confidence": threshold},
         "settings": job.settings,
     }
@@ -180,9 +210,17 @@ def add_command(commands: Any) -> None:
         description=mark.__doc__,
     )
     command.add_argument(
-        "video", type=Path, nargs="+", help="video, folder with videos, or folder of pictures in order"
+        "video",
+        type=path_or_address,
+        nargs="+",
+        help="video, folder with videos, folder of pictures in order, or address: https, s3, rtsp",
     )
-    command.add_argument("--output-dir", type=Path, metavar="DIR", help="default: beside the video")
+    command.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="default: beside the video, of an address here"
+    )
+    command.add_argument(
+        "--duration", type=common.seconds, metavar="S", help="record a live stream for so many seconds"
+    )
     command.add_argument(
         "--frame-interval",
         type=common.positive,

@@ -1,0 +1,130 @@
+"""Commands take addresses beside files: `https://`, `s3://`, and `rtsp://` for a live stream."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from pothole.errors import RequestError
+from pothole.files import VIDEO_SUFFIXES, is_output
+from pothole.media.recording import record
+from pothole.settings import Settings
+from pothole.storage import Stat, Storage, open_own_folder, open_s3
+from pothole.storage.web import ReadOnly, WebFile
+
+WEB = {"http", "https"}
+LIVE = {"rtsp", "rtsps"}
+KNOWN = "Known are https://, http://, s3://, rtsp:// and rtsps://, and files."
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address is a source that is no file of this machine.
+
+    Attributes:
+        url: As it was given.
+    """
+
+    url: str
+
+    @property
+    def scheme(self) -> str:
+        """Return what is before the colon, in small letters."""
+        return self.url.partition("://")[0].lower()
+
+
+def path_or_address(text: str) -> Path | Address:
+    """Read what names a source on the command line."""
+    return Address(text) if "://" in text else Path(text)
+
+
+def find_remote(address: Address, settings: Settings) -> list[tuple[str, str]]:
+    """Return the bucket and key of each source that an address names, for `opener`.
+
+    Raises:
+        RequestError: Its kind is not known, or it names no file.
+        PotholeError: S3 failed.
+    """
+    parts = urlsplit(address.url)
+    name = unquote(parts.path.rstrip("/").rpartition("/")[2])
+    if address.scheme in LIVE:
+        # Another recording each time, which is not to take the place of the one before.
+        now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        return [(address.url, f"{name or parts.hostname or 'stream'}-{now}")]
+    if address.scheme in WEB:
+        if not name:
+            raise RequestError(f"{address.url} names no file.", hint="Name a video.")
+        return [(address.url, name)]
+    if address.scheme != "s3":
+        raise RequestError(f"{address.scheme}:// is not known.", hint=KNOWN)
+    bucket, key = f"s3://{parts.netloc}", address.url.partition("://")[2].partition("/")[2]
+    return [(bucket, found) for found in _videos(open_s3(parts.netloc, settings), key)]
+
+
+def _videos(store: Storage, key: str) -> list[str]:
+    """Return the videos that lie in a folder of S3, else the key itself: a video, or a folder of pictures."""
+    found = [
+        each
+        for each in (store.list(key) if key.endswith("/") else ())
+        if each.lower().endswith(VIDEO_SUFFIXES) and "/" not in each.removeprefix(key) and not is_output(each)
+    ]
+    return found or [key]
+
+
+def opener(settings: Settings, duration_s: float | None) -> Callable[[str], Storage]:
+    """Return what opens the buckets of `find_remote`, and folders of the user's own.
+
+    Args:
+        settings: Limits of S3.
+        duration_s: For how long live streams are recorded.
+    """
+
+    def open_any(bucket: str) -> Storage:
+        scheme = Address(bucket).scheme
+        if scheme == "s3" and "://" in bucket:
+            return open_s3(bucket.partition("://")[2], settings)
+        if "://" in bucket and scheme in WEB:
+            return WebFile(bucket)
+        if "://" in bucket and scheme in LIVE:
+            return LiveStream(bucket, duration_s)
+        return open_own_folder(bucket)
+
+    return open_any
+
+
+class LiveStream(ReadOnly):
+    """A live stream is read by recording it.
+
+    Args:
+        url: Its address.
+        duration_s: How long.
+    """
+
+    def __init__(self, url: str, duration_s: float | None) -> None:
+        if not duration_s:
+            raise RequestError(
+                f"{_shown(url)} is a live stream.", hint="Say for how many seconds: --duration 60."
+            )
+        self._url, self._duration_s = url, duration_s
+
+    def stat(self, key: str) -> Stat:
+        """See `Storage.stat`; the key has the time, so that it is another one each time."""
+        return Stat(0, key, 0.0)
+
+    def fetch(self, key: str, folder: Path, max_bytes: int, version: str | None = None) -> Path:
+        """See `Storage.fetch`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "recording.mkv"
+        record(self._url, path, self._duration_s)
+        return path
+
+    def address(self, key: str) -> str:
+        """See `Storage.address`; without the password."""
+        return _shown(self._url)
+
+
+def _shown(url: str) -> str:
+    """Return an address without what may be secret in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -1,0 +1,29 @@
+"""Live streams, recorded from a camera that speaks RTSP over a real socket."""
+
+from pathlib import Path
+
+import pytest
+
+from pothole.errors import StorageUnavailable
+from pothole.media import Video
+from pothole.media.recording import record
+from support.clips import make_clip
+from support.pictures import SIZE, road
+from support.rtsp_camera import camera
+
+
+def test_a_stream_is_recorded_for_as_long_as_asked(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 30, rate=10, size=SIZE, picture=road)
+    with camera(clip, speed=4) as address:
+        record(address, tmp_path / "r.mkv", 5.0)
+    with Video.open(tmp_path / "r.mkv") as video:
+        times = [float(frame.time) for frame in video.frames()]
+    assert times[0] == 0
+    assert 4.7 <= times[-1] <= 5.3, "to the order of coding, which is another than that of showing"
+    assert 48 <= len(times) <= 53
+
+
+def test_nobody_at_an_address_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailable, match="The stream does not answer: Connection refused"):
+        record("rtsp://127.0.0.1:9/front", tmp_path / "r.mkv", 1.0)
+    assert not (tmp_path / "r.mkv").exists()
