@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,23 @@ def test_frames_above_the_limit_are_refused(tmp_path: Path, settings: Settings) 
     small = replace(settings, max_image_pixels=1000)
     with pytest.raises(TooLarge, match=r"clip\.mp4 has frames of 160x96"):
         run_job(Job(str(tmp_path), "clip.mp4"), MagentaDetector(), open_folder, small)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])  # the first declares its frames, the second does not
+def test_a_video_of_more_pixels_than_a_job_may_cost_is_refused(
+    tmp_path: Path, settings: Settings, suffix: str
+) -> None:
+    make_clip(tmp_path / f"clip.{suffix}", 12, size=(64, 48))
+    job = Job(str(tmp_path), f"clip.{suffix}", is_live=True)
+    for pixels, fits in ((12 * 64 * 48, True), (12 * 64 * 48 - 1, False)):
+        limited = replace(settings, max_video_pixels=pixels)
+        with nullcontext() if fits else pytest.raises(TooLarge, match="MAX_VIDEO_PIXELS"):
+            run_job(job, MagentaDetector(), open_folder, limited)
+
+
+def test_tiny_frames_are_held_by_number_not_by_their_pixels(tmp_path: Path) -> None:
+    with Video.open(make_clip(tmp_path / "clip.mp4", 2, size=(16, 16))) as video:
+        assert video.info.frames_in(2**30) == 1024
 
 
 def test_errors_name_the_file_of_the_source_and_not_a_temporary_one(tmp_path: Path, mark: Mark) -> None:

@@ -16,7 +16,7 @@ from pothole.detection.detector import Detector
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.files import is_output, split_key
 from pothole.media import Video
-from pothole.media.limits import check_length
+from pothole.media.limits import check_length, check_pixels
 from pothole.media.sequence import PictureSequence, join_pictures
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.outputs.sink import Sink, Source, Summary
@@ -262,6 +262,7 @@ def _mark(
     draws = any(OUTPUTS[output].draws for output in sinks)
 
     def tell(frames: int) -> None:
+        check_pixels(video.info, frames, settings)
         on_progress(Progress(frames, total, tracker.count, start.released))
 
     with Stages() as stages:

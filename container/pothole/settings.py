@@ -180,6 +180,18 @@ class Settings:
         7680 * 4320, "MAX_IMAGE_PIXELS", "limits", "largest picture or frame, width × height"
     )
     max_video_seconds: int = _setting(6 * 3600, "MAX_VIDEO_SECONDS", "limits", "longest video")
+    max_video_pixels: int = _setting(
+        6 * 10**12,
+        "MAX_VIDEO_PIXELS",
+        "limits",
+        "most pixels of a video, width × height × frames; the default is 6 h of 4K at 30 frames/s",
+    )
+    max_decoded_pixels: int = _setting(
+        2 * 7680 * 4320,
+        "MAX_DECODED_PIXELS",
+        "limits",
+        "pixels of all pictures in work at a time; others wait, and a larger one is in work alone",
+    )
     max_video_frames: int = _setting(2_000_000, "MAX_VIDEO_FRAMES", "limits", "most frames of a video")
     min_free_bytes: int = _setting(
         256 * 2**20, "MIN_FREE_BYTES", "limits", "room on the disk that a job leaves to others"

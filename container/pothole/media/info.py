@@ -13,6 +13,7 @@ from pothole.media.timeline import RUN_IN_S
 from pothole.media.tone_mapping import shown_colors
 
 DURATION_SLACK_S = 1.0  # a declared duration is rounded, or that of the audio
+MAX_HELD = 1024  # frames: a tiny one takes more memory than its pixels do
 ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses it
 
 
@@ -74,8 +75,8 @@ class VideoInfo:
         return track.end - track.last if is_last else 1 / self.rate
 
     def frames_in(self, memory: int) -> int:
-        """Return how many frames fit into so many bytes; at least 2."""
-        return max(2, memory * 2 // (3 * self.width * self.height))
+        """Return how many frames fit into so many bytes; from 2 to `MAX_HELD`."""
+        return min(max(2, memory * 2 // (3 * self.width * self.height)), MAX_HELD)
 
     @classmethod
     def of(

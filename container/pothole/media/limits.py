@@ -13,3 +13,14 @@ def check_length(info: VideoInfo, settings: Settings) -> None:
             f"The video is {seconds:.0f} s long, above the limit of {settings.max_video_seconds}.",
             hint="Cut the video, or raise MAX_VIDEO_SECONDS.",
         )
+    check_pixels(info, info.frame_count or 0, settings)
+
+
+def check_pixels(info: VideoInfo, frames: int, settings: Settings) -> None:
+    """Raise `TooLarge` when so many frames have more pixels than the settings allow."""
+    if frames * info.width * info.height > settings.max_video_pixels:
+        raise TooLarge(
+            f"The video has more than {settings.max_video_pixels} pixels: {frames} frames and more of "
+            f"{info.width}x{info.height}.",
+            hint="Scale the video down, cut it, or raise MAX_VIDEO_PIXELS.",
+        )

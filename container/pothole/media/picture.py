@@ -67,7 +67,9 @@ T = TypeVar("T")
 Pillow.MAX_IMAGE_PIXELS = None  # it only warns below twice its limit; ours is checked below
 
 
-def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
+def read_picture(
+    file: IO[bytes], name: str, max_pixels: int, admit: Callable[[int], None] = lambda pixels: None
+) -> Image:
     """Decode a picture of one of `READABLE`, the first where there are several.
 
     16 bits a colour become 8, transparency is left out, and a JPEG that is cut short is used when next to all
@@ -77,6 +79,7 @@ def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
         file: The coded picture.
         name: What errors call it.
         max_pixels: Largest accepted `width * height`.
+        admit: Told of its pixels before they are decoded; may wait, and what it raises goes on.
 
     Returns:
         `(height, width, 3)` uint8 RGB, upright as its EXIF or XMP says, writable.
@@ -88,6 +91,7 @@ def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
 
     def decode(picture: Pillow.Image) -> Image:
         _check_size((picture.height, picture.width), name, max_pixels)
+        admit(picture.height * picture.width)
         picture.load()
         image = _rgb(picture)
         if is_cut:
@@ -97,7 +101,7 @@ def read_picture(file: IO[bytes], name: str, max_pixels: int) -> Image:
 
     data = file.read()
     if is_heic(data):
-        return _read_heic(data, name, max_pixels)
+        return _read_heic(data, name, max_pixels, admit)
     is_jpeg = data.startswith(b"\xff\xd8")
     # Coded pixels hold no such pair of bytes: the format puts a 0 behind each 0xFF in them.
     if is_jpeg and data.count(b"\xff\xda") > MAX_SCANS:
@@ -183,10 +187,11 @@ def _as_invalid(name: str) -> Iterator[None]:
         raise InvalidMedia(f"{name} is not a picture that can be read.", hint=KNOWN_FORMATS) from exc
 
 
-def _read_heic(data: bytes, name: str, max_pixels: int) -> Image:
+def _read_heic(data: bytes, name: str, max_pixels: int, admit: Callable[[int], None]) -> Image:
     with _as_invalid(name):
         picture = HeifPicture.of(data)
         _check_size(picture.stored, name, max_pixels)
+        admit(picture.stored[0] * picture.stored[1])
         return picture.decode(data, max_pixels)
 
 

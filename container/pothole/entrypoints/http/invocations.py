@@ -17,6 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import FileWrapper
 
 from pothole.entrypoints.http.job_queue import JobQueue
+from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.job import Job, JobResult, run_job
 from pothole.jobs.accounting import accounted, log_fields
@@ -45,6 +46,7 @@ class Invocations:
     def __init__(self, queue: JobQueue, settings: Settings) -> None:
         self._queue, self._settings = queue, settings
         self._pictures = BoundedSemaphore(settings.threads)
+        self._pixels = PixelBudget(settings.max_decoded_pixels)
 
     def answer(self, request: Request, worker: Worker) -> Response:
         """Answer one invocation.
@@ -92,14 +94,15 @@ class Invocations:
             )
         try:
             body = _body(request, self._settings.max_image_bytes)
-            image = read_picture(BytesIO(body), "The picture", self._settings.max_image_pixels)
-            detections = worker.detector.predict([image])[0]
-            accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
-            if accepted is not None and accepted in FORMATS:
-                draw(image, detections)
-                return Response(encode_picture(image, accepted), mimetype=accepted)
-            height, width = detections.image_size
-            return jsonify(output=detections.to_json(), image={"width": width, "height": height})
+            with self._pixels.share() as take:
+                image = read_picture(BytesIO(body), "The picture", self._settings.max_image_pixels, take)
+                detections = worker.detector.predict([image])[0]
+                accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
+                if accepted is not None and accepted in FORMATS:
+                    draw(image, detections)
+                    return Response(encode_picture(image, accepted), mimetype=accepted)
+                height, width = detections.image_size
+                return jsonify(output=detections.to_json(), image={"width": width, "height": height})
         finally:
             self._pictures.release()
 

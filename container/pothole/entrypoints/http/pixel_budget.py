@@ -1,0 +1,36 @@
+"""Pictures in work share a budget of pixels: what is small as a file may be large in memory."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class PixelBudget:
+    """Holds pictures back until there is room for them.
+
+    Args:
+        total: Pixels of all pictures in work at a time; a larger one is in work alone.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._used = total, 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Give what takes pixels, and waits for them; at the end they are given back."""
+        taken = 0
+
+        def take(pixels: int) -> None:
+            nonlocal taken
+            with self._changed:
+                self._changed.wait_for(lambda: not self._used or self._used + pixels <= self._total)
+                self._used += pixels
+                taken += pixels
+
+        try:
+            yield take
+        finally:
+            with self._changed:
+                self._used -= taken
+                self._changed.notify_all()
