@@ -100,6 +100,13 @@ def test_16_bits_of_grey_become_8(format: str) -> None:
     assert np.abs(read(file.getvalue())[..., 1] - grey / 257.0).max() <= 0.5
 
 
+def test_16_bits_of_grey_in_which_0_is_white_become_8() -> None:
+    grey = np.linspace(0, 65535, 64 * 48).reshape(48, 64).astype(np.uint16)
+    file = io.BytesIO()
+    Pillow.fromarray(grey).save(file, "TIFF", tiffinfo={262: 0})
+    assert np.abs(255 - read(file.getvalue())[..., 1] - grey / 257.0).max() <= 0.5
+
+
 def test_16_bits_of_colour_become_8() -> None:
     import cv2
 

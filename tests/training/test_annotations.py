@@ -199,7 +199,11 @@ def test_crowds_are_not_learnt_but_stay_in_the_truth(tmp_path):
         ({**coco([]), "images": [{"id": 7}]}, "file_name"),
         (via({"name": "blob"}), "blob"),
         (via({"name": "polygon", "all_points_x": [1]}), "all_points_y"),
-        (labelme(shape(SQUARE, "mask", mask="%")), "mask"),
+        (
+            labelme(shape(SQUARE, "mask", mask="%")),
+            "shapes[0] cannot be read",
+        ),
+        (labelme(shape(SQUARE, "mask", mask="AAAA")), "mask is not a picture"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, content, named):

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags
 from PIL import Image as Pillow
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION as PHOTOMETRIC
+from PIL.TiffImagePlugin import TiffImageFile
 
 from pothole.errors import InvalidMedia, TooLarge
 from pothole.media.heif import HeifPicture, is_heic
@@ -47,6 +49,7 @@ MAX_SCANS = (
     100  # of a progressive JPEG; encoders write about 10, and each costs time to decode all pixels anew
 )
 MIN_WHOLE = 0.9  # part of the rows of a JPEG that is cut short, from which it is used
+WHITE_IS_ZERO = 0  # a photometric interpretation (TIFF 6.0, p. 37)
 UNREAD = 128  # grey that libjpeg gives to what is missing
 
 # How a stored picture becomes upright, by the orientation in its EXIF or XMP (CIPA DC-008, 4.6.5.1).
@@ -216,7 +219,10 @@ def _orientation(picture: Pillow.Image) -> int:
 def _rgb(picture: Pillow.Image) -> Image:
     """Return `(height, width, 3)` uint8 RGB of any kind of picture."""
     if picture.mode.startswith(("I", "F")):
-        return np.repeat(_grey(np.asarray(picture))[..., None], 3, axis=2)
+        grey = _grey(np.asarray(picture))
+        if isinstance(picture, TiffImageFile) and picture.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            grey = 255 - grey  # Pillow does so for 8 bits alone
+        return np.repeat(grey[..., None], 3, axis=2)
     return np.array(picture.convert("RGB"))
 
 

@@ -3,13 +3,15 @@
 import base64
 import binascii
 import math
+from io import BytesIO
 from pathlib import PureWindowsPath
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pothole.media.picture import read_picture
+from pothole.settings import Settings
 from pothole.training.coco import CocoBuilder, Json, reading
 from pothole.training.polygons import mask_polygons
 from pothole.training.shapes import ellipse, rectangle
@@ -45,11 +47,9 @@ def _polygons(shape: Json) -> list[NDArray[np.float64]]:
             return [ellipse((points[0, 0], points[0, 1]), radius, radius)]
         case "mask":  # a PNG over the box that the points span
             try:
-                coded = np.frombuffer(base64.b64decode(shape["mask"], validate=True), np.uint8)
+                coded = base64.b64decode(shape["mask"], validate=True)
             except binascii.Error as exc:
                 raise ValueError(f"mask is not base64: {exc}") from exc
-            mask = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE) if len(coded) else None
-            if mask is None:
-                raise ValueError("mask is not a picture")
+            mask = read_picture(BytesIO(coded), "mask", Settings().max_image_pixels)[..., 0]
             return [p + points.min(axis=0) for p in mask_polygons(mask > 0, (0, 0))]
     return [points]
