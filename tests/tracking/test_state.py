@@ -46,11 +46,15 @@ def drive() -> list[Observation]:
 
 @pytest.fixture(scope="module")
 def survey() -> list[Observation]:
-    """Frames so far apart that each shows other potholes, some of them in one frame alone."""
+    """Frames so far apart that each shows other potholes, some in one frame alone, and parts of them."""
     potholes = [(2.2 * (i % 3) - 2, 8.0 + 12 * i + i % 4, 0.5) for i in range(40)]
     road = MovingRoad(potholes, rate=5, speed=60, size=(180, 320))
-    pictures = [road.picture(index) for index in range(31)]
-    return [observed(frame, truth) for frame, truth in pictures]
+    seen = []
+    for frame, truth in (road.picture(index) for index in range(31)):
+        left, top, right, bottom = truth.boxes.T
+        halves = np.stack([left, top, (left + right) / 2, bottom], axis=1)
+        seen.append(observed(frame, both(truth, rectangles(road.size, halves))))
+    return seen
 
 
 def again(drive: list[Observation], state: TrackerState) -> Iterator[Observation | EarlierFrame]:
@@ -74,11 +78,13 @@ def test_a_survey_goes_on_from_every_checkpoint(survey: list[Observation]) -> No
     tracker = Tracker(segment_s=1)
     whole = list(tracker.track(survey))
     assert tracker.count > 10
-    for state in (tracked.state for tracked in whole if tracked.state):
+    states = [tracked.state for tracked in whole if tracked.state]
+    assert any(state.parts for state in states)
+    for state in states:
         resumed = Tracker(segment_s=1, state=through_json(state))
         rest = list(resumed.track(again(survey, state)))
         assert [marks(f) for f in rest] == [marks(f) for f in whole[state.released :]]
-        assert resumed.tracks() == tracker.tracks()
+        assert (resumed.tracks(), resumed.uncounted) == (tracker.tracks(), tracker.uncounted)
 
 
 @pytest.mark.parametrize("max_waiting", [64, 2])

@@ -100,6 +100,10 @@ def boxes_of(detections: Detections) -> list[list[float]]:
         (30, 10, 6, 0.1),
         (10, 10, 1, 0.1),
         (5, 5, 1, 0.1),
+        (5, 15, 1, 0.0),
+        (5, 20, 1, 0.0),
+        (2, 8, 1, 0.0),
+        (1, 4, 1, 0.0),
     ],
 )
 def test_each_pothole_has_one_id_from_far_to_near(rate, speed, interval, miss):
@@ -498,3 +502,41 @@ def test_tiny_pictures_are_followed_too(size):
     marked, tracker = follow(pairs)
     assert ids(marked)[0] == [1]
     assert tracker.count == 1
+
+
+def test_parts_of_what_counts_are_not_told_of_and_flashes_are():
+    def see(index: int, truth: Detections) -> Detections:
+        left, top, right, bottom = truth.boxes[0]
+        part = rectangles(truth.image_size, np.array([[left, top, (left + right) / 2, bottom]]), 0.7)
+        flash = rectangles(truth.image_size, np.array([[20, 200, 60, 220]]))
+        return both(both(truth, part), flash) if index == 6 else truth
+
+    _, tracker = follow(drive(MovingRoad([(0.3, 12.0, 0.6)]), 15, see))
+    assert (tracker.count, tracker.uncounted) == (1, 1)
+
+
+def test_what_was_a_part_and_then_is_apart_counts():
+    whole, size = np.array([100, 200, 200, 250]), (360, 640)
+
+    def see(index: int, _: Detections) -> Detections:
+        left = 170 + 8 * index
+        return rectangles(size, np.array([whole, [left, 210, left + 40, 240]]))
+
+    _, tracker = follow(drive(MovingRoad([], speed=0), 12, see))
+    assert (tracker.count, tracker.uncounted) == (2, 0)
+
+
+def test_part_of_what_one_frame_shows_alone_neither_counts_nor_is_told_of():
+    road = MovingRoad([(0.3, 32.0, 0.5)], rate=5, speed=40)
+
+    def see(index: int, truth: Detections) -> Detections:
+        if index != 3:
+            return nothing(truth)
+        left, top, right, bottom = truth.boxes[0]
+        part = rectangles(truth.image_size, np.array([[left, top, (left + right) / 2, bottom]]), 0.96)
+        return both(part, replace(truth, scores=np.full(len(truth), 0.97, np.float32)))
+
+    tracker = Tracker(min_confidence=0.9)
+    marked = [tracked.detections for tracked in tracker.track(observed(drive(road, 6, see)))]
+    assert ids(marked) == [[], [], [], [1], [], []]
+    assert (tracker.count, tracker.uncounted) == (1, 0)

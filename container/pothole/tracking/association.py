@@ -1,12 +1,18 @@
-"""Detections are given to tracks by buffered IoU, as in C-BIoU (Yang et al., 2023)."""
+"""Detections are given to tracks by buffered IoU, as in C-BIoU (Yang et al., 2023), or by how they grow.
 
-from collections.abc import Sequence
+Between frames so far apart that flow is lost, the way that an object takes ahead of a car still tells it from
+others: away from a point of the horizon straight ahead, and as much larger as it is farther from there.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pothole.detections import Detections
-from pothole.tracking.tracks import TrackState
+from pothole.tracking.optical_flow import Step
+from pothole.tracking.tracks import MIN_SIMILARITY, TrackState
 from pothole.types import Box, Size
 
 # Potholes are flat far away, and small: their boxes are matched with a margin, in parts of their size and of
@@ -15,6 +21,36 @@ BUFFER = 0.3
 BUFFER_HEIGHT = 0.005
 MIN_IOU = 0.1
 SAME_OBJECT = 0.6  # part of the smaller of two boxes that lies in the other
+# Where straight ahead may lie, in parts of the picture's width.
+AHEAD = 0.35, 0.65
+
+
+def known_tracks(
+    tracks: Sequence[TrackState],
+    astray: Sequence[tuple[TrackState, TrackState]],
+    detections: Detections,
+    step: Step | None,
+) -> list[TrackState | None]:
+    """Return the track of each detection, None for one that is new.
+
+    Args:
+        tracks: Those that were followed into the frame.
+        astray: Those that flow seems to have lost on the way: where each was, and where flow led.
+        detections: Of the frame.
+        step: The motion into it; None for the first one.
+    """
+    ways: list[tuple[Sequence[TrackState], Callable[..., list[int | None]]]] = [(tracks, associate)]
+    if step and astray:
+        before, after = zip(*astray, strict=True)
+        ways += [(before, partial(associate_grown, step=step)), (after, associate)]
+    known: list[TrackState | None] = [None] * len(detections)
+    for candidates, way in ways:
+        taken = {track.key for track in known if track}
+        left = [track for track in candidates if track.key not in taken]
+        new = [i for i, track in enumerate(known) if track is None]
+        for i, k in zip(new, way(left, detections[new]), strict=True):
+            known[i] = None if k is None else left[k]
+    return known
 
 
 def associate(tracks: Sequence[TrackState], detections: Detections) -> list[int | None]:
@@ -23,9 +59,8 @@ def associate(tracks: Sequence[TrackState], detections: Detections) -> list[int 
     Returns:
         For each detection the index of its track; None for one that is new.
     """
-    matches: list[int | None] = [None] * len(detections)
     if not tracks or not len(detections):
-        return matches
+        return [None] * len(detections)
     margin = BUFFER_HEIGHT * detections.image_size[0]
     known = _grown(np.array([t.box for t in tracks]), margin)
     found = _grown(detections.boxes, margin)
@@ -33,9 +68,45 @@ def associate(tracks: Sequence[TrackState], detections: Detections) -> list[int 
     iou = shared / (areas(known)[:, None] + areas(found) - shared)
     classes = np.array([t.track.class_id for t in tracks])
     iou[classes[:, None] != detections.class_ids] = 0
-    for flat in np.argsort(-iou, axis=None):
-        k, i = np.unravel_index(flat, iou.shape)
-        if iou[k, i] < MIN_IOU:
+    return _best(iou, MIN_IOU)
+
+
+def associate_grown(tracks: Sequence[TrackState], detections: Detections, step: Step) -> list[int | None]:
+    """Match detections with tracks of their class that flow has lost, the pair that looks most alike first.
+
+    Args:
+        tracks: Where they are in the frame before the step.
+        detections: Of the frame after it.
+        step: Of a car that drives ahead.
+
+    Returns:
+        See `associate`.
+    """
+    likeness = np.full((len(tracks), len(detections)), -1.0)
+    for k, track in enumerate(tracks):
+        for i, (box, class_id) in enumerate(zip(detections.boxes, detections.class_ids, strict=True)):
+            if track.track.class_id == class_id and _grows_ahead(track.box, box, detections.image_size):
+                likeness[k, i] = step.likeness(track.box, box)
+    return _best(likeness, MIN_SIMILARITY)
+
+
+def _grows_ahead(before: Box, after: Box, image_size: Size) -> bool:
+    """Say whether a box moves as the road does: all of it away from one point, which is ahead and above."""
+    growth = (after[2] - after[0]) / max(before[2] - before[0], 1e-6)
+    if growth <= 1:
+        return False
+    centres = [(box[:2] + box[2:]) / 2 for box in (before, after)]
+    x, y = (growth * centres[0] - centres[1]) / (growth - 1)
+    low, high = AHEAD
+    return bool(low <= x / image_size[1] <= high and y < before[1])
+
+
+def _best(scores: NDArray[np.floating], lowest: float) -> list[int | None]:
+    """Pair rows `(N, M)` with columns, the highest score first; return the row of each column, if any."""
+    matches: list[int | None] = [None] * scores.shape[1]
+    for flat in np.argsort(-scores, axis=None):
+        k, i = np.unravel_index(flat, scores.shape)
+        if scores[k, i] < lowest:
             break
         if matches[i] is None and k not in matches:
             matches[i] = int(k)

@@ -156,6 +156,12 @@ class Step:
         """Return the motion of boxes `(4,)` xyxy of this frame to the frame before."""
         return _motions(self.after, self.before, boxes)
 
+    def likeness(self, before: Box, after: Box) -> float:
+        """Return how much a box of this frame looks like one of the frame before, as correlation, -1..1."""
+        factor = np.float32(self.before.factor)
+        motion = Motion.between(before / factor, after / factor)
+        return _similarity(self.before.grey, self.after.grey, before / factor, motion)
+
     @cached_property
     def travel(self) -> float:
         """How far the road moved, in parts of the picture's height."""

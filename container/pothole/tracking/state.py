@@ -29,6 +29,7 @@ class TrackerState:
         shown: Those of them that it shows.
         ended: Confirmed tracks that are out of sight.
         ids: Of all confirmed tracks, by key.
+        parts: Keys of the others that are a part of one.
         keys: Number of keys given.
         updates: Number of key frames.
         updated: Time of the last of them.
@@ -42,6 +43,7 @@ class TrackerState:
     shown: tuple[TrackState, ...] = ()
     ended: tuple[Track, ...] = ()
     ids: dict[int, int] = field(default_factory=dict)
+    parts: tuple[int, ...] = ()
     keys: int = 0
     updates: int = 0
     updated: Fraction | None = None
@@ -148,6 +150,7 @@ class TrackerRecord(_Strict):
     masks: tuple[_MaskRecord, ...]
     ended: tuple[Track, ...]
     ids: dict[int, int]
+    parts: tuple[int, ...]
     keys: int
     updates: int
     updated: Fraction | None
@@ -166,6 +169,7 @@ class TrackerRecord(_Strict):
             masks=masks.records(),
             ended=state.ended,
             ids=state.ids,
+            parts=state.parts,
             keys=state.keys,
             updates=state.updates,
             updated=state.updated,
@@ -197,6 +201,7 @@ class TrackerRecord(_Strict):
             shown=decoded(self.shown),
             ended=self.ended,
             ids=self.ids,
+            parts=self.parts,
             keys=self.keys,
             updates=self.updates,
             updated=self.updated,

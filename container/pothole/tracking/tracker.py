@@ -9,7 +9,7 @@ What counts as an object of the road:
   again in most frames, a shadow or a crack that the detector takes for one comes and goes.
 - What the first frame shows, at once: it may be the only one.
 - Where frames are so far apart that nothing can be followed from one to the next, as those of survey cameras,
-  what one frame shows, when it is sure.
+  what one frame shows, when it is sure, and no object of the next one can be the same.
 - No part of an object that counts, nor a box that holds one.
 
 An object that is missed for up to a second keeps its id.
@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from pothole.detections import Detections
-from pothole.tracking.association import associate, is_part_of_any, visible_share
+from pothole.tracking.association import is_part_of_any, known_tracks, visible_share
 from pothole.tracking.interpolation import Place, interpolate
 from pothole.tracking.keyframes import is_sparse
 from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
@@ -87,8 +87,9 @@ class Tracker:
         self._keys = state.keys
         self._updates = state.updates
         self._updated = state.updated
-        self._is_lost = False
         self._is_lost = state.is_lost
+        self._parts = set(state.parts)  # keys of the tracks that are a part of a confirmed one
+        self._astray: list[tuple[TrackState, TrackState]] = []  # see `known_tracks`
         self._class_names = state.class_names
 
     def track(self, observations: Iterable[Observation | EarlierFrame]) -> Iterator[TrackedFrame]:
@@ -122,7 +123,7 @@ class Tracker:
                     decided[-1] = (last[0], replace(last[1], state=self._checkpoint(last[0])))
                 yield from (tracked for _, tracked in decided)
         if self._is_lost:
-            self._end(self._tracks)
+            self._end(self._tracks, self._tracks)
             self._tracks = []
         yield from (tracked for _, tracked in self._decided(None))
 
@@ -133,8 +134,8 @@ class Tracker:
 
     @property
     def uncounted(self) -> int:
-        """Number of objects so far that were detected and do not count."""
-        return self._keys - len(self._ids)
+        """Number of objects so far that were detected and do not count; parts of one that does are none."""
+        return self._keys - len(self._ids) - len(self._parts)
 
     def tracks(self) -> list[Track]:
         """Return the confirmed tracks of the job so far, by id."""
@@ -179,6 +180,7 @@ class Tracker:
             shown=tuple(self._shown),
             ended=tuple(self._ended),
             ids=dict(self._ids),
+            parts=tuple(sorted(self._parts)),
             keys=self._keys,
             updates=self._updates,
             updated=self._updated,
@@ -191,7 +193,7 @@ class Tracker:
         before = self._shown
         places = [self._advance(frame, step) for frame, step in between]
         key_frame, _ = between[-1]
-        self._update(detections, key_frame)
+        self._update(detections, *between[-1])
         self._shown = [t for t in self._tracks if self._is_shown(t, key_frame)]
         self._last_key_frame = key_frame.index
         steps = [step for _, step in between]
@@ -204,67 +206,77 @@ class Tracker:
         tracks, self._tracks = self._tracks, []
         if step is None:  # the first frame, before which nothing is known
             return {}
-        places: dict[int, Place] = {}
-        ended = []
+        places = {}
         boxes = [track.box for track in tracks]
         motions = step.forward(boxes)
-        self._is_lost = self._cannot_follow(frame, step, boxes, motions)
-        for track, motion in zip(tracks, motions, strict=True):
+        is_followed = self._follow(frame, step, boxes, motions)
+        for track, motion, follows in zip(tracks, motions, is_followed, strict=True):
             moved = track.move(motion)
-            if (
+            if not follows:
+                self._astray.append((track, moved))
+            elif (
                 frame.time - moved.track.last_time <= MAX_MISSED_S
                 and visible_share(moved.box, frame.size) >= MIN_VISIBLE
             ):
                 self._tracks.append(moved)
                 places[moved.key] = Place(moved, motion)
-            else:
-                ended.append(track)
-        self._end(ended)
+            elif moved.track.id:
+                self._ended.append(moved.track)
         return places
 
-    def _cannot_follow(
+    def _follow(
         self, frame: Observation, step: Step, boxes: Sequence[Box], motions: Sequence[Motion]
-    ) -> bool:
-        """Say whether frames are far apart, and nothing of the one before is found again in this one."""
+    ) -> list[bool]:
+        """Say which boxes are found again in a frame; of frames that are not far apart, all."""
         is_next = frame.index == self._last_key_frame + 1
         if not is_next or self._updated is None or not is_sparse(frame.time - self._updated):
-            return False
-        return not any(
+            self._is_lost = False
+            return [True] * len(boxes)
+        found = [
             consistency >= MIN_CONSISTENCY and motion.similarity >= MIN_SIMILARITY
             for consistency, motion in zip(step.consistency(boxes), motions, strict=True)
-        )
+        ]
+        self._is_lost = not any(found)
+        return found
 
-    def _end(self, tracks: Sequence[TrackState]) -> None:
-        """End tracks; where nothing can be followed, those count that were detected once, and surely."""
+    def _end(self, tracks: Sequence[TrackState], of: Sequence[TrackState]) -> None:
+        """End some of a frame's tracks; where all have got lost, those count that were surely detected once."""
         for track in sorted(tracks, key=lambda track: -track.score):
             is_sure = self._is_lost and not track.misses and track.score >= self._sure_score
             if track.track.id:
                 self._ended.append(track.track)
-            elif is_sure and not is_part_of_any(track, [t for t in tracks if t.key in self._ids]):
-                self._ids[track.key] = len(self._ids) + 1
-                self._ended.append(track.confirm(self._ids[track.key]).track)
+            elif is_sure and is_part_of_any(track, [t for t in of if t.key in self._ids]):
+                self._parts.add(track.key)
+            elif is_sure:
+                self._ended.append(self._confirm(track).track)
 
-    def _update(self, detections: Detections, frame: Observation) -> None:
+    def _update(self, detections: Detections, frame: Observation, step: Step | None) -> None:
         """Give each detection to its track or to a new one, and confirm those that count from now on."""
         needed = self._needed_hits(frame)
         self._class_names = detections.class_names
-        missed = dict(enumerate(self._tracks))
+        known = known_tracks(self._tracks, self._astray, detections, step)
         found = []
-        for i, k in enumerate(associate(self._tracks, detections)):
-            known = None if k is None else missed.pop(k)
-            self._keys += known is None
-            key = known.key if known else self._keys
-            found.append(TrackState.of(key, detections, i, frame.index, frame.time, known))
-        if self._is_lost:
-            self._end(list(missed.values()))
-            missed = {}
-        self._tracks = [*found, *(t.miss() for t in missed.values())]
+        for i, track in enumerate(known):
+            self._keys += track is None
+            key = track.key if track else self._keys
+            found.append(TrackState.of(key, detections, i, frame.index, frame.time, track))
+        keys = {track.key for track in found}
+        astray = [track for track, _ in self._astray]
+        self._end([t for t in astray if t.key not in keys], astray)
+        self._tracks = [*found, *(t.miss() for t in self._tracks if t.key not in keys)]
+        self._astray = []
         for i, track in enumerate(found):
-            confirmed = [t for t in self._tracks if t.track.id]
-            sure = track.track.hits - track.misses >= needed
-            if sure and not track.track.id and not is_part_of_any(track, confirmed):
-                self._ids[track.key] = len(self._ids) + 1
-                self._tracks[i] = track.confirm(self._ids[track.key])
+            if track.track.id:
+                continue
+            self._parts.discard(track.key)
+            if is_part_of_any(track, [t for t in self._tracks if t.track.id]):
+                self._parts.add(track.key)
+            elif track.track.hits - track.misses >= needed:
+                self._tracks[i] = self._confirm(track)
+
+    def _confirm(self, track: TrackState) -> TrackState:
+        self._ids[track.key] = len(self._ids) + 1
+        return track.confirm(self._ids[track.key])
 
     def _needed_hits(self, frame: Observation) -> int:
         """As SORT does, count at once what is there when the video starts: it may have one frame only."""
