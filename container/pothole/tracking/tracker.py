@@ -240,7 +240,7 @@ class Tracker:
         return found
 
     def _end(self, tracks: Sequence[TrackState], of: Sequence[TrackState]) -> None:
-        """End some of a frame's tracks; where all have got lost, those count that were surely detected once."""
+        """End some of a frame's tracks; where all are lost, those count that were surely detected once."""
         for track in sorted(tracks, key=lambda track: -track.score):
             is_sure = self._is_lost and not track.misses and track.score >= self._sure_score
             if track.track.id:
