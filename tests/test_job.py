@@ -14,7 +14,8 @@ import pytest
 from pothole.detections import Detections
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, StorageUnavailable, TooLarge
 from pothole.files import is_output
-from pothole.job import Job, JobResult, Progress, run_job
+from pothole.job import Job, run_job
+from pothole.job_result import JobResult, Progress
 from pothole.jobs.request import JobRequest
 from pothole.media import Video
 from pothole.settings import Settings

@@ -15,7 +15,7 @@ LAYERS = (
     {"training", "jobs"},
     {"job"},
     {"pipeline"},
-    {"outputs"},
+    {"outputs", "job_result"},
     {"tracking"},
     {"detection"},
     {"media"},

@@ -15,6 +15,7 @@ from typing import Any
 from pothole.detection.detector import Detector
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.files import is_output, split_key
+from pothole.job_result import JobResult, Progress
 from pothole.media import Video
 from pothole.media.limits import check_length, check_pixels
 from pothole.media.sequence import PictureSequence, join_pictures
@@ -112,62 +113,6 @@ class Job:
         return f"{prefix}{folder}{stem}{preview}_output{suffix}"
 
 
-@dataclass(frozen=True)
-class Progress:
-    """The progress says how far a job is.
-
-    Attributes:
-        frames: Frames done.
-        total: Frames to do, None when the file does not say.
-        potholes: Potholes found so far.
-        resumed_at: Frames of these that an earlier attempt has done.
-    """
-
-    frames: int
-    total: int | None
-    potholes: int
-    resumed_at: int = 0
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """The result says what a job did.
-
-    Attributes:
-        outputs: Where they are, the marked video first.
-        frames: Frames marked.
-        potholes: Potholes, each counted once however many frames show it.
-        frames_with_potholes: Frames that show one or more.
-        seen_once: Potholes that were detected, and too seldom to count.
-        seconds: Time that the job took.
-        missing_frames: Frames of a damaged source that could not be read; None when nobody can tell how many.
-        warning: What of the source was not used, in a sentence or more; None when all was.
-        tracks: A record per pothole, in the order of their ids.
-    """
-
-    outputs: tuple[str, ...]
-    frames: int
-    potholes: int
-    frames_with_potholes: int
-    seen_once: int
-    seconds: float
-    missing_frames: int | None
-    warning: str | None
-    tracks: tuple[Track, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what stands under `job` in an answer; outputs stand beside it, tracks in the report."""
-        return {
-            "frames": self.frames,
-            "potholes": self.potholes,
-            "frames_with_potholes": self.frames_with_potholes,
-            "seen_once": self.seen_once,
-            "seconds": round(self.seconds, 3),
-            "missing_frames": self.missing_frames,
-            "warning": self.warning,
-        }
-
-
 def run_job(
     job: Job,
     detector: Detector,
@@ -189,8 +134,7 @@ def run_job(
         open_store: Opens a bucket.
         settings: Limits, and the folder for temporary files.
         on_progress: Called after each frame; what it raises ends the job.
-        publishing: Entered when all is done, and left when the outputs are published with what it gives; what
-            it raises keeps them from being so.
+        publishing: Entered when all is done; gives what publishes an output, and what it raises ends the job.
         checkpoints: Where segments are kept; nowhere when None.
 
     Raises:

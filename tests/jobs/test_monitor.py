@@ -12,7 +12,7 @@ import pytest
 from pothole.detections import Detections
 from pothole.entrypoints.http.app import create_app
 from pothole.errors import DiskFull, Interrupted, TooLarge
-from pothole.job import Progress
+from pothole.job_result import Progress
 from pothole.jobs.lease import Lease, claim
 from pothole.jobs.monitor import JobMonitor
 from pothole.jobs.record import Record

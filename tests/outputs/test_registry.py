@@ -6,7 +6,8 @@ import cv2
 import pytest
 
 from pothole.errors import RequestError
-from pothole.job import Job, JobResult, run_job
+from pothole.job import Job, run_job
+from pothole.job_result import JobResult
 from pothole.media import Video
 from pothole.outputs.registry import OUTPUTS, chosen_outputs
 from pothole.settings import Settings

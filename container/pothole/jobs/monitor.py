@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from pothole.errors import Interrupted, TooLarge
-from pothole.job import Progress
+from pothole.job_result import Progress
 from pothole.jobs.disk import check_disk
 from pothole.jobs.lease import Lease
 from pothole.jobs.shutdown import ShutdownSignal

@@ -25,7 +25,8 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.files import file_digest
-from pothole.job import Job, JobResult, Progress, run_job
+from pothole.job import Job, run_job
+from pothole.job_result import JobResult, Progress
 from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.checkpoints import StoredCheckpoints
 from pothole.jobs.disk import disk_space

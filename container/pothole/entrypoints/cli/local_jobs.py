@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pothole.detection.detector import Detector
 from pothole.errors import Busy, Interrupted, PotholeError
-from pothole.job import Job, Progress
+from pothole.job import Job
+from pothole.job_result import Progress
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record, publishing_key
 from pothole.jobs.shutdown import ShutdownSignal

@@ -19,7 +19,8 @@ from werkzeug.wsgi import FileWrapper
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
-from pothole.job import Job, JobResult, run_job
+from pothole.job import Job, run_job
+from pothole.job_result import JobResult
 from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.disk import disk_space
 from pothole.jobs.monitor import JobMonitor
