@@ -143,7 +143,7 @@ def start_server(folder: Path) -> tuple[Process, str]:
     """Return the real `serve`, not yet started, and its address."""
     [port] = local_aws.free_ports(1)
     settings = {"SAGEMAKER_BIND_TO_PORT": str(port), "TMPDIR": str(folder), "LOG_LEVEL": "INFO"}
-    serve = [str(Path(sys.executable).with_name("serve"))]
+    serve = [str(Path(sys.executable).with_name("pothole")), "serve"]
     process = Process("the server", serve, settings, folder / "server.log", stop_s=30)
     return process, f"http://127.0.0.1:{port}"
 

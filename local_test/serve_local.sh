@@ -5,9 +5,9 @@
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-serve="$here/../.venv/bin/serve"
-if [[ ! -x $serve ]]; then
-    echo "$serve is missing: run 'make setup' first." >&2
+pothole="$here/../.venv/bin/pothole"
+if [[ ! -x $pothole ]]; then
+    echo "$pothole is missing: run 'make setup' first." >&2
     exit 1
 fi
 
@@ -16,4 +16,4 @@ export MODEL_SERVER_HOST=127.0.0.1
 export SM_MODEL_DIR="$here/test_dir/model"
 export TMPDIR="$here/test_dir/tmp"
 mkdir -p "$TMPDIR"
-exec "$serve"
+exec "$pothole" serve

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Trains on a rendered data set, in the folders that SageMaker would mount below /opt/ml. Takes a few minutes.
-# The hyperparameters are in test_dir/input/config/hyperparameters.json; flags of `train` go before them.
+# The hyperparameters are in test_dir/input/config/hyperparameters.json; flags of `pothole train` go before them.
 #
-# Usage: local_test/train_local.sh [flag of `train` ...]
+# Usage: local_test/train_local.sh [flag of `pothole train` ...]
 #        PICTURES=200 local_test/train_local.sh --epochs 20     more pictures, longer
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 bin="${BIN:-$here/../.venv/bin}"
 root="$here/test_dir"
-if [[ ! -x $bin/train ]]; then
-    echo "$bin/train is missing: run 'make setup' first." >&2
+if [[ ! -x $bin/pothole ]]; then
+    echo "$bin/pothole is missing: run 'make setup' first." >&2
     exit 1
 fi
 
@@ -23,7 +23,7 @@ for channel in train validation; do
     seed=$((seed + 1))
 done
 
-"$bin/train" --root "$root" "$@"
+"$bin/pothole" train --root "$root" "$@"
 echo
 pictures=("$root"/input/data/validation/images/*)
 echo "The model is in $root/model. Serve it with local_test/serve_local.sh, then mark a picture:"

@@ -21,7 +21,7 @@ START_S = 120
 STOP_S = 30
 POLL_S = 0.02
 ASKED_S = 5.0
-SERVE = str(Path(sys.executable).with_name("serve"))
+SERVE = [str(Path(sys.executable).with_name("pothole")), "serve"]
 
 
 def measure_server(clip: Path, clients: int) -> dict[str, float]:
@@ -83,7 +83,7 @@ def _server() -> Iterator[tuple[int, str, float]]:
         log = Path(folder, "log")
         settings = {"SAGEMAKER_BIND_TO_PORT": str(port), "TMPDIR": folder, "LOG_LEVEL": "WARNING"}
         started = time.monotonic()
-        with started_process([SERVE], settings, log) as process:
+        with started_process(SERVE, settings, log) as process:
             while not _healthy(url):
                 if process.poll() is not None or time.monotonic() - started > START_S:
                     raise Failed(f"The server did not get healthy.\n{end_of(log)}")

@@ -161,17 +161,28 @@ def read_exif(path: Path) -> Pillow.Exif:
         return exif
 
 
-def encode_picture(image: Image, media_type: str, quality: int = 92) -> bytes:
+def encode_picture(image: Image, media_type: str, quality: int = 92, comment: str = "") -> bytes:
     """Encode a picture.
 
     Args:
         image: `(height, width, 3)` uint8 RGB.
         media_type: One of `FORMATS`.
         quality: Of a JPEG, WebP or AVIF, up to 95.
+        comment: Text that a JPEG has beside its pixels, see `read_comment`.
     """
     coded = BytesIO()
-    Pillow.fromarray(image).save(coded, FORMATS[media_type], quality=quality)
+    more = {"comment": comment.encode()} if comment else {}
+    Pillow.fromarray(image).save(coded, FORMATS[media_type], quality=quality, **more)
     return coded.getvalue()
+
+
+def read_comment(path: Path) -> str | None:
+    """Return a JPEG's comment; None of any other file."""
+    try:
+        with Pillow.open(path, formats=["JPEG"]) as picture:
+            return bytes(picture.info.get("comment", b"")).decode()
+    except Exception:  # as in `read_picture`
+        return None
 
 
 def _with_picture(file: IO[bytes], name: str, use: Callable[[Pillow.Image], T]) -> T:

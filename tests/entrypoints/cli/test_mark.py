@@ -125,6 +125,34 @@ def test_pictures_of_one_name_keep_both(monkeypatch, capsys, tmp_path):
     assert "is a folder" in stopped(monkeypatch, "detect", pictures[0], "--json", tmp_path)
 
 
+def test_marked_pictures_are_renewed_and_those_of_others_left_alone(monkeypatch, tmp_path):
+    pictures = []
+    for folder in ("d1", "d2"):
+        (tmp_path / folder).mkdir()
+        pictures.append(tmp_path / folder / "a.png")
+        pictures[-1].write_bytes(encode_picture(np.full((48, 64, 3), 90, np.uint8), "image/png"))
+    out = tmp_path / "out"
+    for _ in range(2):
+        run(monkeypatch, "detect", pictures[0], "--output-dir", out)
+    before = (out / "a_output.jpg").read_bytes()
+    for words in ([pictures[1]], [pictures[0], "--min-confidence", "0.1"]):
+        said = stopped(monkeypatch, "detect", *words, "--output-dir", out)
+        assert "a_output.jpg is there already, of another picture or of other settings" in said
+        assert (out / "a_output.jpg").read_bytes() == before
+    run(monkeypatch, "detect", pictures[1], "--output-dir", out, "--overwrite")
+    assert (out / "a_output.jpg").read_bytes() != before
+
+
+def test_a_folder_stands_for_its_pictures_in_order(monkeypatch, capsys, tmp_path):
+    for name in ("p10.png", "p2.png", "p2_output.jpg", "note.txt"):
+        (tmp_path / name).write_bytes(encode_picture(np.full((48, 64, 3), 90, np.uint8), "image/png"))
+    run(monkeypatch, "detect", tmp_path)
+    assert [Path(r["file"]).name for r in json.loads(capsys.readouterr().out)] == ["p2.png", "p10.png"]
+    assert "holds no picture" in stopped(
+        monkeypatch, "detect", (tmp_path / "none").mkdir() or tmp_path / "none"
+    )
+
+
 def test_evaluate_prints_no_json_unasked(monkeypatch, capsys, tmp_path):
     run(monkeypatch, "evaluate", write_dataset(tmp_path / "data"))
     assert capsys.readouterr().out == ""

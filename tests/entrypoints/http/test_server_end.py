@@ -143,9 +143,9 @@ def test_a_port_that_is_taken_ends_serve(start: Start, server: Server) -> None:
 
 
 def test_a_setting_that_is_wrong_is_named(tmp_path: Path) -> None:
-    serve = ROOT / ".venv" / "bin" / "serve"
+    pothole = ROOT / ".venv" / "bin" / "pothole"
     ended = subprocess.run(
-        [serve],
+        [pothole, "serve"],
         env=os.environ | {"MODEL_SERVER_THREADS": "many"},
         capture_output=True,
         text=True,
@@ -153,7 +153,7 @@ def test_a_setting_that_is_wrong_is_named(tmp_path: Path) -> None:
         check=False,
     )
     assert ended.returncode != 0
-    assert ended.stderr == "serve: MODEL_SERVER_THREADS is 'many', expected a positive whole number.\n"
+    assert ended.stderr == "pothole: MODEL_SERVER_THREADS is 'many', expected a positive whole number.\n"
 
 
 @pytest.mark.slow

@@ -1,53 +1,95 @@
 """The command `pothole detect` finds the potholes of pictures."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pothole.detection.detector import Detector
 from pothole.entrypoints.cli import common
 from pothole.errors import RequestError
-from pothole.files import readable, unique_stems
-from pothole.media.picture import encode_picture, read_picture
+from pothole.files import PICTURE_SUFFIXES, is_output, readable, unique_stems
+from pothole.media.picture import encode_picture, read_comment, read_picture
 from pothole.outputs.annotate import draw
-from pothole.settings import Settings
+from pothole.storage.pictures import natural
+from pothole.types import Image
 
 
 def detect(args: argparse.Namespace) -> None:
     """Find the potholes of pictures."""
     settings = common.read_settings()
-    for target in (args.json, args.output_dir and args.output_dir / "picture.jpg"):
+    pictures = _find(args.picture)
+    targets = _targets(pictures, args.output_dir)
+    for target in (args.json, *targets.values()):
         if target:
             common.check_target(target)
     detector = common.load_model(args.model)
     common.choose_sensitivity(detector, args.sensitivity)
+    comments = {path: _comment(path, detector, args.min_confidence) for path in pictures}
+    if not args.overwrite:
+        _check_outputs(targets, comments)
+    records = []
     with common.progress_bar("pictures") as update:
-        records = list(_records(args, detector, settings, update))
+        for number, path in enumerate(pictures, start=1):
+            image = _read(path, settings.max_image_pixels)
+            (found,) = detector.predict([image], args.min_confidence)
+            records.append({"file": readable(path), "potholes": found.to_json()})
+            if target := targets.get(path):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                draw(image, found)
+                target.write_bytes(encode_picture(image, "image/jpeg", comment=comments[path]))
+                print(target)
+            update(number, len(pictures))
     _show(records)
     common.write_json(args.json, records, quiet=bool(args.output_dir))
 
 
-def _records(
-    args: argparse.Namespace, detector: Detector, settings: Settings, update: Callable[[int, int], None]
-) -> Iterator[dict[str, Any]]:
-    """Find the potholes of each picture, and write it marked where that is asked for."""
-    names = unique_stems(args.picture)
-    for number, (path, name) in enumerate(zip(args.picture, names, strict=True), start=1):
-        try:
-            with path.open("rb") as file:
-                image = read_picture(file, readable(path), settings.max_image_pixels)
-        except OSError as exc:
-            raise RequestError(f"{readable(path)} cannot be opened: {exc.strerror}.") from exc
-        (found,) = detector.predict([image], args.min_confidence)
-        if args.output_dir:
-            args.output_dir.mkdir(parents=True, exist_ok=True)
-            draw(image, found)
-            target = args.output_dir / f"{name}_output.jpg"
-            target.write_bytes(encode_picture(image, "image/jpeg"))
-            print(target)
-        update(number, len(args.picture))
-        yield {"file": readable(path), "potholes": found.to_json()}
+def _find(paths: Sequence[Path]) -> list[Path]:
+    """Return the pictures named, and those that lie in the folders named, marked ones left out."""
+    pictures: dict[Path, None] = {}
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            inside = (p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+            found = sorted((p for p in inside if not is_output(p.name)), key=lambda p: natural(p.name))
+            if not found:
+                raise RequestError(f"{readable(path)} holds no picture.", hint="Name pictures.")
+        pictures |= dict.fromkeys(found)
+    return [*pictures]
+
+
+def _targets(pictures: Sequence[Path], folder: Path | None) -> dict[Path, Path]:
+    """Return where each picture is written, marked; nowhere without a folder."""
+    if folder is None:
+        return {}
+    names = unique_stems(pictures)
+    return {path: folder / f"{name}_output.jpg" for path, name in zip(pictures, names, strict=True)}
+
+
+def _comment(path: Path, detector: Detector, min_confidence: float | None) -> str:
+    """Return what a marked picture says of where it comes from, by which it is known again."""
+    threshold = detector.min_confidence if min_confidence is None else min_confidence
+    source = readable(path.absolute())
+    return json.dumps({"source": source, "model": detector.name, "min_confidence": threshold})
+
+
+def _check_outputs(targets: Mapping[Path, Path], comments: Mapping[Path, str]) -> None:
+    """Raise `RequestError` when marked pictures of other pictures, or of other settings, are in the way."""
+    for path, target in targets.items():
+        if target.exists() and read_comment(target) != comments[path]:
+            raise RequestError(
+                f"{readable(target)} is there already, of another picture or of other settings.",
+                hint="Name another --output-dir, or allow it with --overwrite.",
+            )
+
+
+def _read(path: Path, max_pixels: int) -> Image:
+    try:
+        with path.open("rb") as file:
+            return read_picture(file, readable(path), max_pixels)
+    except OSError as exc:
+        raise RequestError(f"{readable(path)} cannot be opened: {exc.strerror}.") from exc
 
 
 def _show(records: Sequence[dict[str, Any]]) -> None:
@@ -64,7 +106,10 @@ def add_command(commands: Any) -> None:
         help=detect.__doc__,
         description=detect.__doc__,
     )
-    command.add_argument("picture", type=Path, nargs="+")
+    command.add_argument("picture", type=Path, nargs="+", help="picture, or folder with pictures")
     command.add_argument("--output-dir", type=Path, metavar="DIR", help="write marked pictures here")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the detections here")
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace outputs of other pictures or of other settings, too"
+    )
     command.set_defaults(run=detect)

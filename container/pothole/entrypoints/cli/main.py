@@ -49,6 +49,7 @@ def main() -> None:
     except PotholeError as exc:
         sys.exit(f"pothole: {exc}")
     except KeyboardInterrupt:
+        print("\npothole: Stopped. Of the work that was going on nothing is kept.", file=sys.stderr)
         sys.exit(130)
 
 
