@@ -19,6 +19,7 @@ from PIL import ExifTags
 from PIL import Image as Pillow
 
 from pothole.errors import InvalidMedia
+from pothole.files import readable
 from pothole.media.picture import KNOWN_FORMATS, encode_picture, picture_size, read_exif, read_picture
 
 UNTIMED_S = 1.0  # that a picture is shown of which nobody knows when it was taken
@@ -90,7 +91,7 @@ def join_pictures(pictures: Iterable[Path], target: Path, max_pixels: int) -> Pi
         try:
             known[path] = _taken(path)
         except InvalidMedia:
-            left_out.append(path.name)
+            left_out.append(readable(Path(path.name)))
     seconds = {path: _seconds(taken.time) for path, taken in known.items()}
     order = [*known]
     if None not in seconds.values():
@@ -102,7 +103,7 @@ def join_pictures(pictures: Iterable[Path], target: Path, max_pixels: int) -> Pi
             try:
                 movie.add(*_jpeg(path, max_pixels), durations[path])
             except InvalidMedia:
-                left_out.append(path.name)
+                left_out.append(readable(Path(path.name)))
             else:
                 shown.append(known[path])
         if not shown:
@@ -143,7 +144,7 @@ def _jpeg(path: Path, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
         if _is_plain(path, max_pixels):
             height, width = picture_size(path)
             return file.read(), (width, height)
-        image = read_picture(file, path.name, max_pixels)
+        image = read_picture(file, readable(Path(path.name)), max_pixels)
     return encode_picture(image, "image/jpeg", QUALITY), (image.shape[1], image.shape[0])
 
 
@@ -186,7 +187,7 @@ def _taken(path: Path) -> Taken:
     """Read a picture's EXIF; what in it cannot be read is not known."""
     exif = read_exif(path)
     lat, lon = _position(exif)
-    return Taken(path.name, _time(exif), lat, lon)
+    return Taken(readable(Path(path.name)), _time(exif), lat, lon)
 
 
 def _time(exif: Pillow.Exif) -> str | None:

@@ -47,6 +47,19 @@ def test_marks_a_video_whose_name_is_no_utf8(
     run(monkeypatch, "mark", latin(tmp_path, ".mp4"))  # which it knows to be its own
 
 
+def test_marks_pictures_whose_names_are_no_utf8(
+    monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    folder = latin(tmp_path, "")
+    folder.mkdir()
+    latin(folder, ".png").write_bytes(encode_picture(road(), "image/png"))
+    latin(folder, ".jpg").write_text("no picture")
+    run(monkeypatch, "mark", folder, "--output-dir", tmp_path / "out")
+    report = json.loads(latin(tmp_path / "out", "_output.json").read_text("utf-8"))
+    assert [taken["file"] for taken in report["pictures"]] == [f"{SHOWN}.png"]
+    assert f"left out: {SHOWN}.jpg".encode() in capsysbinary.readouterr().err
+
+
 def test_detects_in_pictures_whose_names_are_no_utf8(
     monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> None:
