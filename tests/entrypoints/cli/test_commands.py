@@ -1,10 +1,14 @@
 """The commands as they are installed, each a process of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from pothole.settings import SHIPPED_MODEL
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -54,14 +58,27 @@ def test_a_wrong_setting_is_one_sentence() -> None:
     assert answer.stderr == "pothole: MAX_JOBS is 'many', expected a positive whole number.\n"
 
 
-def test_without_tensorflow_training_names_what_to_install(tmp_path) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--model-dir", "{}/model"],
+        ["export", "{}/model"],
+        ["import", "weights.h5", "{}/new"],
+        ["detect", "a.jpg", "--model", "{}/model"],
+    ],
+)
+def test_without_tensorflow_the_sentence_names_what_to_install(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "tensorflow").mkdir()
     (tmp_path / "tensorflow" / "__init__.py").write_text(
         "raise ModuleNotFoundError('No module named tensorflow', name='tensorflow')"
     )
+    (tmp_path / "model").mkdir()
+    for name in ("config.json", "weights.npz"):
+        shutil.copy(SHIPPED_MODEL / name, tmp_path / "model")
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
-    answer = run("pothole", "train", "--root", str(tmp_path), PYTHONPATH=path)
+    answer = run("pothole", *(word.format(tmp_path) for word in words), PYTHONPATH=path)
     assert answer.returncode == 1
-    assert answer.stderr.strip().endswith(
-        "pothole: TensorFlow is not installed. Install it with `pip install 'pothole[cpu]'`."
+    assert (
+        answer.stderr
+        == "pothole: TensorFlow is not installed. Install it with `pip install 'pothole[cpu]'`.\n"
     )

@@ -48,6 +48,10 @@ def main() -> None:
             args.run(args)
     except PotholeError as exc:
         sys.exit(f"pothole: {exc}")
+    except ModuleNotFoundError as exc:
+        if exc.name != "tensorflow":
+            raise
+        sys.exit("pothole: TensorFlow is not installed. Install it with `pip install 'pothole[cpu]'`.")
     except KeyboardInterrupt:
         print("\npothole: Stopped. Of the work that was going on nothing is kept.", file=sys.stderr)
         sys.exit(130)
