@@ -119,3 +119,19 @@ def test_a_model_that_takes_long_does_not_keep_sigterm_waiting(
     assert process.returncode == 143
     assert "nothing is kept" in said
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_any_command_ends_soon(clip: Path, temporary: Path, tmp_path: Path, number: int, status: int) -> None:
+    environment = os.environ | {"LOOK_SECONDS": "20", "TMPDIR": str(temporary)}
+    environment["PYTHONPATH"] = f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}"
+    command = [*COMMAND[:-1], "collect", str(clip), "--out", str(tmp_path / "out")]
+    with subprocess.Popen(
+        command, env=os.environ | environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for(tmp_path, ".pothole-*")
+        process.send_signal(number)
+        said = process.communicate(timeout=2)[1]
+    assert process.returncode == status
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()

@@ -56,12 +56,21 @@ def stop_on_signals(
 
 @contextmanager
 def exit_on_signals() -> Iterator[None]:
-    """Let SIGTERM end the process as Ctrl-C does, so that temporary files go."""
+    """Let Ctrl-C and SIGTERM end the process, so that temporary files go.
+
+    Where that takes long, as in the middle of loading a model, the process ends by itself; what is left then
+    goes at the next start, see `private_folder`.
+    """
 
     def on_signal(number: int, frame: Any) -> None:
+        timer = threading.Timer(PATIENCE_S, os._exit, [128 + number])
+        timer.daemon = True
+        timer.start()
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
         sys.exit(128 + number)
 
-    with _handling(on_signal, (signal.SIGTERM, signal.SIGHUP)):
+    with _handling(on_signal, SIGNALS):
         yield
 
 
