@@ -284,6 +284,9 @@ def test_a_name_that_no_file_can_have_is_missing(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("region", "box"),
     [
+        ({"segmentation": {}}, [20, 10, 30, 30]),
+        ({"segmentation": ""}, [20, 10, 30, 30]),
+        ({"category_id": 1, "segmentation": None}, [20, 10, 30, 30]),
         ({"segmentation": [[]]}, [20, 10, 30, 30]),
         ({"segmentation": [[20, 10, 50, 40]]}, [20, 10, 30, 30]),
         ({"segmentation": [], "bbox": [-0.5, -2, 30, 30]}, [0, 0, 29, 28]),

@@ -6,6 +6,7 @@ where it has one meaning; all else is refused by name.
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -21,19 +22,28 @@ from pothole.errors import DatasetError
 Json = dict[str, Any]
 
 TRUE = {"1", "true", "yes"}
-NEGATIONS = "no|non|none|not|without|zero|false|fake|negative"
+NEGATIONS = "no|non|none|not|isn t|without|zero|false|fake|negative"
 # Words may be joined, with anything or nothing between them: "no_pothole", "NonPothole", "pothole-free".
 NO_POTHOLE = re.compile(
-    rf"\b(?:{NEGATIONS}) ?(?:an? |any |the |real |visible )*pot ?hole|\bpot ?holes? ?(?:free|negative)\b"
+    rf"\b(?:{NEGATIONS}) ?(?:an? |any |the |real |visible )*pot ?hole"
+    r"|\bpot ?holes? ?(?:free|negative|absent)\b"
+    r"|^pot ?holes? (?:no|none|false|0)$"
 )
 POTHOLE = re.compile(r"pot ?hole")
 
 
 def is_pothole(label: str) -> bool:
-    """Say whether a label names a pothole, as "Pothole" or "deep pot-holes" do, and "no_pothole" does not."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label)
-    words = " ".join(re.findall(r"[^\W_]+", spaced.casefold()))
-    return bool(POTHOLE.search(words)) and not NO_POTHOLE.search(words)
+    """Say whether a label names a pothole, as "Pothole" or "deep pot-holes" do, and "no_pothole" does not.
+
+    It may have several parts with commas between them: "pothole, no water".
+    """
+    parts = [_words(part) for part in label.split(",")]
+    return any(map(POTHOLE.search, parts)) and not any(map(NO_POTHOLE.search, parts))
+
+
+def _words(text: str) -> str:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unicodedata.normalize("NFKC", text))
+    return " ".join(re.findall(r"[^\W_]+", spaced.casefold()))
 
 
 def normalised(content: Json) -> Json:
@@ -53,7 +63,7 @@ def normalised(content: Json) -> Json:
     annotations = []
     for number, region in enumerate(_records(content, "annotations")):
         known = {**region, "image_id": _known(of_images, region, "image_id", number)}
-        if region.get("category_id") is not None:
+        if of_categories and region.get("category_id") is not None:
             known["category_id"] = _known(of_categories, region, "category_id", number)
         else:
             known.pop("category_id", None)
@@ -148,11 +158,11 @@ def _region(region: Json, place: str) -> Json:
 
 def _segmentation(value: Any, place: str) -> Json | list[Any]:
     """Return run lengths, or a list of those polygons that have three corners."""
-    if isinstance(value, dict):
+    if value and isinstance(value, dict):
         if {"counts", "size"} <= value.keys():
             return value
         raise DatasetError(f"{place} has no counts or no size.", "Expected COCO's run lengths.")
-    if not isinstance(value or [], list):
+    if value and not isinstance(value, list):
         raise DatasetError(f"{place} is {value!r:.60}.", "Expected a list of polygons, or run lengths.")
     polygons = value or []
     if polygons and not isinstance(polygons[0], list | dict):

@@ -177,7 +177,10 @@ class _Reader:
             )
         if self.crowds:
             log.warning(
-                "%s: %d regions are crowds (iscrowd): nothing is learnt there.", self.folder, self.crowds
+                "%s: %d regions are crowds (iscrowd): nothing is learnt there. CVAT's COCO calls all masks so;"
+                " in its own XML they count.",
+                self.folder,
+                self.crowds,
             )
         if self.other_labels:
             listed = ", ".join(f"{label} ({n})" for label, n in self.other_labels.most_common(10))

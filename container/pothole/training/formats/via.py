@@ -24,15 +24,16 @@ def matches(content: Any) -> bool:
 def read(content: Json, coco: CocoBuilder) -> None:
     """Read a VIA 2 project, or the regions that VIA exports.
 
-    A region's label is made of all its attributes: nobody can know which of them is the class.
+    A region's label is made of all its attributes, with commas between them: nobody can know which of them
+    is the class.
     """
     for picture in content.get("_via_img_metadata", content).values():
         image = coco.add_picture(PureWindowsPath(picture["filename"]).as_posix())
         regions = picture["regions"]
         for number, region in enumerate(regions.values() if isinstance(regions, dict) else regions):
             with reading(f"regions[{number}] of {picture['filename']}"):
-                label = " ".join(_values(region.get("region_attributes") or {}))
-                coco.add_region(image, label.strip(), [_polygon(region["shape_attributes"])])
+                label = ", ".join(_values(region.get("region_attributes") or {}))
+                coco.add_region(image, label.strip(" ,"), [_polygon(region["shape_attributes"])])
 
 
 def _values(attributes: Json) -> Iterable[str]:
