@@ -17,7 +17,7 @@ VIDEO_SUFFIXES = (
 
 PICTURE_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".avif"),
-    *(".heic", ".heif"),
+    *(".heic", ".heif", ".hif"),
 )
 """How the names of pictures end, in small letters."""
 

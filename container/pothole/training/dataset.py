@@ -177,8 +177,8 @@ class _Reader:
             )
         if self.crowds:
             log.warning(
-                "%s: %d regions are crowds (iscrowd): nothing is learnt there. CVAT's COCO calls all masks so;"
-                " in its own XML they count.",
+                "%s: %d regions are crowds (iscrowd): nothing is learnt there. CVAT's COCO calls all masks"
+                " so; in its own XML they count.",
                 self.folder,
                 self.crowds,
             )
