@@ -99,7 +99,7 @@ def test_a_picture_that_is_larger_than_it_says_is_not_decoded() -> None:
         heic(ROAD, changes=(clap(0, 50, 0, 0),)),
         heic(ROAD, changes=(box("clap", bytes(32)),)),
         heic(ROAD, changes=(box("irot"),)),
-        heic(ROAD)[:24] + box("meta", bytes(2**21)),
+        heic(ROAD, changes=(box("free", bytes(2**21)),)),
         box("ftyp", b"heic\0\0\0\0heic"),
     ],
 )
@@ -108,7 +108,13 @@ def test_what_cannot_be_read_is_said_to_be_so(data: bytes) -> None:
         read(data)
 
 
-def test_every_cut_and_every_changed_byte_of_the_boxes_is_read_or_refused() -> None:
+def test_a_picture_without_pixels_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(heic(ROAD, said=(0, 192)))
+    with pytest.raises(InvalidMedia):
+        picture_size(tmp_path / "a.heic")
+
+
+def test_boxes_with_changed_bytes_are_read_or_refused() -> None:
     whole = heic(ROAD, (64, 64), (clap(100, 50, 20, -10), box("irot", b"\1")))
     end = whole.index(b"mdat")
     numbers = np.random.default_rng(0)

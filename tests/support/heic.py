@@ -41,7 +41,7 @@ def heic(
     kinds = dict.fromkeys(numbers, b"hvc1") | ({primary: b"grid"} if tile else {})
     samples = dict(zip(numbers, (sample for _, sample in coded), strict=True))
     if exif:
-        kinds[primary + 1], samples[primary + 1] = b"Exif", struct.pack(">I", 6) + exif
+        kinds[primary + 1], samples[primary + 1] = b"Exif", struct.pack(">I", 10) + b"junk" + exif
     parts = [
         full("hdlr", struct.pack(">I4s13x", 0, b"pict")),
         full("pitm", struct.pack(">H", primary)),

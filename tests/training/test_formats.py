@@ -94,7 +94,6 @@ SQUARES = {
     "cvat": cvat('<polygon label="pothole" points="20.0,10.0;50.0,10.0;50.0,40.0;20.0,40.0"/>'),
     "cvat-line": cvat('<polyline label="pothole" points="20,10;50,10;50,40;20,40"/>'),
     "cvat-box": cvat('<box label="pothole" xtl="20" ytl="10" xbr="50" ybr="40"/>'),
-    "cvat-box-turned": cvat('<box label="pothole" xtl="20" ytl="10" xbr="50" ybr="40" rotation="90"/>'),
     "cvat-mask": cvat('<mask label="pothole" rle="0, 900" left="20" top="10" width="30" height="30"/>'),
     "cvat-mask-rows": cvat(
         f'<mask label="pothole" rle="{"5, 30, " * 30}0" left="15" top="10" width="35" height="30"/>'
@@ -139,13 +138,21 @@ def test_a_rectangle_of_label_studio_is_turned_around_its_first_corner(tmp_path:
     assert (points.min(axis=0).round().tolist(), points.max(axis=0).round().tolist()) == ([20, 10], [50, 40])
 
 
+def test_a_box_of_cvat_is_turned_around_its_centre(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    content = cvat('<box label="pothole" xtl="10" ytl="20" xbr="50" ybr="30" rotation="90"/>')
+    (sample,), _ = read_dataset(write(tmp_path, content))
+    points = np.concatenate(sample.polygons[0])
+    assert (points.min(axis=0).round().tolist(), points.max(axis=0).round().tolist()) == ([25, 5], [35, 45])
+
+
 def test_of_several_annotations_of_a_picture_one_counts(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     content = studio(value("rectanglelabels", **RECT))
     [done] = content[0]["annotations"]
     both = {**done, "updated_at": "2026-02-01", "result": 2 * done["result"]}
     both["result"] = [{**region, "id": number} for number, region in enumerate(both["result"])]
-    given_up = {**both, "was_cancelled": True, "updated_at": "2026-03-01"}
+    given_up = {**both, "was_cancelled": True, "updated_at": "2026-03-01", "result": []}
     content[0]["annotations"] = [{**done, "updated_at": "2026-01-01"}, given_up, both]
     (sample,), _ = read_dataset(write(tmp_path, content))
     assert len(sample.polygons) == 2, "the last one that was not given up"
