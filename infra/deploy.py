@@ -88,11 +88,11 @@ def assignment(text: str) -> tuple[str, str]:
 def deploy(args: argparse.Namespace) -> None:
     """Make all that is needed, or bring it up to date, and mark a first video."""
     stacks = {kind: Stack(args.name, kind) for kind in KINDS}
-    values = {"Name": args.name, **given(args, stacks)}
+    values = {"Name": args.name, "Scales": "true", **given(args, stacks)}
 
-    def apply(kind: str) -> None:
+    def apply(kind: str, **changes: str) -> None:
         with console.status(f"{stacks[kind].name} ..."):
-            done = stacks[kind].apply(values)
+            done = stacks[kind].apply(values | changes)
         values.update(stacks[kind].outputs())
         say(f"{stacks[kind].name} {done}")
 
@@ -104,13 +104,44 @@ def deploy(args: argparse.Namespace) -> None:
     work = values["WorkBucket"]
     values["ModelDataUrl"] = f"s3://{work}/{upload(work, 'models/model', '.tar.gz', model)}"
     values["CodeKey"] = upload(work, "code/functions", ".zip", pack_functions())
+    if changes_instances(stacks["endpoints"], values):
+        # SageMaker changes no instance type of a variant whose number of instances follows the work.
+        for changes in ({"InstanceType": stacks["endpoints"].values()["InstanceType"]}, {}):
+            apply("endpoints", **{"Scales": "false", **changes})
     for kind in ("endpoints", "trigger", "operations"):
         apply(kind)
+        if kind == "endpoints":
+            check_release(values)
     if not args.no_smoke:
         with console.status("Marking a first video ..."):
             seconds = smoke_job(values["VideosBucket"], SMOKE_PATIENCE_S)
         say(f"a first video was marked within {seconds:.0f} s of its upload")
     show_addresses(values)
+
+
+def changes_instances(endpoints: Stack, values: dict[str, str]) -> bool:
+    """Say whether endpoints that are there are to have instances of another type."""
+    before = endpoints.values().get("InstanceType")
+    return before is not None and values.get("InstanceType", before) != before
+
+
+def check_release(values: dict[str, str]) -> None:
+    """Check that the endpoints have their new version.
+
+    Raises:
+        Failed: SageMaker has rolled it back, which it does without a word to CloudFormation.
+    """
+    sagemaker = boto3.client("sagemaker")
+    for kind in ("Preview", "Videos"):
+        # Some give the name, some the whole ARN, which ends in it.
+        name, wanted = (values[f"{kind}{what}"].rpartition("/")[2] for what in ("Endpoint", "ConfigName"))
+        endpoint = sagemaker.describe_endpoint(EndpointName=name)
+        if endpoint["EndpointConfigName"].rpartition("/")[2] != wanted:
+            raise Failed(
+                f"The endpoint {name} was rolled back to its version before: it has the configuration "
+                f"{endpoint['EndpointConfigName']}, not {wanted}. See the alarms {name}-* and the log "
+                f"/aws/sagemaker/Endpoints/{name}."
+            )
 
 
 def given(args: argparse.Namespace, stacks: dict[str, Stack]) -> dict[str, str]:

@@ -36,6 +36,11 @@ class Stack:
         summary = self._cloudformation.get_template_summary(TemplateBody=self._template)
         return {p["ParameterKey"]: p.get("DefaultValue") for p in summary["Parameters"]}
 
+    def values(self) -> dict[str, str]:
+        """Return the parameters that the stack has now, none when there is no stack."""
+        stack = self._describe() or {}
+        return {p["ParameterKey"]: p["ParameterValue"] for p in stack.get("Parameters", [])}
+
     def status(self) -> str | None:
         """Return CloudFormation's status of the stack, None when there is none."""
         stack = self._describe()
@@ -66,7 +71,7 @@ class Stack:
         if stack and stack["StackStatus"] in BROKEN:
             self.delete()
             stack = None
-        before = {p["ParameterKey"]: p["ParameterValue"] for p in (stack or {}).get("Parameters", [])}
+        before = self.values() if stack else {}
         known = self.parameters()
         given = {name: value for name, value in (known | before | dict(values)).items() if name in known}
         request = {

@@ -59,12 +59,14 @@ class SageMakerFront:
         server: The address of the server that stands for every endpoint's container.
         limits: SageMaker's, to be replaced by shorter ones.
         invocations: Number of real-time and asynchronous invocations so far.
+        rolls_back: Whether new versions of endpoints fail, so that they stay as they are without a word.
     """
 
     def __init__(self, port: int, ministack: str, moto: str, pothole: list[str]) -> None:
         self.server = ""
         self.limits = Limits()
         self.invocations = 0
+        self.rolls_back = False
         self._ministack, self._moto = ministack, moto
         self._jobs = ProcessingJobs(pothole)
         self._queues: dict[str, AsyncQueue] = {}
@@ -166,13 +168,38 @@ class SageMakerFront:
         answer = requests.post(address, body, headers=headers, timeout=120)
         if answer.ok and headers.get("X-Amz-Target") == "SageMaker.CreateProcessingJob":
             self._jobs.start(json.loads(body))
+        asked = parse_qs(body.decode(errors="replace"))
+        if (
+            answer.ok
+            and asked.get("Action") == ["UpdateStack"]
+            and address == self._moto
+            and not self.rolls_back
+        ):
+            self._release(asked["StackName"][0])
         _send(client, answer.status_code, answer.content, {"Content-Type": answer.headers["Content-Type"]})
+
+    def _release(self, stack: str) -> None:
+        """Give the endpoints of a stack the configurations of its last update, which moto leaves out."""
+        cloudformation = boto3.client("cloudformation", endpoint_url=self._moto)
+        told = cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
+        outputs = {output["OutputKey"]: output["OutputValue"].rpartition("/")[2] for output in told}
+        for kind in ("Preview", "Videos"):
+            name, wanted = outputs.get(f"{kind}Endpoint"), outputs.get(f"{kind}ConfigName")
+            if name and wanted and self._describe(name) not in {None, wanted}:
+                self._sagemaker.delete_endpoint(EndpointName=name)
+                self._sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=wanted)
+
+    def _describe(self, endpoint: str) -> str | None:
+        """Return the name of an endpoint's configuration, None when moto does not know it."""
+        try:
+            return str(self._sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"])
+        except ClientError:
+            return None
 
     def _configuration(self, endpoint: str) -> dict[str, Any] | None:
         """Return the configuration of an endpoint that moto knows."""
-        try:
-            name = self._sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"]
-        except ClientError:
+        name = self._describe(endpoint)
+        if name is None:
             return None
         config = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
         return {key: value for key, value in config.items() if value}

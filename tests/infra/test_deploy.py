@@ -21,7 +21,7 @@ import deploy
 from local_aws import Cloud
 from pothole.types import Image
 from sagemaker_front import Limits
-from stacks import Stack
+from stacks import Failed, Stack
 from support.clips import make_clip
 from support.fakes import MAGENTA
 from support.servers import ROOT, Server, free_port
@@ -415,3 +415,31 @@ def test_the_front_keeps_sagemakers_rules(deployed: Deployed, s3: "S3Client", bu
     assert (
         json.loads(s3.get_object(Bucket=work, Key=key)["Body"].read())["error"]["code"] == "invalid_request"
     )
+
+
+def test_another_instance_type_takes_the_scaling_away_and_brings_it_back(deployed: Deployed) -> None:
+    endpoints, seen, real = Stack("road", "endpoints"), [], Stack.apply
+
+    def watched(stack: Stack, values: dict[str, str]) -> str:
+        done = real(stack, values)
+        if stack.name == endpoints.name:
+            seen.append(tuple(stack.values()[name] for name in ("Scales", "InstanceType")))
+        return done
+
+    before, new = endpoints.values()["InstanceType"], "ml.c5.4xlarge"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stack, "apply", watched)
+        deploy.run([*SAME, f"InstanceType={new}"])
+        deploy.run(SAME)
+    assert seen == [("false", before), ("false", new), ("true", new), ("true", new)]
+    deploy.run([*SAME, f"InstanceType={before}"])
+
+
+def test_a_release_that_sagemaker_rolls_back_without_a_word_is_told(deployed: Deployed, front: Any) -> None:
+    front.rolls_back = True
+    try:
+        with pytest.raises(Failed, match="was rolled back to its version before"):
+            deploy.run([*SAME, "PreviewInstances=2"])
+    finally:
+        front.rolls_back = False
+    deploy.run([*SAME, "PreviewInstances=1"])

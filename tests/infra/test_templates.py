@@ -22,11 +22,14 @@ from support.servers import ROOT
 
 TEMPLATES = sorted((ROOT / "infra").glob("[!.]*.yaml"))
 SEND, NOTIFY = ROOT / "lambda" / "lambda_handler.py", ROOT / "lambda" / "notify_handler.py"
-S3 = ROOT / "container" / "pothole" / "storage" / "s3.py"
+S3 = [ROOT / "container" / "pothole" / "storage" / f"{name}.py" for name in ("s3", "upload", "probe")]
 # What a call needs: IAM names actions otherwise than boto3 its methods.
 NEEDS = {
-    "abort": {"s3:AbortMultipartUpload"},
+    "abort_multipart_upload": {"s3:AbortMultipartUpload"},
+    "complete_multipart_upload": {"s3:PutObject"},
+    "create_multipart_upload": {"s3:PutObject"},
     "create_processing_job": {"sagemaker:CreateProcessingJob", "iam:PassRole"},
+    "delete_object": {"s3:DeleteObject"},
     "delete_objects": {"s3:DeleteObject"},
     "download": {"s3:GetObject"},
     "generate_presigned_url": {"s3:GetObject"},
@@ -37,7 +40,7 @@ NEEDS = {
     "list_objects_v2": {"s3:ListBucket"},
     "publish": {"sns:Publish"},
     "put_object": {"s3:PutObject"},
-    "upload": {"s3:PutObject", "s3:AbortMultipartUpload"},
+    "upload_part": {"s3:PutObject"},
 }
 # What the platform does in a role's name, and no line of ours.
 PLATFORM = {
@@ -45,7 +48,7 @@ PLATFORM = {
     "NotifyRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
 }
 # These know no resources.
-UNBOUND = {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
+UNBOUND = {"ecr:GetAuthorizationToken", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData"}
 
 
 class Loader(yaml.SafeLoader):
@@ -94,7 +97,7 @@ def calls(path: Path) -> set[str]:
     return (names | paged) & NEEDS.keys()
 
 
-@pytest.mark.parametrize("path", [SEND, NOTIFY, S3], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [SEND, NOTIFY, *S3], ids=lambda path: path.name)
 def test_no_call_is_unknown_here(path: Path) -> None:
     """So that a new call cannot pass the tests below unseen."""
     made = re.findall(
@@ -116,7 +119,7 @@ def test_the_containers_role_may_do_with_videos_what_the_code_does_and_no_more()
         if "VideosBucket" in str(statement["Resource"])
         for action in as_list(statement["Action"])
     }
-    assert of_videos == set().union(*(NEEDS[call] for call in calls(S3)))
+    assert of_videos == set().union(*(NEEDS[call] for path in S3 for call in calls(path)))
 
 
 def test_the_containers_role_writes_nothing_but_outputs_records_and_answers() -> None:

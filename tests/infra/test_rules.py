@@ -1,0 +1,146 @@
+"""What SageMaker and its neighbours ask for, and no emulator checks; each rule says where it is written."""
+
+from typing import Any
+
+import pytest
+
+import deploy
+from infra.test_templates import as_list, resources, statements
+from stacks import Failed
+
+VIDEOS = "!Sub ${Name}-videos"
+
+
+def metrics(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics that an alarm looks at."""
+    if "Metrics" in alarm:
+        return [m["MetricStat"]["Metric"] for m in alarm["Metrics"] if "MetricStat" in m]
+    return [alarm]
+
+
+def alarms() -> dict[str, dict[str, Any]]:
+    found = resources("endpoints") | resources("operations")
+    return {name: r["Properties"] for name, r in found.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
+
+
+# docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html: the dimensions of each metric.
+OF_VARIANT = {
+    "ExpiredRequests",
+    "Invocation4XXErrors",
+    "Invocation5XXErrors",
+    "InvocationFailures",
+    "InvocationsProcessed",
+    "ModelLatency",
+    "NotificationFailures",
+}
+OF_ENDPOINT = {
+    "ApproximateAgeOfOldestRequest",
+    "ApproximateBacklogSize",
+    "ApproximateBacklogSizePerInstance",
+    "HasBacklogWithoutCapacity",
+}
+
+
+@pytest.mark.parametrize("name", alarms())
+def test_an_alarm_names_the_dimensions_that_its_metric_has(name: str) -> None:
+    """One that names fewer or more never fires."""
+    for metric in metrics(alarms()[name]):
+        if metric["Namespace"] == "AWS/SageMaker":
+            assert metric["MetricName"] in OF_VARIANT | OF_ENDPOINT
+            given = {dimension["Name"] for dimension in metric["Dimensions"]}
+            needed = {"EndpointName"} | ({"VariantName"} if metric["MetricName"] in OF_VARIANT else set())
+            assert given == needed
+
+
+def test_metrics_that_are_absent_without_traffic_count_as_none() -> None:
+    """AmazonCloudWatch/latest/monitoring/using-metric-math.html: without FILL there is no result at all."""
+    [expression] = [m["Expression"] for m in alarms()["VideosErrors"]["Metrics"] if "Expression" in m]
+    assert "FILL(failed, 0)" in expression and "FILL(done, 0)" in expression
+    assert ">= 3" in expression, "one bad upload alone is an alarm"
+
+
+@pytest.mark.parametrize("endpoint", ["Preview", "Videos"])
+def test_a_release_is_rolled_back_for_the_containers_faults_and_no_bad_video(endpoint: str) -> None:
+    named = resources("endpoints")[endpoint]["Properties"]["DeploymentConfig"]["AutoRollbackConfiguration"]
+    watched = {a["AlarmName"].removeprefix("!Ref ") for a in named["Alarms"]}
+    seen = {metric["MetricName"] for name in watched for metric in metrics(alarms()[name])}
+    assert "Invocation5XXErrors" in seen
+    assert not seen & {"InvocationFailures", "Invocation4XXErrors"}
+
+
+def test_sagemaker_may_see_the_alarms_that_roll_back() -> None:
+    """sagemaker/latest/dg/deployment-guardrails-configuration.html"""
+    granted = {a for s in statements("EndpointRole") for a in as_list(s["Action"])}
+    assert "cloudwatch:DescribeAlarms" in granted
+
+
+def test_failed_notifications_are_noticed() -> None:
+    assert any(m["MetricName"] == "NotificationFailures" for a in alarms().values() for m in metrics(a))
+
+
+def test_no_instance_is_stopped_that_works() -> None:
+    """Target tracking stops those that work when they are few; the backlog counts what is in work."""
+    found = resources("endpoints")
+    tracking = found["FollowBacklog"]["Properties"]["TargetTrackingScalingPolicyConfiguration"]
+    assert tracking["DisableScaleIn"] is True
+    step = found["StopWhenIdle"]["Properties"]["StepScalingPolicyConfiguration"]
+    assert step["AdjustmentType"] == "ExactCapacity"
+    assert [s["ScalingAdjustment"] for s in step["StepAdjustments"]] == [0]
+    alarm = found["NothingToDo"]["Properties"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("ApproximateBacklogSize", "Maximum")
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "LessThanOrEqualToThreshold")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 600
+    assert alarm["AlarmActions"] == ["!Ref StopWhenIdle"]
+
+
+def test_a_release_starts_a_container_also_where_none_runs() -> None:
+    """sagemaker/latest/APIReference/API_UpdateEndpoint.html: a retained number may be 0."""
+    videos = resources("endpoints")["Videos"]["Properties"]
+    assert videos["RetainAllVariantProperties"] is True
+    assert videos["ExcludeRetainedVariantProperties"] == [{"VariantPropertyType": "DesiredInstanceCount"}]
+    assert videos["EndpointName"] == VIDEOS
+
+
+def test_the_container_is_told_its_region_and_how_many_videos_come_at_a_time() -> None:
+    told = resources("endpoints")["Model"]["Properties"]["PrimaryContainer"]["Environment"]
+    assert told == {"MAX_JOBS": "!Ref VideosPerInstance", "AWS_DEFAULT_REGION": "!Ref AWS::Region"}
+
+
+def test_all_that_scales_goes_when_the_instance_type_changes() -> None:
+    """sagemaker/latest/dg/endpoint-auto-scaling-considerations.html: a registered variant keeps its type."""
+    scaling = {"AWS::ApplicationAutoScaling::ScalableTarget", "AWS::ApplicationAutoScaling::ScalingPolicy"}
+    found = resources("endpoints")
+    policies = {f"!Ref {name}" for name, r in found.items() if r["Type"] in scaling}
+    for name, resource in found.items():
+        actions = resource["Properties"].get("AlarmActions", [])
+        if resource["Type"] in scaling or policies & set(actions):
+            assert resource.get("Condition") == "Scales", name
+
+
+def test_a_budget_has_no_fixed_name() -> None:
+    """AWS::Budgets::Budget: one of a fixed name cannot be replaced when its subscribers change."""
+    assert "BudgetName" not in resources("operations")["Budget"]["Properties"]["Budget"]
+
+
+class Endpoints:
+    """SageMaker after a release, as far as `check_release` asks it."""
+
+    def __init__(self, configuration: str) -> None:
+        self._configuration = configuration
+
+    def describe_endpoint(self, EndpointName: str) -> dict[str, str]:  # noqa: N803
+        return {"EndpointStatus": "InService", "EndpointConfigName": self._configuration}
+
+
+@pytest.mark.parametrize(("configuration", "rolled_back"), [("new", False), ("old", True)])
+def test_a_silent_roll_back_is_told(
+    monkeypatch: pytest.MonkeyPatch, configuration: str, rolled_back: bool
+) -> None:
+    """sagemaker/latest/dg/deployment-guardrails.html: afterwards the endpoint is InService as before."""
+    monkeypatch.setattr(deploy.boto3, "client", lambda service: Endpoints(configuration))
+    values = {f"{kind}{what}": "new" for kind in ("Preview", "Videos") for what in ("Endpoint", "ConfigName")}
+    if not rolled_back:
+        deploy.check_release(values)
+        return
+    with pytest.raises(Failed, match="rolled back to its version before"):
+        deploy.check_release(values)
