@@ -78,6 +78,8 @@ class Stack:
             "StackName": self.name,
             "TemplateBody": self._template,
             "Capabilities": ["CAPABILITY_NAMED_IAM"],
+            # CloudFormation puts them on all that it makes, so that costs can be told apart.
+            "Tags": [{"Key": "Project", "Value": "pothole"}, {"Key": "Stack", "Value": self.name}],
             "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()],
         }
         if stack is None:

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+import yaml
 
 import deploy
-from infra.test_templates import as_list, resources, statements
+from infra.test_templates import Loader, as_list, resources, statements
 from stacks import Failed
+from support.servers import ROOT
 
 VIDEOS = "!Sub ${Name}-videos"
 
@@ -120,6 +122,21 @@ def test_all_that_scales_goes_when_the_instance_type_changes() -> None:
 def test_a_budget_has_no_fixed_name() -> None:
     """AWS::Budgets::Budget: one of a fixed name cannot be replaced when its subscribers change."""
     assert "BudgetName" not in resources("operations")["Budget"]["Properties"]["Budget"]
+
+
+def test_a_new_account_can_be_deployed_to() -> None:
+    """lambda/latest/dg/configuration-concurrency.html: 100 of an account's executions stay unreserved."""
+    trigger = yaml.load((ROOT / "infra" / "trigger.yaml").read_text(), Loader)
+    assert trigger["Parameters"]["ConcurrentFunctions"]["Default"] == 0
+    for name in ("Send", "Notify"):
+        reserved = trigger["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
+        assert reserved["If"][0] == "Reserves"
+
+
+def test_deleted_scratch_leaves_nothing_for_good() -> None:
+    """AmazonS3/latest/userguide/lifecycle-configuration-examples.html: markers outlive versions otherwise."""
+    rules = resources("videos")["Videos"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert any(rule.get("ExpiredObjectDeleteMarker") for rule in rules)
 
 
 class Endpoints:
