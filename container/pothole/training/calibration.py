@@ -4,7 +4,6 @@ A line over the logits of the scores is fitted by maximum likelihood (Platt, 199
 Support Vector Machines; with an offset of 0 it is temperature scaling). It changes no order, so no AP.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.scores import calibrated
 from pothole.errors import RequestError
 from pothole.training.comparison import Match
+from pothole.training.operating_point import rounded_up
 
 BINS = 10
 LEAST_SURE = 0.1
@@ -81,8 +81,7 @@ def chosen(config: MaskRCNNConfig, figures: dict[str, Any]) -> MaskRCNNConfig:
     before = config.calibration or (1.0, 0.0)
     now = replace(config, calibration=(slope, offset))
     low, normal, high = (
-        min(math.ceil(float(calibrated(thresholds[name], now)) * 100) / 100, 0.99)
-        for name in ("low", "normal", "high")
+        rounded_up(float(calibrated(thresholds[name], now))) for name in ("low", "normal", "high")
     )
     return replace(
         config,

@@ -25,6 +25,7 @@ from pothole.training.operating_point import (
     FalseMarks,
     OperatingPoint,
     operating_point,
+    rounded_up,
 )
 from pothole.training.ranking import interval, one_per_scene, scene_numbers
 from pothole.training.regions import Regions
@@ -134,7 +135,7 @@ class Evaluation:
             **comparison.figures(self.min_confidence),
             "froc": ranking.summary(np.ones(len(scenes)))["froc"],
             "min_confidence": self.min_confidence,
-            "best_min_confidence": best and best.confidence,
+            "best_min_confidence": best and rounded_up(best.confidence),
             "held_out_false_positives": best and round(best.held_out, 4),
             "sensitivities": {name: point and point.confidence for name, point in points.items()},
             "by_source": {s: self.compare(s).figures(self.min_confidence) for s in sources},

@@ -18,6 +18,15 @@ SENSITIVITIES = {"low": 0.01, "normal": MAX_FALSE, "high": 0.25}
 """The same for each setting of how much is to be found."""
 
 
+STEPS = 10_000
+"""Score thresholds are told apart in steps of one of so many."""
+
+
+def rounded_up(threshold: float) -> float:
+    """Return a threshold in hundredths, at most 0.99: above that nothing would count."""
+    return min(math.ceil(round(threshold * 100, 6)) / 100, 0.99)
+
+
 @dataclass(frozen=True)
 class FalseMarks:
     """False marks are those on negative pictures: pictures without any pothole.
@@ -34,7 +43,7 @@ class FalseMarks:
         """Return the lowest threshold that lets so many marks through, of all scenes but one."""
         scores = sorted((score for scene, score in self.marks if scene != without), reverse=True)
         highest_false = scores[allowed] if len(scores) > allowed else MIN_SCORE
-        return min(math.floor(highest_false * 100 + 1) / 100, 0.99)
+        return math.floor(highest_false * STEPS + 1) / STEPS
 
     def held_out(self, allowed: int) -> tuple[float, float]:
         """Judge each scene by a threshold chosen without it.
@@ -62,7 +71,7 @@ class OperatingPoint:
     """An operating point is a score threshold.
 
     Attributes:
-        confidence: The threshold, rounded up to a hundredth; at most 0.99, above which nothing would count.
+        confidence: The threshold.
         held_out: False marks per negative picture, as `FalseMarks.held_out` counts them.
     """
 
