@@ -139,7 +139,7 @@ def load_start(hyperparameters: Hyperparameters, folders: Folders) -> MaskRCNN:
     if hyperparameters.backbone and folders.pretrained:
         raise ConfigError("A training starts from backbone or from pretrained, not from both.")
     if hyperparameters.backbone:
-        network = load_backbone(MaskRCNNConfig(mask_quality_power=2.0), hyperparameters.backbone)
+        network = load_backbone(MaskRCNNConfig(), hyperparameters.backbone)
     else:
         network = load_pretrained(folders.pretrained)
     freeze_stem(network)
