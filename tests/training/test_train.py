@@ -24,7 +24,7 @@ from pothole.training.checkpoint import Checkpoint, Progress
 from pothole.training.options import Hyperparameters, add_flags, read_folders, read_hyperparameters
 from pothole.training.start import load_backbone, load_pretrained
 from pothole.training.train import compiled, description, read_potholes, train
-from support.datasets import write_dataset
+from support.datasets import write_dataset, write_regions
 from support.networks import SMALL
 from support.shallow_train import SHALLOW
 
@@ -206,6 +206,13 @@ def test_what_cannot_be_started_from_is_named(tmp_path):
     np.savez(tmp_path / "kernels.npz", wrong=np.zeros(3))
     with pytest.raises(ModelError, match=r"kernels\.npz"):
         load_backbone(SMALL, tmp_path / "kernels.npz")
+
+
+def test_regions_of_other_pictures_are_refused_before_anything_is_learnt(tmp_path):
+    root = channels(tmp_path)
+    write_regions(tmp_path / "lanes.json", "other.png", [("lane", [0, 0, 9, 0, 9, 9])])
+    with pytest.raises(DatasetError, match="name none of the pictures"):
+        train_below(root, "--regions", str(tmp_path / "lanes.json"))
 
 
 def test_a_failure_is_one_sentence_where_sagemaker_looks_for_it(tmp_path):
