@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pothole.detections import Detections
-from pothole.errors import InvalidMedia, LeaseLost, SourceIsOutput
+from pothole.errors import InvalidMedia, LeaseLost, SourceIsOutput, StorageUnavailable
 from pothole.job import Job
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record
@@ -92,6 +93,25 @@ def test_jobs_of_other_settings_write_the_same_outputs_one_after_the_other(
         assert one.result().state == other.result().state == "done"
     assert isinstance(fast.claim(second), Record), "its outputs are not all there"
     claimed(fast, first).end("failed")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_right_to_publish_is_given_back_at_once(tmp_path: Path, settings: Settings, fails: bool) -> None:
+    """Or the next job of that video would wait for the lease to run out."""
+    make_clip(tmp_path / "clip.mp4", 4, size=SIZE, picture=road)
+
+    class Refusing(LocalStorage):
+        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+            if fails and key.endswith(".mp4"):
+                raise StorageUnavailable("no")
+            return super().publish(path, key, content_type, replaces)
+
+    job = Job(str(tmp_path), "clip.mp4", is_live=True)
+    worker = Worker(MagentaDetector(), "model", lambda _: Refusing(tmp_path), settings)
+    with pytest.raises(StorageUnavailable) if fails else nullcontext():
+        worker.run(job, claimed(worker, job))
+    [right] = tmp_path.glob(".pothole/publishing-*.json")
+    assert json.loads(right.read_text())["state"] == "interrupted"
 
 
 def test_an_error_names_the_video(tmp_path: Path, settings: Settings) -> None:

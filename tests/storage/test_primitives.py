@@ -210,6 +210,23 @@ def test_a_store_whose_two_clocks_differ_tells_the_right_age(bucket: str, hours:
     assert abs(store.read("record.json")[1].age_s) < 5
 
 
+def test_an_age_is_told_by_the_clock_of_the_store() -> None:
+    client = amazon()
+    written = datetime(2020, 1, 1, tzinfo=UTC)
+    now = written + timedelta(seconds=7)
+    answer = {
+        "ContentLength": 1,
+        "ETag": '"v1"',
+        "LastModified": written,
+        "ResponseMetadata": {
+            "HTTPHeaders": {"date": format_datetime(written + timedelta(seconds=7), usegmt=True)}
+        },
+    }
+    with Stubber(client) as stub:
+        stub.add_response("head_object", answer)
+        assert S3Storage("b", client).stat("record.json").age_s == 7
+
+
 def amazon() -> "S3Client":
     return boto3.session.Session().client(
         "s3",
