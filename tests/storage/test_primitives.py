@@ -213,7 +213,6 @@ def test_a_store_whose_two_clocks_differ_tells_the_right_age(bucket: str, hours:
 def test_an_age_is_told_by_the_clock_of_the_store() -> None:
     client = amazon()
     written = datetime(2020, 1, 1, tzinfo=UTC)
-    now = written + timedelta(seconds=7)
     answer = {
         "ContentLength": 1,
         "ETag": '"v1"',
