@@ -38,6 +38,23 @@ def test_pictures_wait_for_room_and_a_large_one_is_in_work_alone() -> None:
         thread.join()
 
 
+def test_small_pictures_do_not_starve_a_large_one() -> None:
+    budget, ends = PixelBudget(100), [threading.Event() for _ in range(3)]
+    small, large, late = threading.Event(), threading.Event(), threading.Event()
+    threads = [working(budget, 10, small, ends[0])]
+    assert small.wait(30)
+    threads.append(working(budget, 1000, large, ends[1]))
+    time.sleep(0.2)
+    threads.append(working(budget, 10, late, ends[2]))
+    time.sleep(0.2)
+    assert not late.is_set(), "it overtook the large one"
+    for end, began in zip(ends, (large, late, late), strict=True):
+        end.set()
+        assert began.wait(30)
+    for thread in threads:
+        thread.join()
+
+
 def test_what_a_failure_took_is_given_back() -> None:
     budget = PixelBudget(100)
     for _ in range(3):

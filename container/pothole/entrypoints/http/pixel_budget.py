@@ -15,6 +15,7 @@ class PixelBudget:
     def __init__(self, total: int) -> None:
         self._total, self._used = total, 0
         self._changed = threading.Condition()
+        self._next = threading.Lock()  # who waits for room keeps others behind, or small ones would starve it
 
     @contextmanager
     def share(self) -> Iterator[Callable[[int], None]]:
@@ -23,7 +24,7 @@ class PixelBudget:
 
         def take(pixels: int) -> None:
             nonlocal taken
-            with self._changed:
+            with self._next, self._changed:
                 self._changed.wait_for(lambda: not self._used or self._used + pixels <= self._total)
                 self._used += pixels
                 taken += pixels
