@@ -136,7 +136,7 @@ def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, image, tmp
 def test_a_training_that_fails_says_why(engine, image, tmp_path):
     (tmp_path / "output").mkdir()
     assert not engine.succeeds("run", *OFFLINE, "--volume", f"{tmp_path}:/opt/ml", image, "train")
-    assert "holds no annotations" in (tmp_path / "output" / "failure").read_text()
+    assert "There is no folder /opt/ml/input/data/train." in (tmp_path / "output" / "failure").read_text()
 
 
 def test_both_tags_are_pushed_in_the_form_that_sagemaker_takes(image, registry):
