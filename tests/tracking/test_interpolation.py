@@ -3,7 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pothole.tracking.interpolation import Place, interpolate
+from pothole.tracking.interpolation import FollowedTrack, interpolate
 from pothole.tracking.optical_flow import Motion
 from pothole.tracking.tracks import Track, TrackState, as_detections
 
@@ -21,7 +21,7 @@ def track_at(box: tuple[float, ...]) -> TrackState:
 def test_sides_that_two_key_frames_see_apart_never_cross(after):
     """At the first the upper edge cuts it, at the second the lower: neither knows the side of the other."""
     first, second = track_at((10, 0, 50, 20)), track_at(after)
-    places = [{1: Place(first, Motion())} for _ in range(4)]
+    places = [{1: FollowedTrack(first, Motion())} for _ in range(4)]
     steps = [object()] * 4  # only asked whether it is there, as the motions are known
     for frame in interpolate([first], places, [second], steps, SIZE):
         detections = as_detections(frame, SIZE, ("pothole",))

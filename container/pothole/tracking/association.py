@@ -1,4 +1,4 @@
-"""Detections are given to tracks by buffered IoU, as in C-BIoU (Yang et al., 2023), or by how they grow.
+"""Association gives detections to tracks by buffered IoU, as C-BIoU does (Yang et al., 2023), or by growth.
 
 Between frames so far apart that flow is lost, the way that an object takes ahead of a car still tells it from
 others: away from a point of the horizon straight ahead, and as much larger as it is farther from there.
@@ -34,10 +34,10 @@ def known_tracks(
     """Return the track of each detection, None for one that is new.
 
     Args:
-        tracks: Those that were followed into the frame.
-        astray: Those that flow seems to have lost on the way: where each was, and where flow led.
-        detections: Of the frame.
-        step: The motion into it; None for the first one.
+        tracks: The tracks that were followed into the frame.
+        astray: The tracks that flow seems to have lost on the way: where each was, and where flow led.
+        detections: The frame's detections.
+        step: The motion into the frame; None for the first one.
     """
     ways: list[tuple[Sequence[TrackState], Callable[..., list[int | None]]]] = [(tracks, associate)]
     if step and astray:
@@ -75,19 +75,19 @@ def associate_grown(tracks: Sequence[TrackState], detections: Detections, step: 
     """Match detections with tracks of their class that flow has lost, the pair that looks most alike first.
 
     Args:
-        tracks: Where they are in the frame before the step.
-        detections: Of the frame after it.
-        step: Of a car that drives ahead.
+        tracks: The tracks, where they are in the frame before the step.
+        detections: The detections of the frame after the step.
+        step: The step of a car that drives ahead.
 
     Returns:
-        See `associate`.
+        What `associate` returns.
     """
-    likeness = np.full((len(tracks), len(detections)), -1.0)
+    similarities = np.full((len(tracks), len(detections)), -1.0)
     for k, track in enumerate(tracks):
         for i, (box, class_id) in enumerate(zip(detections.boxes, detections.class_ids, strict=True)):
             if track.track.class_id == class_id and _grows_ahead(track.box, box, detections.image_size):
-                likeness[k, i] = step.likeness(track.box, box)
-    return _best(likeness, MIN_SIMILARITY)
+                similarities[k, i] = step.similarity(track.box, box)
+    return _best(similarities, MIN_SIMILARITY)
 
 
 def _grows_ahead(before: Box, after: Box, image_size: Size) -> bool:
@@ -101,12 +101,12 @@ def _grows_ahead(before: Box, after: Box, image_size: Size) -> bool:
     return bool(low <= x / image_size[1] <= high and y < before[1])
 
 
-def _best(scores: NDArray[np.floating], lowest: float) -> list[int | None]:
-    """Pair rows `(N, M)` with columns, the highest score first; return the row of each column, if any."""
+def _best(scores: NDArray[np.floating], score_threshold: float) -> list[int | None]:
+    """Pair rows of `(N, M)` with columns, the highest score first; return the row of each column, if any."""
     matches: list[int | None] = [None] * scores.shape[1]
     for flat in np.argsort(-scores, axis=None):
         k, i = np.unravel_index(flat, scores.shape)
-        if scores[k, i] < lowest:
+        if scores[k, i] < score_threshold:
             break
         if matches[i] is None and k not in matches:
             matches[i] = int(k)

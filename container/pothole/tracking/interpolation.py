@@ -1,8 +1,9 @@
-"""Objects are placed in the frames between two key frames, the only ones that the detector sees.
+"""Interpolation places objects in the frames between two key frames, which the detector does not see.
 
-Each object comes from both sides: forward from the key frame before, and backward from the one after, so that
-neither an error of the flow nor a jump of the detector's box shows. One that only the second shows was there
-before, farther away, so it is followed back to the first. One that only the first shows ends in the middle.
+Each object is followed from both sides, forward from the key frame before and backward from the one after, so
+that neither an error of the flow nor a jump of the detector's box shows. An object that only the second key
+frame shows was there before, farther away, so it is followed back to the first. One that only the first shows
+ends in the middle.
 """
 
 from collections.abc import Sequence
@@ -15,19 +16,19 @@ from pothole.tracking.optical_flow import Motion, Step
 from pothole.tracking.tracks import TrackState
 from pothole.types import Box, Size
 
-EDGE = 0.01  # parts of the picture's height within which a box ends at the picture's edge
+EDGE = 0.01  # a box this near the picture's edge ends at it, in parts of the picture's height
 
 Frames = list[dict[int, TrackState]]
 """For each frame its tracks, by key."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place is a track followed into a frame.
+class FollowedTrack:
+    """A followed track is a track as optical flow found it again in a frame.
 
     Attributes:
-        track: The track there.
-        motion: From the frame before.
+        track: The track, with its box in that frame.
+        motion: How it moved from the frame before.
     """
 
     track: TrackState
@@ -36,7 +37,7 @@ class Place:
 
 def interpolate(
     before: Sequence[TrackState],
-    places: Sequence[dict[int, Place]],
+    followed: Sequence[dict[int, FollowedTrack]],
     after: Sequence[TrackState],
     steps: Sequence[Step | None],
     size: Size,
@@ -44,49 +45,54 @@ def interpolate(
     """Return the tracks to show in each frame between two key frames.
 
     Args:
-        before: What the first key frame shows, there.
-        places: For each frame after it up to the second, the known tracks by key, followed there.
-        after: What the second key frame shows, there.
+        before: The tracks that the first key frame shows, where they are in it.
+        followed: For each frame after the first up to the second, the tracks followed into it, by key.
+        after: The tracks that the second key frame shows, where they are in it.
         steps: The motion into each of these frames.
         size: Picture `(height, width)`.
 
     Returns:
-        For each frame but the last.
+        For each of these frames but the last its tracks.
     """
-    forward = _forward(before, places, {track.key for track in after})
-    backward = _backward(after, places, steps, size)
+    forward = _forward(before, followed, {track.key for track in after})
+    backward = _backward(after, followed, steps, size)
     cut_before = {track.key: _cut(track.box, size) for track in before}
     cut_after = {track.key: _cut(track.box, size) for track in after}
     for i, (shown, found) in enumerate(zip(forward, backward, strict=True)):
-        nearness = (i + 1) / len(places)
+        nearness = (i + 1) / len(followed)
         for key, track in found.items():
             cut = cut_before.get(key, cut_after[key]), cut_after[key]
             shown[key] = _blend(shown[key], track, nearness, *cut) if key in shown else track
     return [list(shown.values()) for shown in forward]
 
 
-def _forward(before: Sequence[TrackState], places: Sequence[dict[int, Place]], after: set[int]) -> Frames:
-    """Follow what the first key frame shows; to the middle alone, where it stays but the second lacks it."""
-    count = len(places)
+def _forward(
+    before: Sequence[TrackState], followed: Sequence[dict[int, FollowedTrack]], after: set[int]
+) -> Frames:
+    """Follow the first key frame's objects; one that is in reach and not in the second ends in the middle."""
+    count = len(followed)
     shown: Frames = [{} for _ in range(count - 1)]
     for track in before:
-        ends_in_the_middle = track.key in places[-1] and track.key not in after
+        ends_in_the_middle = track.key in followed[-1] and track.key not in after
         for i, frame in enumerate(shown):
-            place = places[i].get(track.key)
+            found = followed[i].get(track.key)
             in_reach = (i + 1) / count <= 0.5 or not ends_in_the_middle
-            if place and in_reach and place.track.is_followed:
-                frame[track.key] = place.track
+            if found and in_reach and found.track.is_followed:
+                frame[track.key] = found.track
     return shown
 
 
 def _backward(
-    after: Sequence[TrackState], places: Sequence[dict[int, Place]], steps: Sequence[Step | None], size: Size
+    after: Sequence[TrackState],
+    followed: Sequence[dict[int, FollowedTrack]],
+    steps: Sequence[Step | None],
+    size: Size,
 ) -> Frames:
     """Follow what the second key frame shows back, until it is lost or out of the picture."""
-    shown: Frames = [{} for _ in range(len(places) - 1)]
+    shown: Frames = [{} for _ in range(len(followed) - 1)]
     for track in after:
         for i in reversed(range(len(shown))):
-            motion = _motion_back(track, places[i + 1] if track.key in places[-1] else {}, steps[i + 1])
+            motion = _motion_back(track, followed[i + 1] if track.key in followed[-1] else {}, steps[i + 1])
             if motion is None:
                 break
             track = track.move(motion)  # noqa: PLW2901  # goes on from frame to frame
@@ -96,8 +102,8 @@ def _backward(
     return shown
 
 
-def _motion_back(track: TrackState, known: dict[int, Place], step: Step | None) -> Motion | None:
-    """Return the motion to the frame before; one that was read on the way here is not read again."""
+def _motion_back(track: TrackState, known: dict[int, FollowedTrack], step: Step | None) -> Motion | None:
+    """Return the motion to the frame before; a motion that is known from the way forward is turned round."""
     if step is None:
         return None
     return known[track.key].motion.inverse() if known else step.backward([track.box])[0]
@@ -114,11 +120,11 @@ def _blend(
 
     Args:
         forward: From the key frame before.
-        backward: From the one after.
-        nearness: 0 at the first, 1 at the second.
-        cut_before: `(4,)` sides that the picture's edge cuts at the first: where they are is known from the
-            second alone.
-        cut_after: The same the other way round.
+        backward: From the key frame after.
+        nearness: 0 at the first key frame, 1 at the second.
+        cut_before: `(4,)` sides that the picture's edge cuts in the first key frame: where they are is known
+            from the second alone.
+        cut_after: The same for the second key frame.
     """
     share = np.where(cut_before == cut_after, nearness, cut_before).astype(np.float32)
     takes_forward_mask = nearness - cut_after.sum() + cut_before.sum() <= 0.5

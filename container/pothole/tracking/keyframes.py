@@ -1,4 +1,4 @@
-"""Key frames are those that the detector sees."""
+"""Key frames are the frames that the detector sees."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -10,23 +10,23 @@ from pothole.media import Frame
 from pothole.tracking.observation import EarlierFrame, Observation
 from pothole.tracking.optical_flow import Step, View
 
-# Between two key frames the road may move by so much, in parts of the picture's height, ...
+# Between two key frames the road may move by so much, in parts of the picture's height.
 MAX_TRAVEL = 0.115
-# ... and no more time may pass than this, so that a pothole far ahead is found when it comes into sight.
+# Between two key frames so many seconds may pass, as a pothole ahead is to be found when it comes into sight.
 MAX_TIME = Fraction(1, 4)
 
 
 def is_sparse(gap: Fraction) -> bool:
-    """Say whether frames so many seconds apart are all key frames, as to skip one would take too long."""
+    """Say whether frames so many seconds apart are all key frames, since to skip one would take too long."""
     return 2 * gap > MAX_TIME
 
 
 class KeyFrames:
-    """Chooses the frames that the detector sees: the first, and then as the road moves.
+    """A `KeyFrames` chooses the frames that the detector sees: the first, and then as the road moves.
 
     Args:
-        interval: Every n-th frame instead, whatever happens in them; None to go by motion.
-        max_frames: Frames that fit into memory from one to the next.
+        interval: Choose every n-th frame, whatever happens in them; None to go by motion.
+        max_frames: Frames from one key frame to the next that fit into memory.
     """
 
     def __init__(self, interval: int | None = None, max_frames: int = 64) -> None:
@@ -36,10 +36,10 @@ class KeyFrames:
         self._before = Fraction(0)  # time of the frame before
 
     def is_key_frame(self, index: int, time: Fraction, step: Step | None) -> bool:
-        """Say whether the detector should see a frame; to be asked of each, in order.
+        """Say whether the detector should see a frame; the caller asks this of each frame, in order.
 
         Args:
-            index: The frame's.
+            index: The frame's number, counted from 0.
             time: Seconds since the first frame.
             step: The motion since the frame before; None for the first one.
         """

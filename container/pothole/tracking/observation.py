@@ -11,10 +11,10 @@ from pothole.types import Size
 
 @dataclass(frozen=True)
 class Observation:
-    """The tracker is told this of a frame.
+    """An observation is what the tracker is told of a frame.
 
     Attributes:
-        index: The frame's, counted from 0.
+        index: The frame's number, counted from 0.
         time: Seconds since the first frame.
         size: Picture `(height, width)` in pixels.
         view: The frame as optical flow sees it.
@@ -30,10 +30,10 @@ class Observation:
 
 @dataclass(frozen=True)
 class EarlierFrame:
-    """The tracker took this frame in an earlier attempt at the job, up to a checkpoint.
+    """An earlier frame is one that the tracker took in an earlier attempt at the job, up to a checkpoint.
 
     Attributes:
-        index: The frame's, counted from 0.
+        index: The frame's number, counted from 0.
         time: Seconds since the first frame.
         size: Picture `(height, width)` in pixels.
         view: The frame as optical flow sees it: the motion of the next frame starts from it.
@@ -47,12 +47,12 @@ class EarlierFrame:
 
 @dataclass(frozen=True)
 class TrackedFrame:
-    """The tracker says this of a frame.
+    """A tracked frame is what the tracker says of a frame.
 
     Attributes:
-        index: The frame's, counted from 0.
-        detections: Those in it that count, with the ids of their tracks.
-        state: Of the tracker after this frame, at a checkpoint: all later frames follow from it.
+        index: The frame's number, counted from 0.
+        detections: The objects in it that count, with the ids of their tracks.
+        state: At a checkpoint, the tracker's state after this frame, from which all later ones follow.
     """
 
     index: int

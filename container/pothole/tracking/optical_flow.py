@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from pothole.types import Box, Mask, Plane
 
-VIEW_SIDE = 320  # pixels of the long side, about, at which motion is looked for
+VIEW_SIDE = 320  # pixels, about, of a view's long side
 WINDOW = (13, 13)  # smaller ones lose the large motion of 10 frames a second
 LEVELS = 3
 ENOUGH = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.03)
 # Pixels around a box that move with it: a small box alone gives too few to go by.
 SURROUNDINGS = 6
 SAMPLES = 6  # points along each side of an area
-PATCH = 24  # side in pixels of what is compared for similarity
-MAX_RETURN_ERROR = 1.0  # pixels of a view
+PATCH = 24  # pixels along each side of the areas that are compared for similarity
+MAX_RETURN_ERROR = 1.0  # pixels of a view between a point and where it is followed back to
 MAX_GROWTH = 0.5  # per frame; more is an error of the flow
 
 
@@ -28,10 +28,10 @@ class Motion:
     """A motion is a shift and a growth along each axis: `x' = scale_x * x + shift_x`, the same for y.
 
     Attributes:
-        scale: Of x and y.
-        shift: Of x and y, in pixels of the picture.
-        similarity: How much the picture looks the same before and after, as correlation, -1..1. Low where
-            the motion was not found: after a cut, when something moves in between.
+        scale: Growth of x and y.
+        shift: Shift of x and y, in pixels of the picture.
+        similarity: How much the picture looks the same before and after, as correlation, -1..1. It is low
+            where the motion was not found: after a cut, or when something moves in between.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
@@ -94,11 +94,11 @@ class Motion:
 
 @dataclass(frozen=True)
 class View:
-    """A view is a frame as motion is looked for in it: all that the tracker needs to see of it.
+    """A view is a small grey copy of a frame, in which motion is looked for; the tracker sees no more of it.
 
     Attributes:
-        grey: Luma, shrunk.
-        factor: Pixels of the frame to one of `grey`.
+        grey: The frame's luma, shrunk.
+        factor: How many pixels of the frame lie along one of `grey`.
     """
 
     grey: Plane
@@ -116,8 +116,8 @@ class View:
     def to_bytes(self) -> bytes:
         """Return the view as another machine can read it, without loss: its factor in a byte, then a PNG.
 
-        Of a rendered road of 1280×720 that is 32 KB a frame, of a real one of that size 33, of a motorway of
-        960×540 13 (`python bench/motion_bytes.py VIDEO`).
+        A frame of a rendered road takes 32 KB at 1280×720, one of a real road 33, and one of a motorway 13 at
+        960×540 (`python bench/motion_bytes.py VIDEO`).
         """
         _, coded = cv2.imencode(".png", self.grey)
         return bytes([self.factor]) + coded.tobytes()
@@ -127,7 +127,7 @@ class View:
         """Read a view that `to_bytes` wrote.
 
         Raises:
-            ValueError: The bytes are none.
+            ValueError: The bytes are not those of a view.
         """
         factor, coded = data[:1], np.frombuffer(data[1:], np.uint8)
         grey = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED) if len(coded) else None
@@ -156,15 +156,15 @@ class Step:
         """Return the motion of boxes `(4,)` xyxy of this frame to the frame before."""
         return _motions(self.after, self.before, boxes)
 
-    def likeness(self, before: Box, after: Box) -> float:
-        """Return how much a box of this frame looks like one of the frame before, as correlation, -1..1."""
+    def similarity(self, before: Box, after: Box) -> float:
+        """Return how similar a box of this frame is to one of the frame before, as correlation, -1..1."""
         factor = np.float32(self.before.factor)
         motion = Motion.between(before / factor, after / factor)
         return _similarity(self.before.grey, self.after.grey, before / factor, motion)
 
     @cached_property
     def travel(self) -> float:
-        """How far the road moved, in parts of the picture's height."""
+        """Return how far the road moved, in parts of the picture's height."""
         height, width = self.before.grey.shape
         moved, found = _flow(self.before, self.after, _grid(0, height // 2, width, height))
         return float(np.median(np.linalg.norm(moved[found], axis=-1)) / height) if found.any() else 0.0
@@ -212,9 +212,9 @@ def _grids(
 def _flow(
     before: View, after: View, points: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return how points `(…, 2)` move, by the method of Lucas and Kanade (1981) in pyramids.
+    """Return how points `(…, 2)` move, and which of them `(…)` were found again.
 
-    And which of them `(…)` were found again: a plain area has nothing to go by.
+    The method is that of Lucas and Kanade (1981) in pyramids. In a plain area it has nothing to go by.
     """
     start = np.ascontiguousarray(points.reshape(-1, 1, 2))
     end, found, _ = cv2.calcOpticalFlowPyrLK(
@@ -224,7 +224,7 @@ def _flow(
 
 
 def _motions(before: View, after: View, boxes: Sequence[Box]) -> list[Motion]:
-    """Read off the pictures how boxes move; all at once, since most of it is to prepare the pictures."""
+    """Return how boxes move, all of them at once, since most of the work is to prepare the pictures."""
     if not boxes:
         return []
     small = np.stack(boxes) / before.factor
@@ -241,17 +241,17 @@ def _motions(before: View, after: View, boxes: Sequence[Box]) -> list[Motion]:
 def _lines(
     moved: NDArray[np.float32], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fit `x' = scale * x + shift` by medians, of the whole and of the halves, which outliers do not move.
+    """Fit `x' = scale * x + shift` by medians of the whole and of the halves: outliers do not move these.
 
     Args:
         moved: How the points of `N` areas move, `(N, SAMPLES, SAMPLES, 2)`; the first grid axis is y.
         low: x and y of the areas' edges, `(N, 2)`.
-        high: Of the others.
+        high: x and y of the opposite edges, `(N, 2)`.
 
     Returns:
         Scales and shifts of x and y, `(N, 2)` each.
     """
-    # Along the last axis but one, x of each point grows, or y.
+    # The last axis but one runs along x for the shifts of x, and along y for those of y.
     along = np.stack([moved[..., 0].swapaxes(1, 2), moved[..., 1]], axis=1)
     first, second = np.split(along, 2, axis=2)
     growth = 2 * (np.median(second, axis=(2, 3)) - np.median(first, axis=(2, 3))) / (high - low)

@@ -20,19 +20,19 @@ from pothole.types import Mask
 
 @dataclass(frozen=True)
 class TrackerState:
-    """A tracker knows this after it has released some frames; by default, before the first one.
+    """A tracker state is all that a tracker knows after some frames; by default, before the first one.
 
     Attributes:
         last_key_frame: Index of the last key frame; -1 before the first.
-        waiting: For each frame that waits, the last of which is that one, the tracks to be shown in it.
-        tracks: Those followed, where they are in that frame.
-        shown: Those of them that it shows.
+        waiting: For each frame that waits, up to the last key frame, the tracks to be shown in it.
+        tracks: The tracks that are followed, where they are in the last key frame.
+        shown: The tracks among them that the last key frame shows.
         ended: Confirmed tracks that are out of sight.
-        ids: Of all confirmed tracks, by key.
-        parts: Keys of the others that are a part of one.
-        keys: Number of keys given.
-        updates: Number of key frames.
-        updated: Time of the last of them.
+        ids: Ids of all confirmed tracks, by key.
+        parts: Keys of the tracks that are a part of a confirmed one.
+        keys: Number of keys given so far.
+        updates: Number of key frames so far.
+        updated: Time of the last key frame.
         is_lost: Whether nothing of the key frame before it was found again in the last one.
         class_names: What the detector can tell apart.
     """
@@ -52,12 +52,12 @@ class TrackerState:
 
     @property
     def released(self) -> int:
-        """Number of frames that the tracker has released, and so the index of the next one."""
+        """Return how many frames the tracker has released, which is the index of the next one."""
         return self.last_key_frame + 1 - len(self.waiting)
 
     @property
     def first(self) -> int:
-        """Index of the first frame that is needed to go on, also where none waits: motion starts from one."""
+        """Return the index of the first frame needed to go on: motion needs one also where no frame waits."""
         return max(0, min(self.released, self.last_key_frame))
 
 
@@ -97,7 +97,7 @@ class _TrackRecord(_Strict):
     track: Track
     score: float
     box: tuple[float, float, float, float]
-    mask: int = Field(ge=0)  # number of it in the list of all
+    mask: int = Field(ge=0)  # number of the mask in `TrackerRecord.masks`
     origin: tuple[int, int]
     motion: Motion
     misses: int
@@ -116,7 +116,7 @@ class _TrackRecord(_Strict):
 
 
 class _Masks:
-    """Numbers masks: a track has the same one in all frames until it is detected again."""
+    """This list stores each mask once: a track has the same one in all frames until it is detected again."""
 
     def __init__(self) -> None:
         self._all: dict[int, tuple[int, Mask]] = {}
@@ -141,7 +141,7 @@ class _Masks:
 
 
 class TrackerRecord(_Strict):
-    """A `TrackerState` is stored like this."""
+    """A tracker record is a `TrackerState` as it is stored."""
 
     last_key_frame: int = Field(ge=-1)
     waiting: tuple[tuple[_TrackRecord, ...], ...]
@@ -159,7 +159,7 @@ class TrackerRecord(_Strict):
 
     @classmethod
     def of(cls, state: TrackerState) -> Self:
-        """Describe a state."""
+        """Return the record of a state."""
         masks = _Masks()
         return cls(
             last_key_frame=state.last_key_frame,
@@ -178,10 +178,10 @@ class TrackerRecord(_Strict):
         )
 
     def state(self) -> TrackerState:
-        """Return the state that is described.
+        """Return the state that the record holds.
 
         Raises:
-            ValueError: It cannot be one.
+            ValueError: The record cannot be that of a state.
         """
         masks = [record.mask() for record in self.masks]
 

@@ -1,15 +1,15 @@
-"""The tracker decides which detection is which object: ids that last, and places between key frames.
+"""The tracker decides which detection is which object, and where each object is between two key frames.
 
-Tracking by detection as in SORT (Bewley et al., 2016), with optical flow in place of its motion model, as it
-is the camera that moves.
+It tracks by detection as SORT does (Bewley et al., 2016), with optical flow in place of its motion model,
+since it is the camera that moves.
 
 What counts as an object of the road:
 
 - One that was detected for a while longer than it was missed since it was first seen. A real one is found
-  again in most frames, a shadow or a crack that the detector takes for one comes and goes.
+  again in most frames; a shadow or a crack that the detector takes for one comes and goes.
 - What the first frame shows, at once: it may be the only one.
-- Where frames are so far apart that nothing can be followed from one to the next, as those of survey cameras,
-  what one frame shows, when it is sure, and no object of the next one can be the same.
+- What one frame alone shows, where frames are so far apart that nothing can be followed to the next one, as
+  those of survey cameras are: if its score is high, and no object of the next frame can be the same.
 - No part of an object that counts, nor a box that holds one.
 
 An object that is missed for up to a second keeps its id.
@@ -23,7 +23,7 @@ from fractions import Fraction
 
 from pothole.detections import Detections
 from pothole.tracking.association import is_part_of_any, known_tracks, visible_share
-from pothole.tracking.interpolation import Place, interpolate
+from pothole.tracking.interpolation import FollowedTrack, interpolate
 from pothole.tracking.keyframes import is_sparse
 from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
 from pothole.tracking.optical_flow import Motion, Step, View
@@ -31,21 +31,20 @@ from pothole.tracking.state import TrackerState
 from pothole.tracking.tracks import MIN_SIMILARITY, Track, TrackState, as_detections
 from pothole.types import Box, Size
 
-# An object counts that is detected for longer than this net of misses, however often the detector runs, ...
-CONFIRM_S = Fraction(2, 15)
-CONFIRM_HITS = 2  # ... and so many times
-SURE = 0.2  # part of the way from the score threshold to 1 from which one look is enough
-MIN_CONSISTENCY = 0.1  # of an object that can be followed to a frame, see `Step.consistency`
-MAX_SHOWN_S = Fraction(2, 5)  # that an object is shown on after it was last detected
-MAX_MISSED_S = Fraction(1)  # that it is remembered
-MAX_WAIT_S = Fraction(1, 2)  # that a frame waits to know whether what it shows counts
-MIN_VISIBLE = 0.2  # part of a box within the picture
-MAX_FRAMES = 5000  # from one checkpoint to the next, however fast they follow one another
+CONFIRM_S = Fraction(2, 15)  # seconds, net of misses, for which an object that counts is detected
+CONFIRM_HITS = 2  # detections that an object needs to count
+SURE = 0.2  # a score this part of the way from the threshold to 1 is enough where one frame shows an object
+MIN_CONSISTENCY = 0.1  # least `Step.consistency` of an object that is followed over a long gap
+MAX_SHOWN_S = Fraction(2, 5)  # seconds for which an object is shown after its last detection
+MAX_MISSED_S = Fraction(1)  # seconds for which an object is remembered after its last detection
+MAX_WAIT_S = Fraction(1, 2)  # seconds for which a frame waits until it is known what in it counts
+MIN_VISIBLE = 0.2  # part of an object's box that lies in the picture while the object is followed
+MAX_FRAMES = 5000  # frames of a segment, however fast they follow one another
 
 
 @dataclass(frozen=True)
 class _WaitingFrame:
-    """Of this frame it is not yet decided what counts."""
+    """A waiting frame is one of which it is not yet decided what counts."""
 
     index: int
     time: Fraction
@@ -82,8 +81,8 @@ class Tracker:
         self._shown = list(state.shown)
         self._ended = list(state.ended)
         self._waiting: deque[_WaitingFrame] = deque()
-        self._view: View | None = None  # of the last frame
-        self._ids = dict(state.ids)  # of the confirmed tracks, by key
+        self._last_view: View | None = None
+        self._ids = dict(state.ids)
         self._keys = state.keys
         self._updates = state.updates
         self._updated = state.updated
@@ -108,8 +107,8 @@ class Tracker:
         """
         between: list[tuple[Observation, Step | None]] = []
         for frame in observations:
-            step = Step(self._view, frame.view) if self._view else None
-            self._view = frame.view
+            step = Step(self._last_view, frame.view) if self._last_view else None
+            self._last_view = frame.view
             if isinstance(frame, EarlierFrame):
                 self._wait_again(frame)
                 continue
@@ -129,12 +128,12 @@ class Tracker:
 
     @property
     def count(self) -> int:
-        """Number of confirmed objects so far; cheap enough for every frame, which `tracks` is not."""
+        """Return the number of confirmed objects so far; unlike `tracks` this is cheap for every frame."""
         return len(self._ids)
 
     @property
     def uncounted(self) -> int:
-        """Number of objects so far that were detected and do not count; parts of one that does are none."""
+        """Return how many objects so far were detected and do not count, parts of others left out."""
         return self._keys - len(self._ids) - len(self._parts)
 
     def tracks(self) -> list[Track]:
@@ -149,7 +148,7 @@ class Tracker:
             self._waiting.append(_WaitingFrame(frame.index, frame.time, frame.size, tracks))
 
     def _decided(self, until: Fraction | None) -> Iterator[tuple[_WaitingFrame, TrackedFrame]]:
-        """Release the frames up to a time, those that are too many, and those whose tracks are decided."""
+        """Release frames up to a time, frames that are too many, and frames whose tracks are decided."""
         undecided = {t.key for t in self._tracks if not t.track.id}
         while self._waiting:
             frame = self._waiting[0]
@@ -189,24 +188,24 @@ class Tracker:
         )
 
     def _update_to(self, between: list[tuple[Observation, Step | None]], detections: Detections) -> None:
-        """Take the frames after the last key frame up to the next one, of which there are detections."""
+        """Take the frames from the last key frame on, up to the next one, which has the detections."""
         before = self._shown
-        places = [self._advance(frame, step) for frame, step in between]
+        followed = [self._advance(frame, step) for frame, step in between]
         key_frame, _ = between[-1]
         self._update(detections, *between[-1])
         self._shown = [t for t in self._tracks if self._is_shown(t, key_frame)]
         self._last_key_frame = key_frame.index
         steps = [step for _, step in between]
-        shown = [*interpolate(before, places, self._shown, steps, key_frame.size), self._shown]
+        shown = [*interpolate(before, followed, self._shown, steps, key_frame.size), self._shown]
         for (frame, _), tracks in zip(between, shown, strict=True):
             self._waiting.append(_WaitingFrame(frame.index, frame.time, frame.size, tracks))
 
-    def _advance(self, frame: Observation, step: Step | None) -> dict[int, Place]:
+    def _advance(self, frame: Observation, step: Step | None) -> dict[int, FollowedTrack]:
         """Follow all tracks into a frame; those that have left the picture or are missed too long end."""
         tracks, self._tracks = self._tracks, []
         if step is None:  # the first frame, before which nothing is known
             return {}
-        places = {}
+        followed: dict[int, FollowedTrack] = {}
         boxes = [track.box for track in tracks]
         motions = step.forward(boxes)
         is_followed = self._follow(frame, step, boxes, motions)
@@ -219,15 +218,15 @@ class Tracker:
                 and visible_share(moved.box, frame.size) >= MIN_VISIBLE
             ):
                 self._tracks.append(moved)
-                places[moved.key] = Place(moved, motion)
+                followed[moved.key] = FollowedTrack(moved, motion)
             elif moved.track.id:
                 self._ended.append(moved.track)
-        return places
+        return followed
 
     def _follow(
         self, frame: Observation, step: Step, boxes: Sequence[Box], motions: Sequence[Motion]
     ) -> list[bool]:
-        """Say which boxes are found again in a frame; of frames that are not far apart, all."""
+        """Say which boxes are found again in a frame; where frames are not far apart, all of them are."""
         is_next = frame.index == self._last_key_frame + 1
         if not is_next or self._updated is None or not is_sparse(frame.time - self._updated):
             self._is_lost = False
@@ -279,7 +278,10 @@ class Tracker:
         return track.confirm(self._ids[track.key])
 
     def _needed_hits(self, frame: Observation) -> int:
-        """As SORT does, count at once what is there when the video starts: it may have one frame only."""
+        """Return how many detections an object needs to count.
+
+        As in SORT, one is enough when the video starts: it may have one frame only.
+        """
         gap = CONFIRM_S if self._updated is None else frame.time - self._updated
         self._updates, self._updated = self._updates + 1, frame.time
         return min(self._updates, max(CONFIRM_HITS, math.floor(CONFIRM_S / gap) + 1))

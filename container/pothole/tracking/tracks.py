@@ -1,4 +1,4 @@
-"""This is what is known of the objects of a video: `Track`, for the report, and `TrackState`, in a frame."""
+"""A `Track` is what the report says of an object; a `TrackState` is what is known of it in one frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from pothole.detections import Detections, pixel_boxes
 from pothole.tracking.optical_flow import Motion
 from pothole.types import Box, Mask, Size
 
-MIN_SIMILARITY = 0.4  # below it an object is shown only where it is detected: nothing floats on after a cut
+MIN_SIMILARITY = 0.4  # an object that looks less alike is shown only where it is detected, as after a cut
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Track:
     """A track is one object of a video.
 
     Attributes:
-        id: From 1, unique within the job, in the order of confirmation.
+        id: Number from 1, unique within the job, in the order of confirmation.
         first_frame: Index of the frame in which it was first detected.
         last_frame: Index of the frame in which it was last detected.
-        first_time: Seconds since the first frame.
-        last_time: Seconds since the first frame.
+        first_time: Seconds from the first frame to its first detection.
+        last_time: Seconds from the first frame to its last detection.
         hits: Number of detections.
         max_score: Highest score.
-        best_frame: Index of the frame with it.
+        best_frame: Index of the frame with the highest score.
         best_box: `(4,)` xyxy in that frame, in pixels.
         class_id: Number of its class.
     """
@@ -59,10 +59,10 @@ class Track:
 
 @dataclass(frozen=True)
 class TrackState:
-    """This is an object in a frame, and what is known of it. The track's id is 0 until it is confirmed.
+    """A track state is an object in a frame, and what is known of it; its id is 0 until it is confirmed.
 
     Attributes:
-        key: Tells the track from the others, confirmed or not.
+        key: Number that tells the track from all others, confirmed or not.
         track: Its record so far.
         score: Of the last detection.
         box: `(4,)` xyxy in the current frame; may reach out of the picture.
@@ -105,24 +105,24 @@ class TrackState:
         return cls(key, track, score, box, detections.masks[i], (left, top), Motion(), misses)
 
     def move(self, motion: Motion) -> "TrackState":
-        """Return it after a motion of the picture."""
+        """Return the object after a motion of the picture."""
         return replace(self, box=motion.move_box(self.box), motion=self.motion.then(motion))
 
     def fit(self, box: Box) -> "TrackState":
-        """Return it stretched and moved to a box."""
+        """Return the object stretched and moved to a box."""
         return self.move(Motion.between(self.box, box))
 
     def miss(self) -> "TrackState":
-        """Return it after the detector ran and did not find it."""
+        """Return the object after the detector ran and did not find it."""
         return replace(self, misses=self.misses + 1)
 
     def confirm(self, track_id: int) -> "TrackState":
-        """Return it as one that counts."""
+        """Return the object as one that counts, with the id of its track."""
         return replace(self, track=replace(self.track, id=track_id))
 
     @property
     def is_followed(self) -> bool:
-        """Whether the picture still looks as where it was last detected."""
+        """Say whether the picture still looks as it did where the object was last detected."""
         return self.motion.similarity >= MIN_SIMILARITY
 
 
