@@ -1,4 +1,4 @@
-"""Marks the potholes of road videos with a Mask R-CNN. Read `job.run_job` first.
+"""This package marks the potholes of road videos with a Mask R-CNN. Read `job.run_job` first.
 
 The names of `__all__` are for users. They are imported when they are asked for, so that `import pothole` is
 fast.

@@ -1,4 +1,4 @@
-"""Detections are the one currency between the stages: what was found in one picture.
+"""`Detections` is what the stages of a job hand on: the objects found in one picture.
 
 Boxes are `xyxy` in pixels of the picture, x to the right, y down, the far edge exclusive.
 Masks stay as small as their boxes until they are drawn.
@@ -75,7 +75,7 @@ class Detections:
 
     @property
     def mask_boxes(self) -> NDArray[np.int32]:
-        """Return boxes of whole pixels in the picture, `(N, 4)` int32 xyxy, the area of each mask."""
+        """Return each mask's area: boxes of whole pixels in the picture, `(N, 4)` int32 xyxy."""
         return pixel_boxes(self.boxes, self.image_size)
 
     def __len__(self) -> int:
@@ -99,7 +99,7 @@ class Detections:
         return [self.class_names[i] for i in self.class_ids]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Return a record per object: `box` xyxy, `score`, `track_id`, `polygons` in picture coordinates."""
+        """Return a record for each object: `box` xyxy, `score`, `track_id`, `polygons` in pixels."""
         return list(self._records())
 
     def _records(self) -> Iterator[dict[str, Any]]:

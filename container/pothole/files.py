@@ -1,4 +1,4 @@
-"""These small things are done with files in more than one room."""
+"""This module has the small tasks with files that more than one room needs."""
 
 import fcntl
 import hashlib
@@ -23,14 +23,14 @@ PICTURE_SUFFIXES = (
 
 
 def split_key(key: str) -> tuple[str, str]:
-    """Return a key's folder, with the slash behind it, and its last part; that of a folder has no slash."""
+    """Return a key's folder with the slash behind it, and its last part without one."""
     # Not a Path: S3's keys are plain strings, and a Path would tidy them into other ones.
     folder, slash, name = key.removesuffix("/").rpartition("/")
     return folder + slash, name
 
 
 def is_output(key: str) -> bool:
-    """Say whether a key is `<stem>_output.<extension>`; only its last part counts, not a folder's name."""
+    """Say whether a key's last part is `<stem>_output.<extension>`."""
     stem, dot, _ = split_key(key)[1].rpartition(".")
     return bool(dot) and stem.endswith("_output")
 

@@ -93,7 +93,7 @@ class Job:
 
     @property
     def until(self) -> Fraction | None:
-        """Return the seconds of the video at which to end; None for the whole of it."""
+        """Return at which second of the video to end; None for the whole of it."""
         return None if self.is_live else SAMPLE
 
     @property
@@ -176,7 +176,7 @@ def run_job(
 
 
 def _fetch(job: Job, inputs: Storage, folder: Path, settings: Settings) -> tuple[Path, PictureSequence]:
-    """Bring the source here; pictures become a video file."""
+    """Fetch the source to this machine; a folder of pictures becomes a video file."""
     to, limit, version = folder / "source", settings.max_video_bytes, job.source_version
     if not job.is_of_pictures:
         return inputs.fetch(job.source_key, to, limit, version), PictureSequence()
@@ -195,7 +195,7 @@ def _mark(
     settings: Settings,
     on_progress: Callable[[Progress], None],
 ) -> tuple[Summary, list[Track]]:
-    """Decode, detect, track, mark and write, each stage ahead of the next; return what was found."""
+    """Decode, detect, track, mark and write, each stage ahead of the next, and return what was found."""
     start = checkpoints.resume(sinks, folder)
     depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
     held = video.info.frames_in(MAX_WAITING_BYTES)

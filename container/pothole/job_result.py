@@ -1,4 +1,4 @@
-"""A job tells how far it is, and at the end what it did."""
+"""A job tells how much of it is done, and at the end what it did."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from pothole.tracking.tracks import Track
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress says how far a job is.
+    """The progress of a job says how much of it is done.
 
     Attributes:
         frames: Frames done.

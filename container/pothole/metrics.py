@@ -1,4 +1,4 @@
-"""The work is counted as Prometheus reads it."""
+"""This module counts the work in a form that Prometheus reads."""
 
 from prometheus_client import (
     CollectorRegistry,
@@ -40,5 +40,5 @@ class Metrics:
         self.queued = Gauge("pothole_jobs_queued", "Videos that wait for their turn.", registry=registry)
 
     def text(self) -> bytes:
-        """Return all of it in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

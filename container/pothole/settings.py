@@ -237,7 +237,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
-        """Read the settings; what is not set, or empty, keeps its default.
+        """Read the settings from variables; one that is not set, or empty, keeps its default.
 
         Args:
             env: The environment.

@@ -1,4 +1,4 @@
-"""These plain array types are shared by all rooms, so that none imports another for a name."""
+"""These plain types are shared by all rooms, so that none imports another for a name."""
 
 import numpy as np
 from numpy.typing import NDArray

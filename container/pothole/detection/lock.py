@@ -1,4 +1,4 @@
-"""Many callers share one detector, first come, first served: a picture never starves behind a video."""
+"""Many callers share one detector, first come, first served, so that no picture starves behind a video."""
 
 import threading
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pothole.types import Image, Size
 
 
 class FairLock:
-    """This lock is handed on in the order of asking; Python's own may go to one thread again and again."""
+    """A fair lock is given in the order of asking; Python's own may go to the same thread again and again."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -29,7 +29,7 @@ class FairLock:
 
 
 class SharedDetector:
-    """This detector serves its callers one after the other and tells how long the model took for each.
+    """A shared detector serves its callers one after the other, and measures the model's time for each.
 
     Args:
         detector: Does the work.

@@ -1,4 +1,4 @@
-"""The Mask R-CNN is a detector: one model in a process, one lock around one call of the network."""
+"""A Mask R-CNN becomes a detector: one model, with a lock around each call of the network."""
 
 import logging
 import threading
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class MaskRCNNDetector:
-    """This is a Mask R-CNN as a `Detector`, on the runtime it was loaded in."""
+    """This is a Mask R-CNN as a `Detector`, on the runtime that it was loaded in."""
 
     def __init__(self, network: "Network") -> None:
         self.name: str = network.config.name

@@ -25,14 +25,14 @@ DEFAULT_KIND = "mask_rcnn"
 
 
 class Arguments(BaseModel):
-    """A kind of detector is told arguments; a subclass has its own fields, and others are refused."""
+    """These are the arguments of a kind of detector: a subclass declares them, and others are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class DetectorKind:
-    """A kind of detector has arguments, and loads a model folder.
+    """A kind of detector is what loads a model folder, with arguments of its own.
 
     Attributes:
         arguments: What it can be told.

@@ -1,4 +1,4 @@
-"""The audio of the source, and its telemetry, are carried over to the output."""
+"""This module carries the source's audio and its telemetry over to the output."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class _Track(Protocol):
     """This is one track of the output."""
 
     def feed(self, packet: Packet[Any]) -> Iterator[Packet[Any]]:
-        """Take a packet of the source, give those of the output."""
+        """Take a packet of the source, and yield packets of the output."""
 
     def finish(self) -> Iterator[Packet[Any]]:
-        """Give the last packets of the output."""
+        """Yield the last packets of the output."""
 
 
 class TrackCopier:
-    """Copies the tracks beside the pictures in step with them, so that neither waits in memory for the other.
+    """A track copier copies audio and telemetry in step with the pictures, so that neither has to wait.
 
     Args:
         source: Where the tracks come from; is read front to back.
@@ -81,7 +81,7 @@ class TrackCopier:
         self._next = next(self._packets, None)
 
     def copy_until(self, time: Fraction | None) -> None:
-        """Write the packets up to a time of the output in seconds; all that are left when None."""
+        """Write the packets up to a time of the output in seconds, or all that are left when it is None."""
         while self._next and (time is None or self._next[0] <= time):
             packet = self._next[1]
             self._write(self._tracks[packet.stream_index].feed(packet))
@@ -141,7 +141,7 @@ class _CopiedTrack:
         return iter(())
 
     def _is_sound(self, packet: Packet[Any]) -> bool:
-        """Decode a packet of audio, since browsers stop at one that cannot be."""
+        """Say whether a packet of audio can be decoded, since browsers stop at one that cannot."""
         if isinstance(self._source, AudioStream):
             try:
                 self._source.decode(packet)
@@ -151,7 +151,7 @@ class _CopiedTrack:
 
 
 class _EncodedTrack:
-    """Codes a track anew: samples without a gap, each at its time, in one rate and number of channels."""
+    """This track is coded anew: samples without a gap, each at its time, with one rate and channel count."""
 
     def __init__(
         self, stream: AudioStream, output: OutputContainer, until: Fraction | None, pictures_end: Fraction
@@ -202,7 +202,7 @@ class _EncodedTrack:
             yield from self._place(part)
 
     def _place(self, part: AudioFrame) -> Iterator[Packet[AudioStream]]:
-        """Put samples where their time is: behind silence, or without those that are there already."""
+        """Put samples at their time: silence fills a gap, and samples that are there already are left out."""
         # Of damaged packets some are no numbers, at which the encoder ends.
         samples = np.nan_to_num(np.asarray(part.to_ndarray(), np.float32)).clip(-1, 1)
         next_free = None if self._begin is None else self._begin + self._waiting.shape[1]

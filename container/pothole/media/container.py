@@ -1,4 +1,4 @@
-"""Media files are opened, and their packets read, whatever is wrong with them."""
+"""This module opens media files and reads their packets, whatever is wrong with them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.st
 
 
 def open_container(path: Path, thorough: bool = False) -> InputContainer:
-    """Open a file for reading, nothing but that file.
+    """Open a file for reading, and no other file that it may name.
 
     Args:
         path: The file.
@@ -70,7 +70,7 @@ def open_container(path: Path, thorough: bool = False) -> InputContainer:
 def read_packets(
     container: InputContainer, *streams: Stream, on_new: Callable[[], None] = lambda: None
 ) -> Iterator[Packet[Any]]:
-    """Yield the packets of some streams, or of all, to the last one that can be read; none is empty.
+    """Yield the packets of some streams, or of all, up to the last that can be read; none is empty.
 
     Args:
         container: Is read from where it is.
@@ -97,7 +97,7 @@ def read_packets(
 
 
 def picture_streams(container: InputContainer) -> list[av.VideoStream]:
-    """Return the streams of moving pictures that can be decoded; a song's cover picture is none."""
+    """Return the streams of moving pictures that can be decoded, without a song's cover picture."""
     return [s for s in container.streams.video if s.codec_context and not s.disposition & STILL]
 
 

@@ -1,4 +1,4 @@
-"""The packets of a stream are decoded to whole pictures, each at its time, whatever is wrong with them."""
+"""This module decodes a stream's packets to whole pictures, each at its time, even damaged ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_WAITING = 64  # packets in a decoder: its threads, and the order of showing
 
 @dataclass
 class Damage:
-    """This counts what was met while decoding.
+    """`Damage` counts the damage that was met while decoding.
 
     Attributes:
         broken: Packets that could not be decoded, and pictures that could be in part.
@@ -75,7 +75,7 @@ def _frames(
 
 
 def deinterlace(frames: Iterable[av.VideoFrame], unit: Fraction) -> Iterator[av.VideoFrame]:
-    """Make whole pictures of interlaced ones, from the first of them on; `unit` is seconds of a stamp."""
+    """Make whole pictures of interlaced ones, from the first of these on; a stamp counts `unit` seconds."""
     graph: Graph | None = None
     shape: tuple[Any, ...] = ()
     for frame in frames:
@@ -119,7 +119,7 @@ def _pull(graph: Graph, frame: av.VideoFrame | None, unit: Fraction) -> Iterator
 
 
 def on_time(frames: Iterable[av.VideoFrame], step: int, unit: Fraction) -> Iterator[av.VideoFrame]:
-    """Mend the stamps of pictures, so that each is greater than the one before.
+    """Correct the time stamps of pictures, so that each is greater than the one before.
 
     One without a stamp, or with one that is out of line with both neighbours, is put between them.
 

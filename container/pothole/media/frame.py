@@ -78,7 +78,7 @@ class Frame:
         return np.asarray(cv2.transform(cv2.merge(scaled), _to_rgb(self.picture.colorspace)), np.uint8)
 
     def copy(self) -> "Frame":
-        """Return a frame of its own memory, to be drawn on."""
+        """Return a copy of the frame, in memory of its own, to draw on."""
         picture = empty_like(self.picture, self.size)
         for target, source in zip(planes(picture), self.planes, strict=True):
             target[:] = source
@@ -131,7 +131,7 @@ def _to_rgb(matrix: int) -> NDArray[np.float64]:
 
 
 def _scaled(plane: Plane, size: tuple[int, int]) -> Plane:
-    """Scale a plane to a size `(width, height)`, by halves as far as it goes, which is the fastest way."""
+    """Scale a plane to a size `(width, height)`, first by halves, which is the fastest way."""
     while plane.shape[1] >= 2 * size[0] and plane.shape[0] >= 2 * size[1]:
         half = -(-plane.shape[1] // 2), -(-plane.shape[0] // 2)
         plane = np.asarray(cv2.resize(plane, half, interpolation=cv2.INTER_AREA), np.uint8)
@@ -149,7 +149,7 @@ def empty_like(picture: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
 
 @dataclass(frozen=True)
 class Orientation:
-    """How stored pictures become upright: first transposed, then flipped. Covers all eight orientations."""
+    """An orientation says how a stored picture becomes upright: first transposed, then flipped."""
 
     transposed: bool = False
     mirrored: bool = False
@@ -158,7 +158,7 @@ class Orientation:
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> "Orientation":
-        """Read the display matrix, which takes stored (x, y) to (a x + c y, b x + d y); to right angles."""
+        """Read the display matrix, which takes (x, y) to (a x + c y, b x + d y), rounded to right angles."""
         turned = round(frame.rotation / 90) * 90 % 360
         try:
             matrix = cast(SideDataContainer, frame.side_data).get("DISPLAYMATRIX")

@@ -1,4 +1,4 @@
-"""HEIC pictures, as phones take them: HEVC in HEIF (ISO/IEC 23008-12), decoded by FFmpeg.
+"""FFmpeg decodes HEIC pictures, as phones take them: HEVC in HEIF (ISO/IEC 23008-12).
 
 FFmpeg gives the tiles of a picture as streams, numbered as the file's items; how they make one picture is
 read here.
@@ -35,7 +35,7 @@ def is_heic(data: bytes) -> bool:
 
 @dataclass
 class HeifPicture:
-    """This is what a file's boxes say of its main picture.
+    """A HEIF picture is what a file's boxes say of its main picture.
 
     Attributes:
         tiles: The numbers of the items whose pictures make it, row by row.
@@ -84,7 +84,7 @@ class HeifPicture:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return its `(height, width)`, cropped and upright."""
+        """Return the picture's `(height, width)`, cropped and upright."""
         height, width = self.stored
         for kind, content in self.changes:
             if kind == b"clap":
@@ -129,7 +129,7 @@ class HeifPicture:
 
 
 def _decoded(data: bytes, items: set[int], max_pixels: int) -> Iterator[tuple[int, Image]]:
-    """Yield each item's number and picture; a file may also hold videos, of which no more is decoded."""
+    """Yield each item's number and picture; a video that the file holds, too, is not decoded any further."""
     seen = set()
     to_rgb, to_sdr = VideoReformatter(), ToneMapper()
     with av.open(BytesIO(data), "r", "mov") as container:
@@ -150,7 +150,7 @@ def _decoded(data: bytes, items: set[int], max_pixels: int) -> Iterator[tuple[in
 
 
 def _tiff(exif: bytes) -> bytes:
-    """Return what follows the offset of the TIFF header, and what that tells to pass over."""
+    """Return what follows the offset of the TIFF header and the bytes that it says to skip."""
     return exif[4 + int.from_bytes(exif[:4]) :]
 
 

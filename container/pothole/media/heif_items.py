@@ -1,4 +1,4 @@
-"""The boxes of a HEIF file (ISO/IEC 14496-12 and 23008-12) tell of its items: pictures, tiles, thumbnails."""
+"""The boxes of a HEIF file (ISO/IEC 14496-12, 23008-12) list its items: pictures, tiles, thumbnails."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -8,7 +8,7 @@ MAX_META_BYTES = 2**20  # of that one
 
 
 class Reader:
-    """Reads big-endian numbers and boxes; every end of the data that comes too early is a `ValueError`."""
+    """A reader reads big-endian numbers and boxes; data that ends too early is a `ValueError`."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data, 0

@@ -19,7 +19,7 @@ ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """A video says this about itself.
+    """A video info is what a video says about itself.
 
     Attributes:
         width: Pixels, upright.
@@ -65,17 +65,17 @@ class VideoInfo:
 
     @property
     def has_audio(self) -> bool:
-        """Whether the output has sound."""
+        """Say whether the output has sound."""
         return bool(self.scan.sounds)
 
     def length_of(self, time: Fraction) -> Fraction:
-        """Return for how many seconds the frame is shown that begins at `time` of the output."""
+        """Return how many seconds the frame is shown that begins at `time` of the output."""
         track, start = self.scan.timeline.tracks[self.scan.stream], self.start * self.time_base
         is_last = abs(track.last - start - time) < self.time_base
         return track.end - track.last if is_last else 1 / self.rate
 
     def frames_in(self, memory: int) -> int:
-        """Return how many frames fit into so many bytes; from 2 to `MAX_HELD`."""
+        """Return how many frames fit into so many bytes, at least 2 and at most `MAX_HELD`."""
         return min(max(2, memory * 2 // (3 * self.width * self.height)), MAX_HELD)
 
     @classmethod
@@ -115,7 +115,7 @@ class VideoInfo:
 
 
 def _delay(container: InputContainer, first: int, unit: Fraction, scan: Scan) -> Fraction:
-    """Return seconds by which the pictures begin after the sound, so that all of it is heard."""
+    """Return by how many seconds the pictures begin after the sound, so that all of it is heard."""
     begins = [scan.timeline.tracks[sound.index].begin for sound in scan.sounds]
     begin = min(begins, default=first * unit)
     if "mp4" in container.format.name.split(","):

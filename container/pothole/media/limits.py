@@ -1,4 +1,4 @@
-"""A video has limits."""
+"""This module holds videos to the limits of the settings."""
 
 from pothole.errors import TooLarge
 from pothole.media import VideoInfo
@@ -17,7 +17,7 @@ def check_length(info: VideoInfo, settings: Settings) -> None:
 
 
 def check_pixels(info: VideoInfo, frames: int, settings: Settings) -> None:
-    """Raise `TooLarge` when so many frames have more pixels than the settings allow."""
+    """Raise `TooLarge` when so many frames together have more pixels than the settings allow."""
     if frames * info.width * info.height > settings.max_video_pixels:
         raise TooLarge(
             f"The video has more than {settings.max_video_pixels} pixels: {frames} frames and more of "

@@ -1,4 +1,4 @@
-"""What a file says of itself in words is carried over to the output."""
+"""This module carries a file's title, dates, chapters and the like over to the output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pillow reads and writes pictures, and FFmpeg reads HEIC; the size is known before a pixel is decoded."""
+"""Pillow reads and writes pictures, and FFmpeg reads HEIC; sizes are checked before pixels are decoded."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -73,7 +73,7 @@ Pillow.MAX_IMAGE_PIXELS = None  # it only warns below twice its limit; ours is c
 def read_picture(
     file: IO[bytes], name: str, max_pixels: int, admit: Callable[[int], None] = lambda pixels: None
 ) -> Image:
-    """Decode a picture of one of `READABLE`, the first where there are several.
+    """Decode a picture in one of the formats `READABLE`; of several in a file the first.
 
     16 bits a colour become 8, transparency is left out, and a JPEG that is cut short is used when next to all
     of it is there.
@@ -177,7 +177,7 @@ def encode_picture(image: Image, media_type: str, quality: int = 92, comment: st
 
 
 def read_comment(path: Path) -> str | None:
-    """Return a JPEG's comment; None of any other file."""
+    """Return a JPEG's comment; None for any other file."""
     try:
         with Pillow.open(path, formats=["JPEG"]) as picture:
             return bytes(picture.info.get("comment", b"")).decode()
@@ -192,7 +192,7 @@ def _with_picture(file: IO[bytes], name: str, use: Callable[[Pillow.Image], T]) 
 
 @contextmanager
 def _as_invalid(name: str) -> Iterator[None]:
-    """Raise `InvalidMedia` for whatever is raised within, but for what says more."""
+    """Raise `InvalidMedia` for whatever the body raises, except for errors that say more."""
     try:
         yield
     except (InvalidMedia, TooLarge):
@@ -219,7 +219,7 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
 
 
 def _orientation(picture: Pillow.Image) -> int:
-    """Return the orientation, 1 to 8; upright where it is not said, or not in a way that can be read."""
+    """Return the orientation, 1 to 8; upright where none is given, or none that can be read."""
     try:
         said = picture.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # it is data of any kind that Pillow reads here
@@ -238,7 +238,7 @@ def _rgb(picture: Pillow.Image) -> Image:
 
 
 def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return 8 bits of grey values with more: whole numbers of 16 bits, or floating point from 0 to 1."""
+    """Return grey values in 8 bits, of whole numbers of 16 bits or floating point from 0 to 1."""
     top = 1.0 if values.dtype.kind == "f" else 65_535.0
     shares = np.nan_to_num(values.astype(np.float64)) / top
     return np.asarray(np.round(np.clip(shares, 0, 1) * 255), np.uint8)

@@ -1,4 +1,4 @@
-"""A video is read frame by frame."""
+"""`Video` reads a video frame by frame."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
@@ -101,7 +101,7 @@ class Video:
 
     @property
     def decode_warning(self) -> str | None:
-        """What of the file was not used, in a sentence or more, after the last frame; None when all was."""
+        """Return in sentences what of the file was not used, after the last frame; None when all was."""
         sentences = [*filter(None, [self._damage_sentence()]), *self._known.remarks, *self._remarks]
         return " ".join(sentences) or None
 

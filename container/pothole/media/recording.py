@@ -1,4 +1,4 @@
-"""A live stream is recorded for a while, as it is coded."""
+"""This module records a live stream for a while, without coding it anew."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ OPTIONS = {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tl
 
 
 def record(address: str, target: Path, seconds: float) -> None:
-    """Record an RTSP stream into a Matroska file, from its first key frame on; less where the stream ends.
+    """Record an RTSP stream for a while into a Matroska file, from its first key frame on.
 
     Args:
         address: `rtsp://` or `rtsps://`.
         target: The file.
-        seconds: How long.
+        seconds: How long; less where the stream ends before.
 
     Raises:
         StorageUnavailable: The camera does not answer.
@@ -67,7 +67,7 @@ def _copy(source: InputContainer, target: Path, seconds: float) -> None:
 
 
 def _packets(source: InputContainer) -> Iterator[Packet[Any]]:
-    """Yield packets until the stream ends or breaks off: what came until then is used."""
+    """Yield packets until the stream ends or breaks off; what came before that is used."""
     came = False
     try:
         for packet in source.demux():

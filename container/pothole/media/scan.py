@@ -1,4 +1,4 @@
-"""All packets of a file are looked at once, before a picture is decoded."""
+"""A scan looks at all packets of a file once, before a picture is decoded."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Scan:
 
 @dataclass
 class _Seen:
-    """This collects what is seen of the packets."""
+    """`_Seen` collects what the scan learns from the packets."""
 
     stamps: dict[int, Stamps]
     samples: dict[int, list[Packet[AudioStream]]] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class _Seen:
     has_new_streams: bool = False
 
     def note_new_streams(self) -> None:
-        """Note that streams appeared on the way."""
+        """Note streams that have appeared since the file was opened."""
         self.has_new_streams = True
 
 
@@ -126,7 +126,7 @@ def _stamps(stream: Stream, unit: Fraction, by_decoding: bool) -> Stamps:
 
 
 def _begins_late(container: InputContainer, seen: _Seen) -> bool:
-    """Say whether there are streams that FFmpeg did not find, or did not know, at the file's beginning."""
+    """Say whether FFmpeg missed streams, or did not recognise them, at the file's beginning."""
     unknown = [
         stream.index
         for stream in container.streams.audio

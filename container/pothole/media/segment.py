@@ -1,4 +1,4 @@
-"""A segment is some frames after one another, coded so that others can be put before and after them.
+"""A segment is a run of frames, coded so that other segments can be joined before and after it.
 
 A segment is H.264 alone, in a NUT file: that keeps times exactly, and no upload of one is taken for a video.
 """
@@ -28,7 +28,7 @@ PARAMETERS = "cabac=1:8x8dct=1:deblock=0,0:subme=1:partitions=i8x8"
 
 
 class SegmentWriter:
-    """Writes H.264 with the source's time stamps, from a key frame on. A context manager.
+    """A segment writer writes H.264 with the source's time stamps, from a key frame on. A context manager.
 
     When the body or the end of writing fails, the file is removed.
 
@@ -103,7 +103,7 @@ def check_segment(path: Path, info: VideoInfo, frames: int) -> None:
 
 
 def open_segment(path: Path) -> InputContainer:
-    """Open a segment for reading, nothing but that file.
+    """Open a segment for reading, and no other file that it may name.
 
     Raises:
         av.FFmpegError: It is none.

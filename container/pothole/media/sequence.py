@@ -32,7 +32,7 @@ NAMED = 5  # pictures that a warning names
 
 @dataclass(frozen=True)
 class Taken:
-    """A picture's EXIF says when and where it was taken.
+    """`Taken` is when and where a picture was taken, as its EXIF says.
 
     Attributes:
         file: Its name.
@@ -74,7 +74,7 @@ class PictureSequence:
 
 
 def join_pictures(pictures: Iterable[Path], target: Path, max_pixels: int) -> PictureSequence:
-    """Write a video file of pictures.
+    """Write a video file that shows pictures one after the other.
 
     Args:
         pictures: In the order of their names; that of their times comes before, if all have one.
@@ -112,7 +112,7 @@ def join_pictures(pictures: Iterable[Path], target: Path, max_pixels: int) -> Pi
 
 
 class _Movie:
-    """JPEGs one after the other in a QuickTime movie, as large as the first."""
+    """A movie holds JPEGs one after the other, as QuickTime does, in the size of the first."""
 
     def __init__(self, path: Path) -> None:
         self._container = av.open(path, "w", format="mov")
@@ -184,7 +184,7 @@ def _seconds(time: str | None) -> float | None:
 
 
 def _taken(path: Path) -> Taken:
-    """Read a picture's EXIF; what in it cannot be read is not known."""
+    """Read a picture's EXIF, without what cannot be read in it."""
     exif = read_exif(path)
     lat, lon = _position(exif)
     return Taken(readable(Path(path.name)), _time(exif), lat, lon)

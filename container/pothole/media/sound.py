@@ -1,4 +1,4 @@
-"""Audio tracks of a file are chosen for the output: copied as they are, or coded anew as AAC."""
+"""This module decides for each audio track of a file whether it is copied, coded anew as AAC, or dropped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Sound:
 
 
 class Changes:
-    """Notices when a stream's rate or channels change on the way, which a copy could not follow.
+    """`Changes` notices when a stream's rate or channels change on the way, which a copy could not follow.
 
     Args:
         codec: Name of its codec.
@@ -68,7 +68,7 @@ class Changes:
             self._other = shape
 
     def _shape(self, head: bytes) -> bytes:
-        """Return what of an ADTS or MP3 header says the rate and the channels; nothing when it is none."""
+        """Return the part of an ADTS or MP3 header that says rate and channels; nothing for other bytes."""
         if len(head) < 4 or head[0] != 0xFF:
             return b""
         if self._codec == "aac" and head[1] & 0xF6 == 0xF0:
@@ -85,7 +85,7 @@ def plan(
     samples: Mapping[int, Sequence[Packet[AudioStream]]],
     changes: Mapping[int, Changes],
 ) -> tuple[tuple[Sound, ...], list[str]]:
-    """Decide which tracks come along, and how.
+    """Decide which tracks go into the output, and how.
 
     Args:
         container: The source.

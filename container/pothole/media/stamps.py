@@ -1,4 +1,4 @@
-"""The time stamps of one stream are searched for jumps and for nonsense."""
+"""This module searches the time stamps of one stream for jumps and for nonsense."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Stamps:
 
     @cached_property
     def clock(self) -> list[int]:
-        """Return one stamp of each packet, all of a kind; units, growing where all is well."""
+        """Return a stamp for each packet, all of the same kind, in units; they grow where all is well."""
         stamps = self.decoded if self.ordered else self.shown
         known = next((i for i, stamp in enumerate(stamps) if stamp is not None), None)
         if known is None:
@@ -107,7 +107,7 @@ class Stamps:
 
     @cached_property
     def _back(self) -> int:
-        """Return the units by which the clock may go back."""
+        """Return how many units the clock may go back."""
         back = BACK_S if self.ordered and not self.by_decoding else BACK_UNORDERED_S
         return max(2 * self._usual, int(back / self.time_base))
 
@@ -133,7 +133,7 @@ class Stamps:
             last, number = stamp, number + 1
 
     def _wild(self, number: int, last: int) -> set[int]:
-        """Return the packets beside a step in time without which there is none: they are out of line."""
+        """Return the packets out of line at a step in time: without them there would be no step."""
         clock, near = self.clock, (MAX_WILD + 2) * max(self._usual, self.step) + self._back
         if number == 1 and len(clock) > MAX_WILD:
             return {0}
@@ -153,7 +153,7 @@ class Stamps:
 
     @cached_property
     def wild_shown(self) -> frozenset[int]:
-        """Return the pictures whose time of showing puts them far from where their order does."""
+        """Return the pictures whose time of showing puts them far from their place in the file's order."""
         if self.kind != "pictures" or self.by_decoding:
             return frozenset()
         wild: set[int] = set()
@@ -168,7 +168,7 @@ class Stamps:
         return list(pairwise([*firsts, len(self.clock)]))
 
     def spans(self) -> dict[int, Span]:
-        """Return the span of each piece, as the stamps say it."""
+        """Return the span of each piece as its stamps tell it."""
         spans = {}
         for (first, after), (_, piece) in zip(self._bounds(), self.pieces, strict=True):
             times = [(self._begin(i), self._length(i)) for i in range(first, after) if self._trusted(i)]
@@ -182,7 +182,7 @@ class Stamps:
         return not (number in self.hidden or number in self.wild or number in self.wild_shown)
 
     def _length(self, number: int) -> int:
-        """Return units; in an MP4 the packet before a jump lasts until it."""
+        """Return how many units a packet lasts: before a jump the usual number, whatever an MP4 says."""
         return self._usual if number + 1 in self.breaks else self.lengths[number]
 
     def _begin(self, number: int) -> int:
@@ -191,7 +191,7 @@ class Stamps:
 
     @cached_property
     def steady(self) -> bool:
-        """Say whether each packet begins when the one before ends, but for what nobody hears."""
+        """Say whether each packet begins when the one before ends, up to gaps that nobody hears."""
         off, limit = 0, int(MAX_GAP_S / self.time_base)
         for (begin, after), length in zip(pairwise(self.clock), self.lengths, strict=False):
             gap = after - begin - length

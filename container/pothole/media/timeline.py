@@ -65,7 +65,7 @@ class Track:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A timeline says when each packet of a file is due, see above.
+    """A timeline says when each packet of a file is due.
 
     Attributes:
         tracks: Those streams that have packets, by their index.
@@ -77,7 +77,7 @@ class Timeline:
 
     @classmethod
     def of(cls, streams: Mapping[int, Stamps], holds: bool = False) -> Timeline:
-        """Make it from the stamps of all streams, by their index.
+        """Make the timeline from the stamps of all streams, by their index.
 
         Args:
             streams: Those without packets are left out.
@@ -93,7 +93,7 @@ class Timeline:
 
     @property
     def mended(self) -> bool:
-        """Say whether the stamps were not simply right."""
+        """Say whether any stamp had to be changed."""
         return self.pieces > 1 or any(track.wild or track.wild_shown for track in self.tracks.values())
 
     def mend(self, packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
@@ -107,7 +107,7 @@ class Timeline:
 
 
 def _assign(streams: Sequence[Stamps]) -> int:
-    """Say of each stream which of its packets belong to which piece; return how many pieces there are."""
+    """Decide for each stream which packets belong to which piece, and return how many pieces there are."""
     if not any(stamps.breaks for stamps in streams):
         for stamps in streams:
             stamps.pieces = [(0, 0)]
@@ -147,7 +147,7 @@ def _near(span: tuple[Fraction, Fraction], time: Fraction) -> bool:
 
 
 def _shifts(streams: Sequence[Stamps], pieces: int) -> list[Fraction]:
-    """Return seconds by which each piece is moved: its pictures follow at once, and no sound is cut."""
+    """Return how many seconds each piece is moved so that its pictures follow at once and no sound is cut."""
     spans = [(stamps.kind, stamps.spans()) for stamps in streams]
     shifts: list[Fraction] = []
     ends: dict[int, Fraction] = {}  # of each stream so far

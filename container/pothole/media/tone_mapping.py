@@ -1,4 +1,4 @@
-"""Pictures of high dynamic range (HDR) are tone-mapped: they look right where standard range is expected.
+"""Tone mapping makes pictures of high dynamic range (HDR) look right where standard range is expected.
 
 The detector learnt from pictures of standard range, and players of H.264 show no other. Light is computed as
 ITU-R BT.2100 says, reference white (203 cd/m²) becomes nearly white, and what is brighter is rolled off as in
@@ -46,7 +46,7 @@ Light = NDArray[np.float64]
 
 
 def is_hdr(picture: av.VideoFrame) -> bool:
-    """Say whether a picture says that it is of high dynamic range."""
+    """Say whether a picture is marked as one of high dynamic range."""
     return picture.color_trc in {PQ, HLG}
 
 
@@ -58,7 +58,7 @@ def shown_colors(picture: av.VideoFrame) -> tuple[int, int, int]:
 
 
 class ToneMapper:
-    """Tone-maps pictures one after another; what is set up for one is used for the next of its kind."""
+    """A tone mapper maps pictures one after another; what is set up for one serves the next of its kind."""
 
     def __init__(self) -> None:
         self._shape: tuple[int, int, int, int] | None = None
@@ -106,7 +106,7 @@ def _cube(transfer: int, primaries: int) -> str:
 
 
 def to_sdr(colors: Light, transfer: int, primaries: int) -> Light:
-    """Tone-map colours.
+    """Map colours from high dynamic range to standard range.
 
     Args:
         colors: `(…, 3)` RGB as coded, 0..1.

@@ -1,4 +1,4 @@
-"""Decoded pictures become pictures as they are worked on, all upright, of one size and kind."""
+"""This module turns decoded pictures into those that are worked on: upright, and of one size and kind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCALER_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9}
 
 
 class Upright:
-    """Turns each picture upright, in 8-bit 4:2:0 of limited range, in the size and the matrix of the first.
+    """This class makes each picture upright, 8-bit 4:2:0 of limited range, like the first in size and matrix.
 
     A stream may change all of that on the way, and the output cannot. Pictures of another shape are shown
     whole, between black bars; those of high dynamic range are tone-mapped.

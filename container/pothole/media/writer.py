@@ -1,4 +1,4 @@
-"""Segments and the source's audio become an MP4 that browsers play."""
+"""This module joins segments and the source's audio in an MP4 that browsers play."""
 
 from contextlib import ExitStack
 from fractions import Fraction
@@ -17,7 +17,7 @@ from pothole.media.segment import open_segment
 
 
 class VideoWriter:
-    """Joins segments and the source's audio in an MP4, index in front. A context manager.
+    """A video writer joins segments and the source's audio in an MP4, index in front. A context manager.
 
     No picture is coded anew: it takes milliseconds. What the source says of itself comes along, and so does a
     camera's telemetry (GPMF).

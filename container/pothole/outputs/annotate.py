@@ -44,7 +44,7 @@ MIN_TEXT = 12
 
 @dataclass(frozen=True)
 class _Canvas:
-    """This is drawn on.
+    """A canvas is what is drawn on: the planes of a picture.
 
     Attributes:
         planes: Channels, each `(height, width)` uint8 or smaller.
@@ -60,7 +60,7 @@ class _Canvas:
 
 
 class MarkedFrame:
-    """This is a frame and what is marked in it.
+    """A marked frame is a frame with what is to be marked in it.
 
     Args:
         frame: As it came from the source. It is let go of when the marks are drawn: memory is for few frames.
@@ -181,13 +181,13 @@ def _paste(canvas: _Canvas, patches: Sequence[Plane], area: Area) -> None:
 
 @lru_cache
 def _value(color: Color, matrix: int | None) -> list[int]:
-    """Return what a colour is in each plane."""
+    """Return a colour's value in each plane."""
     return [int(value) for value in _converted(np.array([[color]], np.uint8), matrix)[0, 0]]
 
 
 @lru_cache(maxsize=256)
 def _label(text: str, height: int, color: Color, matrix: int | None, steps: tuple[int, ...]) -> list[Plane]:
-    """Return a label for each plane."""
+    """Return a label's pixels for each plane."""
     channels = cv2.split(_converted(label(text, height, color), matrix))
     return [
         np.asarray(
@@ -202,7 +202,7 @@ def _converted(image: Image, matrix: int | None) -> Image:
 
 
 def label(text: str, height: int, color: Color) -> Image:
-    """Return a text of so many pixels in height on its coloured ground."""
+    """Return a picture of a text, so many pixels high, on its coloured ground."""
     ink = ImageFont.load_default(height).getmask(text)
     width, rows = ink.size
     margin = max(2, height // 4)
@@ -213,7 +213,7 @@ def label(text: str, height: int, color: Color) -> Image:
 
 
 def _place(patch: tuple[int, ...], picture: tuple[int, int], box: Sequence[int], taken: list[Area]) -> Area:
-    """Return where a label goes: above its box, or around it, to cover no other and stay inside."""
+    """Return where a label goes: above its box or near it, inside the picture and over no other label."""
     height, width = min(patch[0], picture[0]), min(patch[1], picture[1])
     left, top, right, bottom = box
     corners = [

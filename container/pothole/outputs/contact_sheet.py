@@ -33,7 +33,7 @@ CAPTION_COLOR = (235, 235, 235)
 
 @dataclass(frozen=True)
 class _Tile:
-    """This shows an object.
+    """A tile shows an object.
 
     Attributes:
         score: Of the object there; 0 for the first frame, which stands in where there is none.
@@ -45,13 +45,13 @@ class _Tile:
 
 
 class _BestTiles:
-    """Keeps for each object the tile with its highest score, and of these the surest: memory is bounded."""
+    """This collection keeps each object's tile with the highest score, and of these the surest."""
 
     def __init__(self) -> None:
         self._by_track: dict[int, _Tile] = {}
 
     def is_better(self, track_id: int, score: float) -> bool:
-        """Say whether a tile would be kept."""
+        """Say whether a tile with this score would be kept."""
         known = self._by_track.get(track_id)
         if known:
             return score > known.score
@@ -150,7 +150,7 @@ class _SheetPart:
 
 
 def _read_part(path: Path) -> list[tuple[int, _Tile]]:
-    """Read a part.
+    """Read a part of the sheet, as an earlier attempt may have stored it.
 
     Raises:
         ValueError: It is none.

@@ -1,4 +1,4 @@
-"""These are the outputs that a job can make, by name. A new one is a sink and a line here."""
+"""The registry lists the outputs that a job can make, by name. A new one is a sink and a line here."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from pothole.outputs.video import VideoSink
 
 @dataclass(frozen=True)
 class OutputKind:
-    """This is one kind of output.
+    """An output kind says how one output is named and made.
 
     Attributes:
         suffix: How its name ends: `<stem>_output<suffix>`.

@@ -1,4 +1,4 @@
-"""The JSON report is `<stem>_output.json`.
+"""The JSON report, `<stem>_output.json`, says what was found, frame by frame and track by track.
 
     {
       "schema": 1,

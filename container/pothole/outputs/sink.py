@@ -34,7 +34,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Source:
-    """A sink is told this before the first frame.
+    """A source is what a sink is told before the first frame.
 
     Attributes:
         path: The video's file.
@@ -62,7 +62,7 @@ class Source:
 
 
 class PartWriter(Protocol):
-    """Writes one part of an output: some frames after one another."""
+    """A part writer writes one part of an output: some frames after one another."""
 
     def write(self, marked: MarkedFrame) -> None:
         """Take the next frame."""

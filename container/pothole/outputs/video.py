@@ -1,4 +1,4 @@
-"""The marked video is `<stem>_output.mp4`."""
+"""The marked video, `<stem>_output.mp4`, is the source with its objects marked."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ class VideoSink:
         self._writer.append(part)
 
     def finish(self, summary: Summary, tracks: Sequence[Track], video: Video) -> None:
-        """See `Sink.finish`: a video says no more than its frames."""
+        """See `Sink.finish`; a video has nothing more to say than its frames."""
 
 
 class _VideoPart:

@@ -17,18 +17,18 @@ cv2.setNumThreads(1)
 
 
 class _End:
-    """This stands after the last item."""
+    """An end stands in the queue after the last item."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 class _Left(BaseException):
-    """This ends a stage in the middle of what it does, when nobody takes its items any more."""
+    """This exception ends a stage in the middle of its work, when nobody takes its items any more."""
 
 
 class Stages:
-    """These are the stages of a pipeline. A context manager: leaving it ends all at their next item."""
+    """`Stages` holds a pipeline's threads. A context manager: leaving it ends each at its next item."""
 
     def __init__(self) -> None:
         self._left = threading.Event()

@@ -22,7 +22,7 @@ Marks = tuple[MarkedFrame, TrackerState | None]
 
 @dataclass(frozen=True)
 class Counts:
-    """Some frames hold so much.
+    """Counts say how much some frames hold.
 
     Attributes:
         frames: Their number.
@@ -65,7 +65,7 @@ class Segment:
 def mark(
     tracked: Iterable[tuple[Frame, TrackedFrame]], draws: bool, short_labels: bool = False
 ) -> Iterator[Marks]:
-    """Join frames with their marks, and draw these ahead when some sink shows every frame."""
+    """Join frames with their marks, and draw the marks already here when some sink shows every frame."""
     for frame, said in tracked:
         marked = MarkedFrame(frame, said.detections, short_labels)
         if draws:
@@ -124,7 +124,7 @@ class Checkpoints(Protocol):
 
 
 class NoCheckpoints:
-    """These save nothing: a job starts from its beginning."""
+    """`NoCheckpoints` saves nothing, so that a job starts from its beginning."""
 
     def resume(self, sinks: Mapping[str, Sink], folder: Path) -> TrackerState:
         """See `Checkpoints.resume`."""

@@ -1,4 +1,4 @@
-"""Frames wait in the pipeline until the tracker, which has no pictures, has decided what they show."""
+"""Frames wait in the pipeline until the tracker, which does not hold them, has decided what they show."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
 
 
 class WaitingFrames:
-    """Frames are parted from what the tracker is told of them, and joined with what it says.
+    """Waiting frames are kept here while the tracker works, and joined with what it says of them.
 
     Both sides are used in the same thread: the tracker pulls at one while the other is pulled at.
 

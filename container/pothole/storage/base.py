@@ -11,7 +11,7 @@ from pothole.errors import TooLarge
 
 @dataclass(frozen=True)
 class Stat:
-    """A storage says this of an object.
+    """A stat is what a storage says of an object.
 
     Attributes:
         size: Bytes.
@@ -111,7 +111,7 @@ Publish = Callable[[Storage, Path, str, str], None]
 
 @contextmanager
 def publishing_at_once() -> Iterator[Publish]:
-    """Give what publishes a file whatever is there."""
+    """Return a function that publishes a file in place of whatever is there."""
 
     def publish(store: Storage, path: Path, key: str, content_type: str) -> None:
         store.publish(path, key, content_type)

@@ -120,7 +120,7 @@ class LocalStorage:
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:
-        """Keep other processes of this machine out; the system takes the lock from one that is killed."""
+        """Keep other processes of this machine out; a process that is killed loses the lock."""
         with file_errors(path):
             self._root.mkdir(parents=True, exist_ok=True)
             folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
@@ -133,14 +133,14 @@ class LocalStorage:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside a file, since a rename is at once only within one file system."""
+    """Yield a temporary folder beside a file, since only within one file system a rename happens at once."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with private_folder(target.parent, ".pothole-") as folder:
         yield folder
 
 
 def _replace(whole: Path, target: Path) -> str:
-    """Put a file in the place of another; return its version, which is another one, too."""
+    """Put a file in the place of another, and return its version, which differs from the other's."""
     if target.exists():
         there = target.stat()
         if whole.stat().st_mtime_ns <= there.st_mtime_ns:

@@ -1,4 +1,4 @@
-"""A store that speaks like S3 is asked once whether it keeps conditions, and what time it is.
+"""A probe asks a store that speaks like S3, once, whether it keeps conditions and what time it is.
 
 Leases rest on both: of two workers that write a record one has to be refused, and a record's age has to tell
 whether its worker lives. Amazon's S3 does both; others may ignore a condition without a word, or give times
@@ -27,7 +27,7 @@ _asking = threading.Lock()
 
 @dataclass(frozen=True)
 class Probe:
-    """This is what a store was found to do.
+    """A probe's answer is what a store was found to do.
 
     Attributes:
         keeps_conditions: Whether a write on a condition that does not hold is refused.
@@ -41,7 +41,7 @@ class Probe:
 def probe(
     client: S3Client, bucket: str, key: str, options: dict[str, Any], age: Callable[[dict[str, Any]], float]
 ) -> Probe:
-    """Ask a store, once in a process and bucket; Amazon's own is taken at its word.
+    """Ask a store once for each process and bucket; Amazon's own is taken at its word.
 
     Args:
         client: Asks it.

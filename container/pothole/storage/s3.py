@@ -1,4 +1,4 @@
-"""`S3Storage` is one S3 bucket."""
+"""`S3Storage` is a storage in an S3 bucket."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ DELETED_AT_ONCE = 1000  # S3 takes no more in a call
 
 
 class S3Storage:
-    """This is one S3 bucket.
+    """An S3 storage is one S3 bucket.
 
     Args:
         bucket: Its name.
@@ -156,7 +156,7 @@ class S3Storage:
         return probe(self._client, self._bucket, key, self._writing, _age_s)
 
     def _there(self, key: str) -> tuple[bytes | None, str | None]:
-        """Return the content and the version of a small object, None of one that is not there."""
+        """Return the content and the version of a small object; None when it is not there."""
         try:
             data, found = self.read(key)
         except SourceNotFound:
@@ -208,13 +208,13 @@ class S3Storage:
 
 
 class _Known(BaseSubscriber):
-    """Tells a download size and version, so that it takes every part of that version alone."""
+    """This subscriber tells a download size and version, so that all its parts are of that version."""
 
     def __init__(self, head: dict[str, Any]) -> None:
         self._head = head
 
     def on_queued(self, future: "TransferFuture", **_: object) -> None:
-        """Called when the download is about to start."""
+        """Set size and version when the download is about to start."""
         future.meta.provide_transfer_size(self._head["ContentLength"])
         future.meta.provide_object_etag(self._head["ETag"])
 

@@ -22,7 +22,7 @@ MARK = "pothole-upload"  # metadata by which an upload knows its own object agai
 
 
 class Refused(Exception):
-    """The object is not what the upload was to replace, or somebody else writes it at this moment."""
+    """This exception says that the object is not the one to replace, or is being written by somebody else."""
 
 
 def upload(

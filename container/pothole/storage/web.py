@@ -27,7 +27,7 @@ UNKNOWN = 0  # size that a server does not tell
 
 
 class ReadOnly(Storage):
-    """What can only be read from; the other methods refuse."""
+    """A read-only storage refuses all methods but those that read."""
 
     def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
         """See `Storage.publish`."""
@@ -58,7 +58,7 @@ class ReadOnly(Storage):
 
 
 class WebFile(ReadOnly):
-    """One file at an `http://` or `https://` address; the key does not matter.
+    """A web file is one file at an `http://` or `https://` address; the key does not matter.
 
     Args:
         url: The address, with whatever permits to read it.

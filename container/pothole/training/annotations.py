@@ -1,4 +1,4 @@
-"""The files of labelling tools are read as COCO, whichever tool wrote them.
+"""This module reads the files of labelling tools as COCO, whichever tool wrote them.
 
 Which one it is shows in the content, not in the name.
 """
@@ -66,7 +66,7 @@ def read_annotations(folder: Path) -> Json:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return the JSON files in a folder, or else those of XML; macOS puts others beside them, with a dot."""
+    """Return the JSON files in a folder, or else those of XML, without macOS's own that begin with a dot."""
     for pattern in ("*.json", "*.xml"):
         if files := sorted(path for path in folder.glob(pattern) if not path.name.startswith(".")):
             return files

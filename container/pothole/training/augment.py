@@ -1,4 +1,4 @@
-"""Pictures are augmented as is fit for roads: pasted potholes, one affine warp, and changes of light."""
+"""Augmentation changes pictures as roads differ: pasted potholes, one affine warp, changes of light."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ GREY = (127, 127, 127)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """This says how far pictures are changed; by default they are only fitted into the input, somewhere.
+    """An augmentation says how far pictures are changed; by default they are only fitted into the input.
 
     Attributes:
         window: Size `(height, width)` of what the learner sees of a fitted picture, the whole input when

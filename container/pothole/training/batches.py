@@ -110,7 +110,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
 
 def visible_share(polygons: Sequence[NDArray[np.float32]], box: NDArray[np.float32]) -> float:
-    """Return the part of an object's whole box that a box cut at the picture's edge is."""
+    """Return how much of an object's whole box is left in its box cut at the picture's edge."""
     points = np.concatenate(polygons)
     whole = np.prod(points.max(axis=0) - points.min(axis=0))
     return float(np.prod(box[2:] - box[:2]) / max(whole, 1e-6))

@@ -1,4 +1,4 @@
-"""Between the steps of a training come the log, evaluations, checkpoints and the stop."""
+"""Between its steps a training logs, evaluates, writes checkpoints and stops."""
 
 import logging
 import math
@@ -31,11 +31,11 @@ FIGURES = ("mask_ap", "mask_ap50", "box_ap", "box_ap50", "false_positives_per_ne
 
 
 class _Stopped(Exception):
-    """A stop was asked for during an evaluation."""
+    """This exception ends an evaluation, since a stop was asked for."""
 
 
 class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
-    """Logs, evaluates, keeps the best weights, writes checkpoints and stops in time.
+    """This callback logs, evaluates, keeps the best weights, writes checkpoints and stops in time.
 
     For `fit` all epochs are one, so that a resumed training need not begin with a whole one.
 
@@ -76,11 +76,11 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         self.means: list[Any] = []
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Take the mean losses of an interrupted epoch aside."""
+        """Save the mean losses of an interrupted epoch, which `fit` is about to reset."""
         self.means = [keras.ops.convert_to_numpy(v) for v in self.learner.metrics_variables]
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Put them back after `fit` has reset them."""
+        """Restore the mean losses that `fit` has reset."""
         for variable, value in zip(self.learner.metrics_variables, self.means, strict=True):
             variable.assign(value)
 
@@ -117,7 +117,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def epoch_is_open(self) -> bool:
-        """Whether an epoch's steps are done, but not its evaluation, which a stop cut short."""
+        """Say whether an epoch's steps are done, but not its evaluation, which a stop cut short."""
         epoch, rest = divmod(self.progress.step, self.steps)
         return rest == 0 and epoch > len(self.progress.history)
 
@@ -147,7 +147,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         return figures
 
     def _log(self, kind: str, values: Mapping[str, float | None]) -> None:
-        """Write a line as SageMaker reads metrics from: `epoch=1; step=20; train:loss=1.2345; …`."""
+        """Write a line from which SageMaker reads metrics: `epoch=1; step=20; train:loss=1.2345; …`."""
         epoch = (self.progress.step - 1) // self.steps + 1
         known = [f"{kind}:{name}={value:.4f}" for name, value in values.items() if value is not None]
         log.info("epoch=%d; step=%d; %s", epoch, self.progress.step, "; ".join(known))

@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Progress:
-    """The progress says how far a training is.
+    """The training progress says how far a training is.
 
     Attributes:
         step: Batches learnt.
@@ -34,7 +34,7 @@ class Progress:
 
 
 class Checkpoint:
-    """Saves and restores a learner, its optimizer, its metrics and its progress.
+    """A checkpoint saves and restores a learner, its optimizer, its metrics and its progress.
 
     Args:
         folder: Where `checkpoint.npz` is kept.
@@ -49,7 +49,7 @@ class Checkpoint:
         learner.optimizer.build(learner.trainable_variables)
 
     def save(self, progress: Progress) -> None:
-        """Write to the side, then replace, so that a kill in between leaves the previous checkpoint."""
+        """Write a file beside the checkpoint and replace it, so that a kill in between leaves the old one."""
         values = [keras.ops.convert_to_numpy(v) for v in self._variables()]
         state = asdict(progress) | {"best": len(progress.best), "description": self.description}
         arrays = {f"variable_{i}": v for i, v in enumerate(values)}
@@ -91,6 +91,6 @@ class Checkpoint:
         return Progress(**(state | {"best": best}))
 
     def _variables(self) -> list[Any]:
-        """All that changes in training: weights, random numbers, optimizer with averages, metrics."""
+        """Return all that changes in training: weights, random numbers, optimizer with averages, metrics."""
         learner = self.learner
         return [*learner.variables, *learner.optimizer.variables, *learner.metrics_variables]

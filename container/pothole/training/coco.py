@@ -1,4 +1,4 @@
-"""COCO files are brought to one form, whichever tool wrote them.
+"""This module brings COCO files to one form, whichever tool wrote them.
 
 The format is described at cocodataset.org/#format-data, and written in many ways. What differs is mended here
 where it has one meaning; all else is refused by name.
@@ -99,7 +99,7 @@ def _records(content: Json, field: str) -> list[Json]:
 
 
 def _ids(records: Iterable[Json], field: str) -> dict[str, int]:
-    """Return a whole number for each id, the same number where it is one."""
+    """Return a whole number for each id; an id that is one already keeps it."""
     found: dict[str, int] = {}
     named = []
     for number, record in enumerate(records):
@@ -190,7 +190,7 @@ def _box(value: Any) -> list[float] | None:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number above or at 0, also one that is written as text; None for anything else."""
+    """Return a number of 0 or more, also one that is written as text; None for anything else."""
     number = _finite(value)
     return number if number is not None and number >= 0 else None
 
@@ -216,7 +216,7 @@ def reading(place: str) -> Iterator[None]:
 
 
 class CocoBuilder:
-    """This is COCO's form, filled picture by picture."""
+    """A builder fills COCO's form picture by picture."""
 
     def __init__(self) -> None:
         self.json: Json = {"images": [], "annotations": [], "categories": []}

@@ -40,7 +40,7 @@ MAX_PICTURES = 1000
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits say how many pictures there are to be, and how far apart.
+    """A selection says how many pictures to collect, and how far apart.
 
     Attributes:
         count: Most doubtful frames.
@@ -143,7 +143,7 @@ def choose(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
 def _spread(
     candidates: Iterable[Candidate], count: int, gap_s: float, taken: dict[int, list[Fraction]]
 ) -> Iterator[Candidate]:
-    """Yield the first `count` that keep the gap to each other and to `taken`, times by video, which grows."""
+    """Yield the first `count` that keep the gap to each other and to `taken`, to which they are added."""
     gap = Fraction(gap_s)
     for candidate in candidates:
         if count == 0:
@@ -191,7 +191,7 @@ def _look_at_all(
 
 
 class _Look:
-    """Looks at the frames of one video, in order. Keeps numbers alone, so memory hardly grows with it."""
+    """A look goes through the frames of one video, and keeps numbers alone, so that memory hardly grows."""
 
     def __init__(self, video: int, detector: Detector, interval: int) -> None:
         self._video = video
@@ -203,7 +203,7 @@ class _Look:
         self._lost: dict[int, dict[int, float]] = {}
 
     def through(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Look at every n-th frame; yield all up to the last that was looked at."""
+        """Look at every n-th frame, and yield all frames up to the last that was looked at."""
         waiting = WaitingFrames()
         tracked = self._tracker.track(waiting.observations(self._observed(frames)))
         for frame, said in waiting.join(tracked):
@@ -229,7 +229,7 @@ class _Look:
             yield frame, replace(seen, detections=sure)
 
     def candidates(self) -> list[Candidate]:
-        """Return the frames looked at; only at the end it is known which potholes came again."""
+        """Return the frames looked at; only at the end is it known which potholes came again."""
         last = {track.id: track.last_frame for track in self._tracker.tracks()}
         result = []
         for seen in self._seen:
@@ -257,7 +257,7 @@ def _write(
     settings: Settings,
     writer: LabelWriter,
 ) -> None:
-    """Write the wanted frames of a video, by index. Found anew, which is cheaper than to keep all of them."""
+    """Write the wanted frames of a video, by index; they are decoded again, since to keep them costs more."""
     if not wanted:
         return
     with Video.open(path, settings.max_image_pixels) as video:

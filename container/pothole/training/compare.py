@@ -1,4 +1,4 @@
-"""Two models are compared on the same pictures, so that what is hard for both does not hide their difference.
+"""Two models are compared on the same pictures, so that hard pictures do not hide their difference.
 
 The difference is taken anew for each draw of scenes: an interval without zero says that one model is better,
 where the intervals of the two models alone may overlap widely.
@@ -39,7 +39,7 @@ def compare(first: Evaluation, second: Evaluation) -> dict[str, Any]:
 
 
 def rows(comparison: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the name of each figure, and it in the first, the second, their difference and its interval."""
+    """Yield each figure's name, its value in both evaluations, the difference and its interval."""
     columns = [comparison[name] for name in ("first", "second", "difference", "interval")]
     yield "mask AP", [column["mask_ap"] for column in columns]
     yield "mask AP50", [column["mask_ap50"] for column in columns]

@@ -116,7 +116,7 @@ class Comparison:
         return result
 
     def ranking(self) -> Ranking:
-        """Return the detections as they are sorted; its pictures are in the order of COCO's `images`."""
+        """Return the ranking of the detections; its pictures are in the order of COCO's `images`."""
         return Ranking.of(list(self._pictures("all")), list(self._sizes))
 
     def figures(self, min_confidence: float) -> Figures:

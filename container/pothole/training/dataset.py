@@ -1,4 +1,4 @@
-"""Data sets are pictures with instance masks, checked before anything is learnt from them."""
+"""A data set is pictures with instance masks, which are checked before anything is learnt from them."""
 
 import logging
 import sys
@@ -87,7 +87,7 @@ def read_dataset(folder: Path, max_pixels: int = MAX_PIXELS) -> tuple[list[Sampl
 
 
 class _Reader:
-    """Turns COCO's JSON of a folder into samples, and counts what it leaves out."""
+    """A reader turns COCO's JSON of a folder into samples, and counts what it leaves out."""
 
     def __init__(self, folder: Path, coco: dict[str, Any], max_pixels: int) -> None:
         self.folder = folder

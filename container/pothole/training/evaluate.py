@@ -187,7 +187,7 @@ def evaluate(
 
 
 def groups(figures: Figures) -> list[list[tuple[str, Figures]]]:
-    """Return the rows of a table of figures, `(name, figures)`: all, by source, by size."""
+    """Return the rows of a table of figures, `(name, figures)`: of all, by source, by size."""
     whole = [("all", figures)]
     if figures["scenes"] < figures["images"]:
         whole.append(("one picture a scene", figures["one_per_scene"]))

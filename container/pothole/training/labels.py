@@ -49,7 +49,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 class LabelWriter:
-    """Writes pictures one by one, and at the end their annotations.
+    """A label writer writes pictures one by one, and at the end their annotations.
 
     Args:
         folder: Where to; exists.

@@ -16,7 +16,7 @@ LOSSES = ("rpn_class", "rpn_box", "class", "box", "mask")
 
 
 class Learner(keras.Model):  # type: ignore[misc]
-    """Computes the five losses of a Mask R-CNN from pictures and their truth.
+    """A learner computes the five losses of a Mask R-CNN from pictures and their truth.
 
     Its input is a dictionary: `images` `(B, height, width, 3)` RGB 0..255, `boxes` `(B, G, 4)` xyxy padded
     with zeros, `classes` `(B, G)` int padded with 0, `masks` `(B, G, M, M)` 0/1 over each box, `ignored`

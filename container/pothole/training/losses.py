@@ -16,13 +16,13 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross entropy of sigmoids; logits, targets 0..1 and weights of one shape."""
+    """Return the cross entropy of sigmoids, for logits, targets 0..1 and weights of one shape."""
     values = ops.maximum(logits, 0.0) - logits * targets + ops.log1p(ops.exp(-ops.abs(logits)))
     return weighted_mean(values, weights)
 
 
 def cross_entropy(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
-    """Cross entropy of a softmax: logits `(…, K)`, classes `(…)` int, weights `(…)`."""
+    """Return the cross entropy of a softmax, for logits `(…, K)`, classes `(…)` int and weights `(…)`."""
     log_probabilities = ops.log_softmax(logits, axis=-1)
     chosen = ops.take_along_axis(log_probabilities, classes[..., None], axis=-1)[..., 0]
     return weighted_mean(-chosen, weights)
@@ -31,7 +31,7 @@ def cross_entropy(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
 def smooth_l1(
     deltas: Tensor, targets: Tensor, positive: Tensor, sampled: Tensor, beta: float = 1.0
 ) -> Tensor:
-    """Box regression: the sum over positives divided by all that were sampled, as in Faster R-CNN.
+    """Return the loss of the boxes: the sum over positives over the number sampled, as in Faster R-CNN.
 
     Args:
         deltas: `(…, 4)`, in units of `box_std`.

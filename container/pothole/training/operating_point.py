@@ -40,7 +40,7 @@ class FalseMarks:
     pictures: Mapping[int, int]
 
     def threshold(self, allowed: int, without: int | None = None) -> float:
-        """Return the lowest threshold that lets so many marks through, of all scenes but one."""
+        """Return the lowest threshold that lets so many false marks through, on all scenes but one."""
         scores = sorted((score for scene, score in self.marks if scene != without), reverse=True)
         highest_false = scores[allowed] if len(scores) > allowed else MIN_SCORE
         return math.floor(highest_false * STEPS + 1) / STEPS

@@ -1,4 +1,4 @@
-"""`train` is told hyperparameters and folders, by flags and as SageMaker gives them."""
+"""This module reads the hyperparameters and folders of `train`, from flags and as SageMaker gives them."""
 
 import argparse
 import json
@@ -70,7 +70,7 @@ class Folders:
 
     @classmethod
     def below(cls, root: Path, env: Mapping[str, str]) -> Self:
-        """Return SageMaker's folders; `SM_CHANNEL_…` and `SM_MODEL_DIR` go before those below `root`."""
+        """Return SageMaker's folders; `SM_CHANNEL_…` and `SM_MODEL_DIR` replace those below `root`."""
 
         def channel(name: str) -> Path | None:
             folder = Path(env.get(f"SM_CHANNEL_{name.upper()}", root / "input/data" / name))
@@ -96,7 +96,7 @@ def read_folders(flags: argparse.Namespace, env: Mapping[str, str]) -> Folders:
 
 
 def read_hyperparameters(flags: argparse.Namespace) -> Hyperparameters:
-    """Read SageMaker's `hyperparameters.json`, if it is there, and the flags, which go before it.
+    """Read SageMaker's `hyperparameters.json`, if it is there, and the flags, which take precedence.
 
     All its values are strings; its names may have hyphens or underscores.
 

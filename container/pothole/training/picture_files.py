@@ -61,7 +61,7 @@ class PictureFiles:
 
     @cached_property
     def _below(self) -> dict[str, list[Path]]:
-        """All files in the folder and below, by their names."""
+        """Return all files in the folder and below it, by their names."""
         found: dict[str, list[Path]] = {}
         for path in sorted(self._folder.rglob("*")):
             if path.is_file():

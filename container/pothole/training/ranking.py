@@ -1,4 +1,4 @@
-"""A ranking has the detections of pictures, what is right about them, and how well that is sorted.
+"""This module measures how well detections are sorted by their scores.
 
 Pictures have weights. With 1 for each, average precision is COCO's. A bootstrap draws scenes with replacement
 (Efron and Tibshirani, 1993, An Introduction to the Bootstrap, ch. 8), and a picture weighs as much as its
@@ -24,7 +24,7 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True)
 class Ranking:
-    """A ranking of detections, best first.
+    """A ranking holds the detections of pictures, best first, and which of them are right.
 
     Legend: D: detections, T: overlaps, P: pictures.
 
@@ -130,7 +130,7 @@ def scene_numbers(images: Sequence[dict[str, Any]]) -> NDArray[np.int64]:
 
 
 def one_per_scene(scenes: NDArray[np.int64]) -> Weights:
-    """Return weights with which the pictures of a scene count as one: each by its chance to be drawn."""
+    """Return weights with which a scene's pictures together count as one, each by its chance to be drawn."""
     return 1.0 / np.bincount(scenes)[scenes]
 
 

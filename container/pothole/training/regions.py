@@ -29,7 +29,7 @@ MIN_ON_CRACK = 0.05
 
 @dataclass(frozen=True)
 class Regions:
-    """Regions of pictures, by the names of the pictures' files.
+    """Regions are parts of pictures, by the names of the pictures' files.
 
     Attributes:
         lanes: Where potholes were marked; a picture that is missing here was marked everywhere.
@@ -40,7 +40,7 @@ class Regions:
     cracks: Mapping[str, Rle] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        """Say whether there are any."""
+        """Say whether there are any regions."""
         return bool(self.lanes or self.cracks)
 
     @classmethod
@@ -65,7 +65,7 @@ class Regions:
         return cls(lanes, cracks)
 
     def of(self, samples: Iterable[Sample]) -> Self:
-        """Return those of these pictures alone."""
+        """Return the regions of some pictures alone."""
         names = {sample.path.name for sample in samples}
         return replace(
             self,
@@ -74,7 +74,7 @@ class Regions:
         )
 
     def check(self, samples: Iterable[Sample]) -> None:
-        """Check that they belong to pictures.
+        """Check that all regions belong to pictures of a data set.
 
         Raises:
             DatasetError: No picture is named in them.
@@ -118,7 +118,7 @@ def file_name(image: Mapping[str, Any]) -> str:
 
 
 def outside(mask: Rle) -> Rle:
-    """Return all of the picture but a mask."""
+    """Return the mask of all that lies outside a mask."""
     return coco_mask.encode(np.asfortranarray(1 - coco_mask.decode(mask)))  # type: ignore[no-any-return]
 
 

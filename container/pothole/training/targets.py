@@ -1,4 +1,4 @@
-"""Anchors and RoIs are told what to learn (arXiv:1506.01497, sec. 3.1.2; arXiv:1703.06870, sec. 3.1).
+"""Targets say what anchors and RoIs learn (arXiv:1506.01497, sec. 3.1.2; arXiv:1703.06870, sec. 3.1).
 
 Legend: B: batch, A: anchors, G: true objects (padded, without area), N: RoIs, M: mini-mask size.
 """
@@ -152,7 +152,7 @@ def roi_targets(
 
 
 def is_ignored(rois: Tensor, ignored: Tensor) -> Tensor:
-    """Say whether boxes have their middle where a mark is neither right nor wrong.
+    """Say which boxes have their middle where a mark is neither right nor wrong.
 
     Args:
         rois: `(B, N, 4)` in pixels, or `(1, N, 4)` for the same in each picture.

@@ -149,7 +149,7 @@ def load_start(hyperparameters: Hyperparameters, folders: Folders) -> MaskRCNN:
 def learn(
     learner: Learner, samples: Sequence[Sample], hyperparameters: Hyperparameters, between: BetweenSteps
 ) -> None:
-    """Do the steps that are left.
+    """Train for the steps that are left.
 
     Raises:
         PotholeError: A picture cannot be read, or the loss is no number.
@@ -214,7 +214,7 @@ def compiled(network: MaskRCNN, hyperparameters: Hyperparameters) -> Learner:
 def description(
     hyperparameters: Hyperparameters, network: MaskRCNN, data: Mapping[str, Sequence[Sample]]
 ) -> dict[str, Any]:
-    """Return what decides where a training ends. The number of epochs may grow, so it is not in it."""
+    """Return all that decides a training's result, except the number of epochs, which may grow."""
     names = {"seed", "batch_size", "steps_per_epoch", "learning_rate", "negative_share", "window"}
     sizes = {k: v for k, v in asdict(network.config).items() if k not in NOT_IN_GRAPH}
     return hyperparameters.model_dump(include=names) | sizes | {k: digest(v) for k, v in data.items()}

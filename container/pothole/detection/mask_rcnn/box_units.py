@@ -1,4 +1,4 @@
-"""Boxes inside the network are in pixels of its input, or in Matterport's normalised units.
+"""Inside the network boxes are in pixels of its input, or in Matterport's normalised units.
 
 Boxes are `xyxy`. In pixels the far edge is exclusive, in normalised units it is the last pixel itself.
 """

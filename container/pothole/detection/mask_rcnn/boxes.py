@@ -1,4 +1,4 @@
-"""This module codes boxes against a reference, measures overlaps, and suppresses doubles.
+"""This module codes boxes relative to a reference, measures overlaps, and drops doubles.
 
 Legend: B: batch, N, M: boxes. Boxes are `xyxy` in the configuration's `box_units`. Deltas are
 `(dx, dy, dw, dh)` as in Fast R-CNN (Girshick, 2015, arXiv:1504.08083), divided by their standard deviation.
@@ -68,7 +68,7 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def nms_keep(boxes: Tensor, iou_threshold: float, classes: Tensor = None, most: int | None = None) -> Tensor:
-    """Greedy non-maximum suppression with static shapes.
+    """Suppress all but the best of boxes that overlap, greedily, with static shapes (NMS).
 
     A box stays if no better box that itself stays overlaps it. Starting from "all stay", that rule applied
     over and over settles on the greedy answer from the best box down; chains of overlaps are short, so a few
@@ -120,7 +120,7 @@ def _nms_keep_one_by_one(boxes: Tensor, iou_threshold: float, most: int) -> Tens
 
 
 def best(scores: Tensor, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return the `count` best scores `(B, count)` and their rows of each `(B, N, …)` tensor."""
+    """Return the `count` best scores `(B, count)`, and the rows of each `(B, N, …)` tensor that have them."""
     scores, index = ops.top_k(scores, count)
     return (scores, *(take(t, index) for t in tensors))
 

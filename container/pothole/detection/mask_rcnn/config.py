@@ -148,7 +148,7 @@ class MaskRCNNConfig:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, background included."""
+        """Return the number of classes, background included."""
         return len(self.class_names) + 1
 
     def save(self, folder: Path) -> None:

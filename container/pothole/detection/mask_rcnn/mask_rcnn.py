@@ -1,4 +1,4 @@
-"""This module has the network of Mask R-CNN (He et al., 2017, arXiv:1703.06870), and its weights on disk.
+"""This module holds the network of Mask R-CNN (He et al., 2017, arXiv:1703.06870), and its weights on disk.
 
 Legend: B: batch, A: anchors, P: proposals, N: RoIs, D: detections, K: classes with background.
 """

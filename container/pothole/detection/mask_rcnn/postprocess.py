@@ -1,4 +1,4 @@
-"""This module makes detections of the box head's answers."""
+"""This module turns the box head's answers into detections."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""This module resizes bilinearly as scikit-image does, of which Matterport's pictures and masks are made."""
+"""This module resizes bilinearly as scikit-image does, which Matterport uses for pictures and masks."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A detection's score is made of the box head's and of how sure the mask head is of its outline.
+"""A detection's score combines the box head's score with how sure the mask head is of the outline.
 
 The box head says how likely there is an object, not how well it is outlined (Mask Scoring R-CNN,
 arXiv:1903.00241, sec. 3.1, trains a head for that). A mask of probabilities says the latter by itself: of one
@@ -52,7 +52,7 @@ def calibrated(scores: Any, config: MaskRCNNConfig) -> Any:
 
 
 def lowest_score(threshold: float, config: MaskRCNNConfig) -> float:
-    """Return the lowest score of the box head with which a detection may reach a threshold."""
+    """Return the box head's score from which on a detection may reach a score threshold."""
     if config.calibration is None or threshold <= 0.0:
         return threshold
     slope, offset = config.calibration

@@ -135,7 +135,7 @@ def _width(path: Path, tensors: Tensors, layer: str, axis: int = -1, rank: int =
 
 
 def _check_wishes(path: Path, tensors: Tensors, operation: Operation) -> tuple[str, int]:
-    """Return backbone and number of classes, once what was asked for is what the weights have."""
+    """Return backbone and number of classes, after a check that the weights are what was asked for."""
     width = partial(_width, path, tensors)
     backbone = _backbone(path, tensors)
     classes = width("mrcnn_class_logits", rank=2)
@@ -182,7 +182,7 @@ def _x_first(std: tuple[float, float, float, float]) -> tuple[float, float, floa
 
 
 def _check(path: Path, tensors: Tensors, wanted: Mapping[str, tuple[int, ...]]) -> None:
-    """Hold the weights against what the network needs, and say what is missing, too much or odd."""
+    """Compare the weights with what the network needs, and say what is missing, too much or odd."""
     shared = wanted.keys() & tensors.keys()
     faults = {
         "missing": sorted(wanted.keys() - tensors.keys()),
@@ -206,7 +206,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _write(network: MaskRCNN, folder: Path, archive: Path | None) -> None:
-    """Write aside and rename, so that nobody meets a half-written model."""
+    """Write beside the target and rename, so that nobody meets a half-written model."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         made = Path(temporary, "model")

@@ -27,7 +27,7 @@ NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 @dataclass(frozen=True)
 class Source:
-    """A source says where a layer of ours comes from.
+    """A layer source says which of Matterport's layers a layer of ours comes from.
 
     Attributes:
         ours: Name of our layer, as in the paths of its variables.
@@ -73,7 +73,7 @@ class Source:
 
 
 def _difference(x: Array) -> Array:
-    """Object minus background: its sigmoid is the softmax of the two."""
+    """Return object minus background, whose sigmoid is the softmax of the two."""
     return x[..., 1::2] - x[..., 0::2]
 
 
@@ -87,7 +87,7 @@ def _foreground(x: Array) -> Array:
 
 
 def sources(config: MaskRCNNConfig) -> Iterator[Source]:
-    """Yield where each layer of a network comes from, with Matterport's names (`mrcnn/model.py`)."""
+    """Yield the source of each layer of a network, with Matterport's names (`mrcnn/model.py`)."""
     yield Source("conv1", "conv1", (7, 7, 3, 64), "bn_conv1", fold=False)
     inputs = 64
     for stage, blocks in enumerate(RESNET_BLOCKS[config.backbone], start=2):

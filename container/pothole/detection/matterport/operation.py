@@ -1,4 +1,4 @@
-"""An operation is what users of Matterport's code wrote into a subclass of `mrcnn.config.Config`."""
+"""An operation holds what users of Matterport's code wrote into a subclass of `mrcnn.config.Config`."""
 
 import json
 from pathlib import Path

@@ -109,7 +109,7 @@ def _sort_fast(model: ov.Model) -> None:
 
 
 def _turn_less(model: ov.Model) -> None:
-    """Let maps stay as convolutions have them: to enlarge one, it was turned to put its channels last."""
+    """Remove transposes around enlargements, so that feature maps keep the layout of convolutions."""
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Interpolate" and (before := _undone(node.input_value(0), CHANNELS_LAST)):
             takers = node.output(0).get_target_inputs()
@@ -125,7 +125,7 @@ def _turn_less(model: ov.Model) -> None:
 
 
 def _undone(value: ov.Output, order: Sequence[int]) -> ov.Output | None:
-    """Return what a value was before its axes were put in an order; None if they were not."""
+    """Return a value from before its axes were reordered; None where they were not."""
     node = value.get_node()
     if node.get_type_name() != "Transpose" or node.input_value(1).get_node().get_data().tolist() != order:
         return None
@@ -174,7 +174,7 @@ def _quantised(
 
 
 def _centre_pixels(model: ov.Model) -> None:
-    """Let pixels from -1 to 1 take -127 to 128 steps, not -128 to 127.
+    """Let pixels from -1 to 1 be quantised to the steps -127 to 128, not -128 to 127.
 
     Those OpenVINO takes for signed numbers, with which the first convolution needs more than twice the time.
     """
@@ -192,5 +192,5 @@ def _is_constant(value: ov.Output) -> bool:
 
 
 def _exact(model: ov.Model) -> list[str]:
-    """Return what may carry coordinates of boxes: rounded to 256 steps, they would be pixels off."""
+    """Return the operations that may carry box coordinates: in 256 steps these would be pixels off."""
     return [n.get_friendly_name() for n in model.get_ops() if n.get_type_name() not in QUANTISED]

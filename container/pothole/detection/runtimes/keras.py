@@ -1,4 +1,4 @@
-"""Keras runs the network as the reference, and on GPUs."""
+"""Keras runs the network on GPUs, and as the reference for other runtimes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +43,7 @@ class KerasNetwork:
         )
 
     def _padded(self, most: int) -> int:
-        """Round up to a power of two from 4 on: a backend may compile each new count anew."""
+        """Round a count up to a power of two, at least 4, since a backend may compile each new count anew."""
         return min(1 << max(most - 1, 3).bit_length(), self.config.detections)
 
     def warm_up(self) -> None:

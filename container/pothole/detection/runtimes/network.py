@@ -49,5 +49,5 @@ class Network(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Do once what a first picture would wait for."""
+        """Do once what the first picture would otherwise wait for."""
         ...

@@ -30,7 +30,7 @@ class Address:
 
     @property
     def scheme(self) -> str:
-        """Return what is before the colon, in small letters."""
+        """Return what stands before the colon, in small letters."""
         return self.url.partition("://")[0].lower()
 
 
@@ -63,7 +63,7 @@ def find_remote(address: Address, settings: Settings) -> list[tuple[str, str]]:
 
 
 def _videos(store: Storage, key: str) -> list[str]:
-    """Return the videos that lie in a folder of S3, else the key itself: a video, or a folder of pictures."""
+    """Return the videos in a folder of S3, or the key itself when it is a video or a folder of pictures."""
     found = [
         each
         for each in (store.list(key) if key.endswith("/") else ())
@@ -73,7 +73,7 @@ def _videos(store: Storage, key: str) -> list[str]:
 
 
 def opener(settings: Settings, duration_s: float | None) -> Callable[[str], Storage]:
-    """Return what opens the buckets of `find_remote`, and folders of the user's own.
+    """Return a function that opens the buckets of `find_remote`, and the user's own folders.
 
     Args:
         settings: Limits of S3.

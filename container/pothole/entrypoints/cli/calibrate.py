@@ -1,4 +1,4 @@
-"""The command `pothole calibrate` makes a model's scores probabilities, and chooses its score thresholds."""
+"""The command `pothole calibrate` turns a model's scores into probabilities, and chooses thresholds."""
 
 import argparse
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""The commands share the terminal, the model, and flags."""
+"""The commands share these ways to use the terminal, to load the model, and to declare flags."""
 
 import argparse
 import json
@@ -128,7 +128,7 @@ def model_flags() -> argparse.ArgumentParser:
 
 
 def choose_sensitivity(detector: Detector, name: str | None) -> None:
-    """Make the score threshold of a sensitivity a detector's default; as it is when None.
+    """Make the score threshold of a sensitivity a detector's default; change nothing when it is None.
 
     Raises:
         RequestError: The detector has no threshold for it.

@@ -46,7 +46,7 @@ def detect(args: argparse.Namespace) -> None:
 
 
 def _find(paths: Sequence[Path]) -> list[Path]:
-    """Return the pictures named, and those that lie in the folders named, marked ones left out."""
+    """Return the pictures named and those in the folders named, without pictures that are marked already."""
     pictures: dict[Path, None] = {}
     for path in paths:
         found = [path]
@@ -60,7 +60,7 @@ def _find(paths: Sequence[Path]) -> list[Path]:
 
 
 def _targets(pictures: Sequence[Path], folder: Path | None) -> dict[Path, Path]:
-    """Return where each picture is written, marked; nowhere without a folder."""
+    """Return where each marked picture is written; nothing when there is no folder."""
     if folder is None:
         return {}
     names = unique_stems(pictures)
@@ -68,7 +68,7 @@ def _targets(pictures: Sequence[Path], folder: Path | None) -> dict[Path, Path]:
 
 
 def _comment(path: Path, detector: Detector, min_confidence: float | None) -> str:
-    """Return what a marked picture says of where it comes from, by which it is known again."""
+    """Return the comment that says where a marked picture comes from, so that it can be recognised later."""
     threshold = detector.min_confidence if min_confidence is None else min_confidence
     source = readable(path.absolute())
     return json.dumps({"source": source, "model": detector.name, "min_confidence": threshold})

@@ -1,4 +1,4 @@
-"""Jobs on local files are done by a worker as the server has one; its records go when a job ends."""
+"""Jobs on local files are done by a worker as in the server; their records are deleted when they end."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ WAIT_S = 0.25
 
 
 class LocalJobs:
-    """Works on one job after the other.
+    """A `LocalJobs` works on one job after the other, each with a record beside its outputs until it ends.
 
     Args:
         detector: Finds the potholes.

@@ -148,7 +148,7 @@ def _named(
 
 
 def _is_of_a_sibling(job: Job, folder: Path) -> bool:
-    """Say whether the outputs are of a video beside this one that differs in its extension alone."""
+    """Say whether the outputs belong to a video beside this one whose name differs in the extension alone."""
     told = _told(_output(job, folder, "json")).get("source")
     ours = Path(job.source_bucket, job.source_key)
     theirs = Path(told) if isinstance(told, str) and Path(told).name else ours

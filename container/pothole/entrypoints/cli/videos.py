@@ -1,4 +1,4 @@
-"""A command is told of videos, as files and as folders of them."""
+"""This module finds the videos that a command is given, as files and as folders."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from pothole.storage import LocalStorage
 
 
 def find_videos(paths: Sequence[Path], max_bytes: int, pictures: bool = False) -> list[Path]:
-    """Return the videos named, each once, and those that lie in the folders named, marked ones left out.
+    """Return the videos named and those in the folders named, each once, without marked ones.
 
     Args:
         paths: Videos and folders.

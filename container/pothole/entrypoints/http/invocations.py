@@ -37,7 +37,7 @@ RETRY_HINT = 'To have it tried again, send "retry": true.'
 
 
 class Invocations:
-    """Answers invocations, as many at a time as the settings allow.
+    """This class answers invocations, as many at a time as the settings allow.
 
     Args:
         queue: Where videos wait.

@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class JobQueue:
-    """The queue has videos in work and in wait.
+    """The queue holds the videos in work and those that wait.
 
     Args:
         settings: How many of each.
@@ -30,7 +30,7 @@ class JobQueue:
         self._metrics, self._shutdown = metrics, shutdown
 
     def place(self) -> "Place":
-        """Take a place, to start work from or to give back.
+        """Take a place, from which work is started, or which is given back.
 
         Raises:
             Busy: All are taken.
@@ -46,7 +46,7 @@ class JobQueue:
         return Place(self)
 
     def start(self, work: Callable[..., Result], *args: Any) -> "Future[Result]":
-        """Work as soon as it is its turn, then give the place back."""
+        """Start work when its turn comes, and give the place back when it is done."""
         self._metrics.queued.inc()
         future = self._workers.submit(copy_context().run, self._work, work, *args)
         future.add_done_callback(lambda _: self.give_back())
@@ -62,7 +62,7 @@ class JobQueue:
         self._places.release()
 
     def stop(self, patience_s: float) -> None:
-        """Take and begin no more; interrupt those in work at a checkpoint, or after some seconds."""
+        """Accept and begin nothing more; interrupt videos in work at a checkpoint, or after some seconds."""
         self._shutdown.soon.set()
         timer = threading.Timer(patience_s, self._shutdown.now.set)
         timer.daemon = True

@@ -1,4 +1,4 @@
-"""nginx in front of gunicorn is started, watched and stopped as one."""
+"""This module starts, watches and stops nginx and gunicorn, which stands behind it, as one server."""
 
 import logging
 import logging.config
@@ -25,7 +25,7 @@ _logger = logging.getLogger("pothole.serve")
 
 
 class NginxTemplate(string.Template):
-    """Its variables are `%{name}`, since `$name` is a variable of nginx."""
+    """This template has variables named `%{name}`, since `$name` is a variable of nginx."""
 
     delimiter = "%"
 
@@ -74,7 +74,7 @@ def _stop_signal() -> threading.Event:
 def _running(
     settings: Settings, env: Mapping[str, str], application: str, folder: Path
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """Start both, yield them by name, stop them: gunicorn first, while nginx passes on its answers."""
+    """Start both and yield them by name; then stop gunicorn first, while nginx passes on its answers."""
     # Debian keeps nginx where only root's PATH looks.
     nginx = shutil.which("nginx", path=f"{env.get('PATH', os.defpath)}:/usr/sbin")
     grace_s = max(1, settings.stop_timeout_s - RESERVE_S)

@@ -14,10 +14,10 @@ _logger = logging.getLogger("pothole.requests")
 
 
 class RequestIdFilter(logging.Filter):
-    """Adds `request_id` to each record."""
+    """This filter adds `request_id` to each record of the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through."""
+        """Add the id, and let every record through."""
         record.request_id = _request_id.get()
         return True
 

@@ -11,7 +11,7 @@ SOCKET = "ping.sock"  # in the working folder, since the path of a socket may no
 
 
 class _Quiet(WSGIRequestHandler):
-    """The application logs each request already."""
+    """This handler logs nothing: the application logs each request already."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing."""

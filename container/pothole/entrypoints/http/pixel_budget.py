@@ -1,4 +1,4 @@
-"""Pictures in work share a budget of pixels: what is small as a file may be large in memory."""
+"""Pictures in work share a budget of pixels, since a small file may become large in memory."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class PixelBudget:
-    """Holds pictures back until there is room for them.
+    """The budget holds pictures back until there is room for them.
 
     Args:
         total: Pixels of all pictures in work at a time; a larger one is in work alone.
@@ -19,7 +19,7 @@ class PixelBudget:
 
     @contextmanager
     def share(self) -> Iterator[Callable[[int], None]]:
-        """Give what takes pixels, and waits for them; at the end they are given back."""
+        """Yield a function that waits for pixels and takes them; when the body ends, they are given back."""
         taken = 0
 
         def take(pixels: int) -> None:

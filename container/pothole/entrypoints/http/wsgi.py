@@ -14,7 +14,7 @@ from pothole.settings import Settings
 
 
 def end_without_model(loading: Future[Worker]) -> None:
-    """End the process when the model cannot be loaded, in the way that makes gunicorn give up, too.
+    """End the process when the model cannot be loaded, in such a way that gunicorn gives up, too.
 
     Any other end would make it start the next worker, which fails the same way, for ever.
     """
