@@ -104,14 +104,16 @@ class RememberingDetector:
         sizes: Sequence[Size] | None = None,
     ) -> list[Detections]:
         """See `Detector.predict`."""
-        lowest = self.min_confidence if min_confidence is None else min_confidence
+        score_threshold = self.min_confidence if min_confidence is None else min_confidence
         sizes = sizes or [(image.shape[0], image.shape[1]) for image in images]
-        return [self._predict(image, lowest, size) for image, size in zip(images, sizes, strict=True)]
+        return [
+            self._predict(image, score_threshold, size) for image, size in zip(images, sizes, strict=True)
+        ]
 
-    def _predict(self, image: Image, lowest: float, size: Size) -> Detections:
-        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest(), lowest, size
+    def _predict(self, image: Image, score_threshold: float, size: Size) -> Detections:
+        key = hashlib.blake2b(image.tobytes(), digest_size=16).digest(), score_threshold, size
         if key not in self._found:
-            [self._found[key]] = self._detector.predict([image], lowest, [size])
+            [self._found[key]] = self._detector.predict([image], score_threshold, [size])
             self._new = True
         return self._found[key]
 

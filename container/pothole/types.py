@@ -1,7 +1,10 @@
 """These plain types are shared by all rooms, so that none imports another for a name."""
 
+from typing import Annotated, Any
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 Image = NDArray[np.uint8]
 """A picture `(height, width, 3)`, uint8 RGB."""
@@ -17,6 +20,15 @@ Box = NDArray[np.float32]
 
 Size = tuple[int, int]
 """The `(height, width)` of a picture, in pixels."""
+
+Json = dict[str, Any]
+"""A JSON object."""
+
+Natural = Annotated[int, Field(ge=0)]
+"""A whole number from 0."""
+
+Area = tuple[int, int, int, int]
+"""Whole pixels of a picture: x and y of the first corner, then of the far one, which is exclusive."""
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""

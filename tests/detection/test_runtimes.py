@@ -39,9 +39,9 @@ def pictures():
 
 def test_openvino_finds_what_keras_finds(exported, pictures):
     ours, reference = (load_detector(exported, r) for r in ("openvino", "tensorflow"))
-    for lowest in (0.0, 0.5):
+    for score_threshold in (0.0, 0.5):
         for picture in pictures:
-            ([found], [wanted]) = (d.predict([picture], lowest) for d in (ours, reference))
+            ([found], [wanted]) = (d.predict([picture], score_threshold) for d in (ours, reference))
             assert len(found) == len(wanted)
             assert found.scores == pytest.approx(wanted.scores, abs=1e-4)
             assert found.boxes == pytest.approx(wanted.boxes, abs=0.05)

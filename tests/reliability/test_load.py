@@ -18,6 +18,7 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
+from pothole.files import MIB
 from roads.__main__ import main as render_road
 from support.clips import make_clip
 from support.faulty_proxy import FaultyProxy
@@ -33,7 +34,6 @@ LOAD_SECONDS = int(os.environ.get("LOAD_SECONDS", "3"))
 SOAK_SECONDS = int(os.environ.get("SOAK_SECONDS", "3"))
 LONGEST_PING_S = float(os.environ.get("LONGEST_PING", "2"))
 LEAVING = 48  # twice as many as hold all threads
-MIB = 2**20
 figures = logging.getLogger("figures")
 
 

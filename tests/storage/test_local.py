@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from pothole.errors import DiskFull, RequestError, SourceChanged, SourceNotFound, StorageUnavailable, TooLarge
+from pothole.files import MIB
 from pothole.storage import LocalStorage, file_errors
-
-MIB = 2**20
 
 
 def test_local_files_are_read_where_they_are_and_written_at_once(tmp_path: Path) -> None:

@@ -22,14 +22,13 @@ from pothole.errors import (
     StorageUnavailable,
     TooLarge,
 )
+from pothole.files import MIB
 from pothole.settings import Settings
 from pothole.storage import S3Storage, open_s3
 from support.servers import free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-MIB = 2**20
 
 
 def test_an_object_comes_down_and_goes_up_whole_with_its_content_type(

@@ -13,14 +13,14 @@ from pothole.entrypoints.cli.videos import find_videos
 from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, SourceNotFound
 from pothole.media import Video
 from pothole.settings import Settings
-from pothole.training.collect import Candidate, Limits, choose, collect
+from pothole.training.collect import Candidate, Selection, choose, collect
 from pothole.training.comparison import encode_mask
 from pothole.training.dataset import read_dataset, read_image
 from support.clips import make_clip, number_of
 from support.fakes import MAGENTA, MagentaDetector
 
 SURE = 0.99
-LIMITS = Limits(count=5, random=0, frame_interval=1)
+SELECTION = Selection(count=5, random=0, frame_interval=1)
 
 
 class Unsure(MagentaDetector):
@@ -32,13 +32,13 @@ class Unsure(MagentaDetector):
 
     def predict(self, images, min_confidence=None):
         self.calls += 1
-        lowest = self.min_confidence if min_confidence is None else min_confidence
+        score_threshold = self.min_confidence if min_confidence is None else min_confidence
         found = []
         for image in images:
             patches = self._detect(image)
             score = self.scores.get(number_of(image[:8]), SURE)
             scored = replace(patches, scores=np.full(len(patches), score, np.float32))
-            found.append(scored[scored.scores >= lowest])
+            found.append(scored[scored.scores >= score_threshold])
         return found
 
 
@@ -65,7 +65,7 @@ def chosen_frames(chosen):
 
 def test_frames_near_the_confidence_are_chosen_and_near_repeats_are_not(clip, tmp_path):
     unsure = Unsure({20: 0.55, 21: 0.56, 45: 0.7, 55: 0.8})  # the last is sure enough
-    chosen = collect([clip], tmp_path / "out", unsure, Settings(), LIMITS)
+    chosen = collect([clip], tmp_path / "out", unsure, Settings(), SELECTION)
     assert chosen_frames(chosen) == {(20, "score"), (45, "score")}
     names = sorted(p.name for p in (tmp_path / "out" / "images").iterdir())
     assert names == ["road_000020.jpg", "road_000045.jpg"]
@@ -76,30 +76,30 @@ def test_frames_near_the_confidence_are_chosen_and_near_repeats_are_not(clip, tm
 def test_a_frame_is_chosen_where_a_pothole_is_lost_that_comes_again(clip, tmp_path):
     # At the end it does not come again.
     lost = Unsure({29: 0.8, 30: 0.0, **dict.fromkeys(range(50, 60), 0.0)})
-    [frame] = collect([clip], tmp_path / "out", lost, Settings(), LIMITS)
+    [frame] = collect([clip], tmp_path / "out", lost, Settings(), SELECTION)
     assert (frame.index, frame.reason) == (30, "flickers")
     assert frame.uncertainty == pytest.approx(0.8)  # as sure as it was before
 
 
 def test_random_frames_follow_the_seed_and_keep_the_gap():
     candidates = [Candidate(0, i, i / 10, 0.6 if i == 50 else 0.0, "score") for i in range(200)]
-    limits = Limits(count=3, random=4, seed=1)
-    chosen = choose(candidates, limits)
+    selection = Selection(count=3, random=4, seed=1)
+    chosen = choose(candidates, selection)
     assert Counter(c.reason for c in chosen) == {"score": 1, "random": 4}
     times = sorted(c.time for c in chosen)
     assert min(np.diff(times)) >= 1.0
-    assert choose(candidates, limits) == chosen != choose(candidates, replace(limits, seed=2))
-    assert len(choose(candidates, replace(limits, random=100))) <= 20  # no more than fit
+    assert choose(candidates, selection) == chosen != choose(candidates, replace(selection, seed=2))
+    assert len(choose(candidates, replace(selection, random=100))) <= 20  # no more than fit
 
 
 def test_equally_doubtful_frames_come_from_all_videos_not_from_the_first():
     candidates = [Candidate(v, i, float(i), 1.0, "flickers") for v in range(3) for i in range(50)]
-    assert {c.video for c in choose(candidates, Limits(count=20, random=0))} == {0, 1, 2}
+    assert {c.video for c in choose(candidates, Selection(count=20, random=0))} == {0, 1, 2}
 
 
 def test_what_is_written_is_read_by_training_with_the_masks_as_they_are(clip, tmp_path):
     detector = Unsure({20: 0.55})
-    collect([clip], tmp_path / "out", detector, Settings(), replace(LIMITS, random=3))
+    collect([clip], tmp_path / "out", detector, Settings(), replace(SELECTION, random=3))
     samples, coco = read_dataset(tmp_path / "out")
     assert len(samples) == 4 and {s.source for s in samples} == {"road"}
     assert {i["reason"] for i in coco["images"]} == {"score", "random"}
@@ -113,7 +113,7 @@ def test_what_is_written_is_read_by_training_with_the_masks_as_they_are(clip, tm
 
 
 def test_the_annotators_file_knows_the_pictures_and_is_read_by_training_too(clip, tmp_path):
-    collect([clip], tmp_path / "out", Unsure({20: 0.55}), Settings(), replace(LIMITS, random=1))
+    collect([clip], tmp_path / "out", Unsure({20: 0.55}), Settings(), replace(SELECTION, random=1))
     corrected = (tmp_path / "out" / "via" / "via_region_data.json").read_text()
     via = json.loads(corrected)
     pictures = {p.name: p.stat().st_size for p in (tmp_path / "out" / "images").iterdir()}
@@ -135,7 +135,7 @@ def test_a_folder_that_exists_is_left_as_it_is_before_any_work_is_done(clip, tmp
     detector = Unsure()
     (tmp_path / "out").mkdir()
     with pytest.raises(RequestError, match="out exists already"):
-        collect([clip], tmp_path / "out", detector, Settings(), LIMITS)
+        collect([clip], tmp_path / "out", detector, Settings(), SELECTION)
     assert detector.calls == 0 and not list((tmp_path / "out").iterdir())
 
 
@@ -147,7 +147,7 @@ def test_nothing_is_left_of_a_collection_that_fails_while_it_writes(clip, tmp_pa
             return super().predict(images, min_confidence)
 
     with pytest.raises(InvalidMedia, match="broken"):
-        collect([clip], tmp_path / "out", Failing({20: 0.55, 45: 0.55}), Settings(), LIMITS)
+        collect([clip], tmp_path / "out", Failing({20: 0.55, 45: 0.55}), Settings(), SELECTION)
     assert [p.name for p in tmp_path.iterdir()] == ["roads"]
 
 
@@ -164,20 +164,20 @@ def test_videos_that_cannot_be_read_are_named_and_the_others_gone_through(clip, 
     monkeypatch.setattr(Video, "frames", break_off)
     left_out = {}
     videos = [roads / "zero.mp4", ends, clip]
-    limits = Limits(count=0, random=1, frame_interval=1)
-    collect(videos, tmp_path / "out", Unsure(), Settings(), limits, on_left_out=left_out.__setitem__)
+    selection = Selection(count=0, random=1, frame_interval=1)
+    collect(videos, tmp_path / "out", Unsure(), Settings(), selection, on_left_out=left_out.__setitem__)
     assert list(left_out) == videos[:2]
     assert "zero.mp4 is not a video" in str(left_out[videos[0]])
     [picture] = (tmp_path / "out" / "images").iterdir()
     assert picture.name.startswith("road_")
     with pytest.raises(InvalidMedia, match="No video can be read"):
-        collect(videos[:2], tmp_path / "none", Unsure(), Settings(), LIMITS)
+        collect(videos[:2], tmp_path / "none", Unsure(), Settings(), SELECTION)
     assert not (tmp_path / "none").exists()
 
 
 def test_doubting_nothing_is_said_instead_of_an_empty_data_set(clip, tmp_path):
     with pytest.raises(RequestError, match="No frame is doubtful"):
-        collect([clip], tmp_path / "out", Unsure(), Settings(), LIMITS)
+        collect([clip], tmp_path / "out", Unsure(), Settings(), SELECTION)
     assert not (tmp_path / "out").exists()
 
 
@@ -185,7 +185,7 @@ def test_videos_of_one_name_do_not_overwrite_each_others_pictures(clip, roads, t
     (roads / "north").mkdir()
     other = Path(roads / "north" / "road.mp4")
     other.write_bytes(clip.read_bytes())
-    collect([clip, other], tmp_path / "out", Unsure({20: 0.55}), Settings(), LIMITS)
+    collect([clip, other], tmp_path / "out", Unsure({20: 0.55}), Settings(), SELECTION)
     names = sorted(p.name for p in (tmp_path / "out" / "images").iterdir())
     assert names == ["road-2_000020.jpg", "road_000020.jpg"]
 

@@ -20,7 +20,7 @@ from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.entrypoints.cli.train import main
 from pothole.errors import ConfigError, DatasetError, ModelError
-from pothole.training.checkpoint import Checkpoint, Progress
+from pothole.training.checkpoint import Checkpoint, TrainingProgress
 from pothole.training.options import Hyperparameters, add_flags, read_folders, read_hyperparameters
 from pothole.training.start import load_backbone, load_pretrained
 from pothole.training.train import compiled, description, read_potholes, train
@@ -175,7 +175,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"checkpoint\.npz cannot be read"):
         checkpoint.restore()
     checkpoint.save(
-        Progress(step=5, history=[{"epoch": 1}], best=[np.ones(3, np.float16)], best_confidence=0.7)
+        TrainingProgress(step=5, history=[{"epoch": 1}], best=[np.ones(3, np.float16)], best_confidence=0.7)
     )
     restored = checkpoint.restore()
     assert (restored.step, restored.history, restored.best_confidence) == (5, [{"epoch": 1}], 0.7)

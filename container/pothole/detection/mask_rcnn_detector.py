@@ -10,7 +10,7 @@ import numpy as np
 
 from pothole.detection.mask_rcnn.letterbox import fit, input_size, limits, to_picture
 from pothole.detection.mask_rcnn.paste import paste_masks
-from pothole.detection.mask_rcnn.scores import final_scores, lowest_score
+from pothole.detection.mask_rcnn.scores import box_score_threshold, final_scores
 from pothole.detections import Detections
 from pothole.errors import ModelError
 from pothole.settings import Runtime
@@ -19,7 +19,7 @@ from pothole.types import Image, Size
 if TYPE_CHECKING:
     from pothole.detection.runtimes.network import Network
 
-logger = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class MaskRCNNDetector:
@@ -46,16 +46,16 @@ class MaskRCNNDetector:
         """See `Detector.predict`."""
         config = self._network.config
         threshold = self.min_confidence if min_confidence is None else min_confidence
-        lowest = max(lowest_score(threshold, config), 1e-6)
+        box_threshold = max(box_score_threshold(threshold, config), 1e-6)
         fitted = [fit(image, config) for image in images]
         batch = np.stack([canvas for canvas, _ in fitted])
         edges = np.stack([limits(window, config) for _, window in fitted])
-        with self._lock:  # the network alone: a session serves one caller at a time
-            outputs = self._network.find(batch, edges, lowest)
+        with self._lock:  # a network's session serves one caller at a time
+            outputs = self._network.find(batch, edges, box_threshold)
         found = []
         for i, (_, window) in enumerate(fitted):
             size = sizes[i] if sizes else (images[i].shape[0], images[i].shape[1])
-            boxes, scores, classes, masks = (part[i][outputs.scores[i] >= lowest] for part in outputs)
+            boxes, scores, classes, masks = (part[i][outputs.scores[i] >= box_threshold] for part in outputs)
             scores = final_scores(scores, masks, config)
             chosen = np.argsort(-scores, kind="stable")[: np.sum(scores >= threshold)]
             boxes, scores, classes, masks = boxes[chosen], scores[chosen], classes[chosen], masks[chosen]
@@ -79,7 +79,7 @@ def load_mask_rcnn(model_dir: Path, runtime: Runtime = "auto") -> MaskRCNNDetect
     """
     network = _load(model_dir, runtime)
     network.warm_up()
-    logger.info("model loaded", extra={"model": network.config.name, "runtime": type(network).__name__})
+    _logger.info("model loaded", extra={"model": network.config.name, "runtime": type(network).__name__})
     return MaskRCNNDetector(network)
 
 

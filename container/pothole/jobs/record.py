@@ -23,12 +23,12 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.files import readable_text
+from pothole.types import Natural
 
 FOLDER = ".pothole"
 # Faults of the world, which say nothing against the video: whoever asks again has the job tried again.
 PASSING = (AccessDenied, DiskFull, Interrupted, SourceChanged, SourceNotFound, StorageUnavailable)
 
-Natural = Annotated[int, Field(ge=0)]
 State = Literal["queued", "running", "interrupted", "done", "failed"]
 
 

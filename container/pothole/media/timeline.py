@@ -26,8 +26,8 @@ RUN_IN_S = Fraction(1, 10)
 
 
 @dataclass(frozen=True)
-class Track:
-    """A track is one stream of the timeline.
+class StreamTimes:
+    """Stream times say when the packets of one stream are due.
 
     Attributes:
         shifts: `(packet, units)`: from this packet on, so many units are added to the stamps.
@@ -72,7 +72,7 @@ class Timeline:
         pieces: How many were joined, 1 in an ordinary file.
     """
 
-    tracks: Mapping[int, Track]
+    tracks: Mapping[int, StreamTimes]
     pieces: int
 
     @classmethod
@@ -164,9 +164,9 @@ def _shifts(streams: Sequence[Stamps], pieces: int) -> list[Fraction]:
     return shifts
 
 
-def _track(stamps: Stamps, shifts: Sequence[Fraction]) -> Track:
+def _track(stamps: Stamps, shifts: Sequence[Fraction]) -> StreamTimes:
     spans = [Span(*(time + shifts[piece] for time in span)) for piece, span in stamps.spans().items()]
-    return Track(
+    return StreamTimes(
         shifts=tuple((first, round(shifts[piece] / stamps.time_base)) for first, piece in stamps.pieces),
         wild=frozenset(stamps.wild),
         wild_shown=stamps.wild_shown,

@@ -15,9 +15,7 @@ from PIL import ImageFont
 
 from pothole.detections import Detections
 from pothole.media.frame import Frame, rgb_to_yuv
-from pothole.types import Color, Image, Mask, Plane
-
-Area = tuple[int, int, int, int]  # xyxy, the far edge exclusive
+from pothole.types import Area, Color, Image, Mask, Plane
 
 # RGB. Far from the grey of a road and, one after the other, from each other; dark text is legible on each.
 PALETTE: tuple[Color, ...] = (

@@ -5,17 +5,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Protocol
-
-from pydantic import Field
+from typing import Protocol
 
 from pothole.media import Frame
 from pothole.outputs.annotate import MarkedFrame
 from pothole.outputs.sink import Sink
 from pothole.tracking.observation import TrackedFrame
 from pothole.tracking.state import TrackerState
+from pothole.types import Natural
 
-Natural = Annotated[int, Field(ge=0)]
 Marks = tuple[MarkedFrame, TrackerState | None]
 """A frame with its marks, and the tracker's state after it, at a checkpoint."""
 

@@ -24,6 +24,7 @@ from pothole.errors import (
     SourceNotFound,
     StorageUnavailable,
 )
+from pothole.files import MIB
 from pothole.settings import Settings
 from pothole.storage.base import ANY, Stat, Storage, check_size
 from pothole.storage.local import file_errors
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from s3transfer.futures import TransferFuture
 
-MIB = 2**20
 ATTEMPTS = 8  # of each call, with random waits in between that grow up to a minute, and of a download's part
 CONNECT_TIMEOUT_S = 5
 MAX_IN_MEMORY = 16 * MIB

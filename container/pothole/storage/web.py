@@ -18,11 +18,11 @@ from pothole.errors import (
     SourceNotFound,
     StorageUnavailable,
 )
+from pothole.files import MIB
 from pothole.storage.base import ANY, Stat, Storage, check_size
 
 TIMEOUT_S = 30
 ATTEMPTS = 5  # of a download that breaks off, each from where the last one ended
-MIB = 2**20
 UNKNOWN = 0  # size that a server does not tell
 
 

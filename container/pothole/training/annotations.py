@@ -10,8 +10,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from pothole.errors import DatasetError, TooLarge
-from pothole.training.coco import CocoBuilder, Json, normalised, reading
+from pothole.training.coco import CocoBuilder, normalised, reading
 from pothole.training.formats import cvat, label_studio, labelme, via
+from pothole.types import Json
 
 EXPECTED = (
     "Expected annotations.json in COCO's form, VIA 2's via_region_data.json, Label Studio's JSON, CVAT's"

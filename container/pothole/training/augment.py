@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.detection.mask_rcnn.letterbox import letterbox
+from pothole.types import Image
 
-Image = NDArray[np.uint8]
 Polygons = tuple[NDArray[np.float32], ...]
 GREY = (127, 127, 127)
 

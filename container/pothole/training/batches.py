@@ -98,7 +98,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             found = mini_mask(polygons, size)
             if found is None:
                 continue
-            if visible_share(polygons, found[0]) < MIN_VISIBLE:
+            if kept_share(polygons, found[0]) < MIN_VISIBLE:
                 left, top, right, bottom = np.rint(found[0]).astype(int)
                 ignored[top : bottom + 1, left : right + 1] = 1
             else:
@@ -109,7 +109,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return packed
 
 
-def visible_share(polygons: Sequence[NDArray[np.float32]], box: NDArray[np.float32]) -> float:
+def kept_share(polygons: Sequence[NDArray[np.float32]], box: NDArray[np.float32]) -> float:
     """Return how much of an object's whole box is left in its box cut at the picture's edge."""
     points = np.concatenate(polygons)
     whole = np.prod(points.max(axis=0) - points.min(axis=0))

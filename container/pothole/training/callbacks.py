@@ -16,12 +16,12 @@ from pothole.detection.detector import Detector
 from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.runtimes.keras import KerasNetwork
 from pothole.errors import PotholeError
-from pothole.training.checkpoint import Checkpoint, Progress
+from pothole.training.checkpoint import Checkpoint, TrainingProgress
 from pothole.training.comparison import Figures
 from pothole.training.learner import Learner
 from pothole.training.options import Hyperparameters
 
-log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 LOG_EVERY = 20
 """Steps between lines of the log."""
@@ -55,7 +55,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         hyperparameters: Hyperparameters,
         validation: Path | None,
         checkpoint: Checkpoint,
-        progress: Progress,
+        progress: TrainingProgress,
         stop: threading.Event,
         judge: Callable[[Detector, Path, Callable[[int, int], None]], Figures],
     ) -> None:
@@ -150,7 +150,7 @@ class BetweenSteps(keras.callbacks.Callback):  # type: ignore[misc]
         """Write a line from which SageMaker reads metrics: `epoch=1; step=20; train:loss=1.2345; …`."""
         epoch = (self.progress.step - 1) // self.steps + 1
         known = [f"{kind}:{name}={value:.4f}" for name, value in values.items() if value is not None]
-        log.info("epoch=%d; step=%d; %s", epoch, self.progress.step, "; ".join(known))
+        _logger.info("epoch=%d; step=%d; %s", epoch, self.progress.step, "; ".join(known))
 
 
 @contextmanager

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from pothole.errors import ConfigError
 from pothole.training.learner import Learner
-
-Json = dict[str, Any]
+from pothole.types import Json
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """The training progress says how far a training is.
 
     Attributes:
@@ -48,7 +47,7 @@ class Checkpoint:
         self.description: Json = json.loads(json.dumps(description))  # tuples are lists there
         learner.optimizer.build(learner.trainable_variables)
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainingProgress) -> None:
         """Write a file beside the checkpoint and replace it, so that a kill in between leaves the old one."""
         values = [keras.ops.convert_to_numpy(v) for v in self._variables()]
         state = asdict(progress) | {"best": len(progress.best), "description": self.description}
@@ -62,14 +61,14 @@ class Checkpoint:
         finally:
             aside.unlink(missing_ok=True)
 
-    def restore(self) -> Progress:
+    def restore(self) -> TrainingProgress:
         """Load the checkpoint if there is one.
 
         Raises:
             ConfigError: It is damaged, or belongs to another training; names what differs.
         """
         if not self.path.is_file():
-            return Progress()
+            return TrainingProgress()
         away = f"Go on as it was begun, or remove {self.path} to begin anew."
         try:
             with self.path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -88,7 +87,7 @@ class Checkpoint:
             raise ConfigError(f"{self.path} cannot be read: {exc}.", "Remove it to begin anew.") from exc
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        return Progress(**(state | {"best": best}))
+        return TrainingProgress(**(state | {"best": best}))
 
     def _variables(self) -> list[Any]:
         """Return all that changes in training: weights, random numbers, optimizer with averages, metrics."""

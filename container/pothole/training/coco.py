@@ -18,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.errors import DatasetError
-
-Json = dict[str, Any]
+from pothole.types import Json
 
 TRUE = {"1", "true", "yes"}
 NEGATIONS = "no|non|none|not|isn t|without|zero|false|fake|negative"

@@ -39,7 +39,7 @@ MAX_PICTURES = 1000
 
 
 @dataclass(frozen=True)
-class Limits:
+class Selection:
     """A selection says how many pictures to collect, and how far apart.
 
     Attributes:
@@ -81,7 +81,7 @@ def collect(
     out: Path,
     detector: Detector,
     settings: Settings,
-    limits: Limits,
+    selection: Selection,
     on_progress: Callable[[int, int | None], None] = lambda done, total: None,
     on_left_out: Callable[[Path, PotholeError], None] = lambda video, reason: None,
 ) -> list[Candidate]:
@@ -94,7 +94,7 @@ def collect(
         out: The folder; see `LabelWriter` for what it holds.
         detector: The model.
         settings: Limits of what is read.
-        limits: Limits of what is written.
+        selection: Selection of what is written.
         on_progress: Called with frames done and frames in all, None when a file does not say.
         on_left_out: Called with each video that cannot be read, and why. The others are gone through.
 
@@ -113,10 +113,12 @@ def collect(
             left_out.add(video)
             on_left_out(video, reason)
 
-        candidates = _look_at_all(videos, detector, settings, limits.frame_interval, on_progress, leave_out)
+        candidates = _look_at_all(
+            videos, detector, settings, selection.frame_interval, on_progress, leave_out
+        )
         if len(left_out) == len(videos):
             raise InvalidMedia("No video can be read.")
-        chosen = choose(candidates, limits)
+        chosen = choose(candidates, selection)
         if not chosen:
             raise RequestError("No frame is doubtful.", "Ask for random ones, or for more videos.")
         writer = LabelWriter(folder)
@@ -127,16 +129,16 @@ def collect(
     return chosen
 
 
-def choose(candidates: Sequence[Candidate], limits: Limits) -> list[Candidate]:
+def choose(candidates: Sequence[Candidate], selection: Selection) -> list[Candidate]:
     """Choose the most uncertain frames and random ones, none closer than the gap to another of its video."""
-    order = np.random.default_rng(limits.seed).permutation(len(candidates))
+    order = np.random.default_rng(selection.seed).permutation(len(candidates))
     shuffled = [candidates[i] for i in order]  # so that of equals not the first ones of the first video win
     doubtful = sorted(
         (c for c in shuffled if c.uncertainty >= DOUBTFUL), key=lambda c: c.uncertainty, reverse=True
     )
     taken: dict[int, list[Fraction]] = defaultdict(list)
-    chosen = list(_spread(doubtful, limits.count, limits.gap_s, taken))
-    at_random = _spread(shuffled, limits.random, limits.gap_s, taken)
+    chosen = list(_spread(doubtful, selection.count, selection.gap_s, taken))
+    at_random = _spread(shuffled, selection.random, selection.gap_s, taken)
     return [*chosen, *(replace(c, reason=RANDOM) for c in at_random)]
 
 

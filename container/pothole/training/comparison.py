@@ -17,6 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from pothole.detections import Detections
 from pothole.training.ranking import Ranking
+from pothole.types import Json
 
 FROC_IOU = 0.3
 """Overlap from which a mark counts on the FROC curve: it found the pothole, whatever its outline."""
@@ -25,7 +26,6 @@ SIZES = ("all", "small", "medium", "large")
 """In the order of pycocotools."""
 
 Figures = dict[str, Any]
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from pothole.training.coco import is_pothole
 from pothole.training.picture_files import PictureFiles
 from pothole.training.polygons import mask_polygons
 
-log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 MAX_PICTURES = 1_000_000
 MAX_PIXELS = Settings().max_image_pixels
@@ -172,11 +172,11 @@ class _Reader:
 
     def _tell(self) -> None:
         if self.boxes:
-            log.warning(
+            _logger.warning(
                 "%s: %d potholes are boxes without an outline: the box is taken.", self.folder, self.boxes
             )
         if self.crowds:
-            log.warning(
+            _logger.warning(
                 "%s: %d regions are crowds (iscrowd): nothing is learnt there. CVAT's COCO calls all masks"
                 " so; in its own XML they count.",
                 self.folder,
@@ -184,10 +184,12 @@ class _Reader:
             )
         if self.other_labels:
             listed = ", ".join(f"{label} ({n})" for label, n in self.other_labels.most_common(10))
-            log.warning("%s: regions with these labels are background: %s", self.folder, listed)
+            _logger.warning("%s: regions with these labels are background: %s", self.folder, listed)
         if self.without_area:
             listed = ", ".join(f"{name} ({n})" for name, n in self.without_area.most_common(10))
-            log.warning("%s: regions without area inside their picture are left out: %s", self.folder, listed)
+            _logger.warning(
+                "%s: regions without area inside their picture are left out: %s", self.folder, listed
+            )
 
 
 def rasterise(segmentation: Any, size: tuple[int, int]) -> tuple[Polygons, dict[str, Any]]:

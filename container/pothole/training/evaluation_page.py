@@ -33,6 +33,7 @@ from pothole.training.evaluate import (
     rule,
 )
 from pothole.training.polygons import mask_polygons
+from pothole.types import Area
 
 MAX_CARDS = 60
 """Of each kind, so that a page stays below some 20 MB."""
@@ -47,8 +48,6 @@ MARKED_CONFIDENCES = (0.1, 0.3, 0.5, 0.7, 0.9)
 SURROUNDINGS = 3.0
 MIN_SIDE = 240.0
 ASPECT = 4 / 3
-
-Area = tuple[int, int, int, int]  # xyxy, the far edge exclusive
 
 
 @dataclass(frozen=True)

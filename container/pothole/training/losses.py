@@ -3,11 +3,9 @@
 Each is a mean over what was sampled, weights 0 or 1 marking what counts; none divides by zero.
 """
 
-from typing import Any
-
 from keras import ops
 
-Tensor = Any
+from pothole.detection.mask_rcnn.boxes import Tensor
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:

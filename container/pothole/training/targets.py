@@ -9,8 +9,8 @@ from typing import Any
 from keras import ops, random
 
 from pothole.detection.mask_rcnn import boxes
+from pothole.detection.mask_rcnn.boxes import Tensor
 
-Tensor = Any
 CELL = 8
 """Pixels, along each axis, of a cell of what is ignored."""
 

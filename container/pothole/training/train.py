@@ -26,7 +26,7 @@ from pothole.training.augment import Augmentation
 from pothole.training.batches import Batches
 from pothole.training.calibration import chosen
 from pothole.training.callbacks import BetweenSteps, averaged_weights
-from pothole.training.checkpoint import Checkpoint, Progress
+from pothole.training.checkpoint import Checkpoint, TrainingProgress
 from pothole.training.dataset import MAX_PIXELS, Sample, read_dataset
 from pothole.training.evaluate import evaluate
 from pothole.training.learner import Learner
@@ -35,7 +35,7 @@ from pothole.training.regions import Regions
 from pothole.training.start import freeze_stem, load_backbone, load_pretrained
 from pothole.training.targets import Sampling
 
-log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 AUGMENTATION = Augmentation(
     scale=(0.6, 2.0),
@@ -111,7 +111,7 @@ def train(
     checkpoint = Checkpoint(folders.checkpoints, learner, description(hyperparameters, network, data))
     progress = checkpoint.restore()
     steps = hyperparameters.epochs * hyperparameters.steps_per_epoch
-    log.info("%d pictures; %d of %d steps are done", len(samples), progress.step, steps)
+    _logger.info("%d pictures; %d of %d steps are done", len(samples), progress.step, steps)
     judge = partial(evaluate, max_pixels=max_pixels, regions=regions.of(validation))
     between = BetweenSteps(learner, hyperparameters, folders.validation, checkpoint, progress, stop, judge)
     if between.epoch_is_open:
@@ -120,13 +120,13 @@ def train(
     if progress.step < steps and not stop.is_set():
         learn(learner, samples, hyperparameters, between)
     elif not stop.is_set():
-        log.info("nothing is left to learn: raise epochs, or remove %s to begin anew", checkpoint.path)
+        _logger.info("nothing is left to learn: raise epochs, or remove %s to begin anew", checkpoint.path)
     if stop.is_set():
-        log.info(
+        _logger.info(
             "stopped at step %d of %d; the next start goes on from %s", progress.step, steps, checkpoint.path
         )
     export(learner, progress, folders.model)
-    log.info("the model is in %s", folders.model)
+    _logger.info("the model is in %s", folders.model)
 
 
 def load_start(hyperparameters: Hyperparameters, folders: Folders) -> MaskRCNN:
@@ -232,7 +232,7 @@ def digest(samples: Sequence[Sample]) -> str:
     return f"{len(samples)} pictures ({checksum:08x})"
 
 
-def recommended(config: MaskRCNNConfig, progress: Progress) -> MaskRCNNConfig:
+def recommended(config: MaskRCNNConfig, progress: TrainingProgress) -> MaskRCNNConfig:
     """Return the configuration with what the validation of the best weights says about scores."""
     judged = [record["validation"] for record in progress.history if "validation" in record]
     best = max(judged, key=lambda figures: float(figures["mask_ap"]))
@@ -242,7 +242,7 @@ def recommended(config: MaskRCNNConfig, progress: Progress) -> MaskRCNNConfig:
         return replace(config, min_confidence=progress.best_confidence or config.min_confidence)
 
 
-def export(learner: Learner, progress: Progress, folder: Path) -> None:
+def export(learner: Learner, progress: TrainingProgress, folder: Path) -> None:
     """Write the model folder: the best weights, else those averaged so far; beside them `metrics.json`."""
     with averaged_weights(learner) as network:
         if progress.best:

@@ -143,8 +143,8 @@ def test_once_loaded_no_picture_waits_for_a_compilation(tmp_path, images):
     before = [f.experimental_get_tracing_count() for f in compiled]
     scores = np.sort(detector.predict([images[0]], min_confidence=0.0)[0].scores)
     assert len(scores) > 8  # so that several counts of masks are asked for
-    for lowest in scores:
-        detector.predict([images[0]], min_confidence=float(lowest))
+    for score_threshold in scores:
+        detector.predict([images[0]], min_confidence=float(score_threshold))
     assert [f.experimental_get_tracing_count() for f in compiled] == before
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
-from pothole.detection.mask_rcnn.scores import calibrated, expected_iou, final_scores, lowest_score
+from pothole.detection.mask_rcnn.scores import box_score_threshold, calibrated, expected_iou, final_scores
 from pothole.detection.mask_rcnn_detector import MaskRCNNDetector
 from pothole.detection.runtimes.network import NetworkOutputs
 from pothole.errors import ModelError
@@ -28,16 +28,16 @@ def test_the_masks_quality_goes_into_the_score_by_its_power():
     assert final_scores(scores[:0], MASKS[:0], MaskRCNNConfig(mask_quality_power=2.0)).shape == (0,)
 
 
-def test_no_detection_reaches_a_threshold_from_below_the_lowest_score():
+def test_no_detection_reaches_a_threshold_from_below_the_box_score_threshold():
     config = MaskRCNNConfig(mask_quality_power=2.0, calibration=(2.0, -0.5))
     scores = np.linspace(0.0, 1.0, 1001).astype(np.float32)
     best = final_scores(scores, np.repeat(SHARP[None], 1001, axis=0), config)
     assert (np.diff(best) >= 0).all() and best[0] < 1e-6 and best[-1] > 1 - 1e-6
     for threshold in (0.1, 0.5, 0.9):
-        lowest = lowest_score(threshold, config)
-        assert calibrated(lowest, config) == pytest.approx(threshold)
-        assert scores[best >= threshold].min() == pytest.approx(lowest, abs=1.1e-3)
-    assert lowest_score(0.3, MaskRCNNConfig()) == 0.3 and lowest_score(0.0, config) == 0.0
+        box_threshold = box_score_threshold(threshold, config)
+        assert calibrated(box_threshold, config) == pytest.approx(threshold)
+        assert scores[best >= threshold].min() == pytest.approx(box_threshold, abs=1.1e-3)
+    assert box_score_threshold(0.3, MaskRCNNConfig()) == 0.3 and box_score_threshold(0.0, config) == 0.0
 
 
 class Network:

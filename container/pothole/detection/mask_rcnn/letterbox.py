@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pothole.detection.mask_rcnn.box_units import from_pixels, whole_input
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.resize import resize_to_black
+from pothole.types import Image
 
-Image = NDArray[np.uint8]
 Window = tuple[int, int, int, int]
 
 GREY = 127

@@ -15,6 +15,7 @@ from pothole.detection.mask_rcnn import boxes
 from pothole.detection.mask_rcnn.anchors import anchors
 from pothole.detection.mask_rcnn.backbone import BACKBONES
 from pothole.detection.mask_rcnn.box_units import whole_input
+from pothole.detection.mask_rcnn.boxes import Tensor
 from pothole.detection.mask_rcnn.config import WEIGHTS, MaskRCNNConfig
 from pothole.detection.mask_rcnn.fpn import FPN
 from pothole.detection.mask_rcnn.heads import BoxHead, MaskHead
@@ -22,8 +23,6 @@ from pothole.detection.mask_rcnn.postprocess import detect, refine
 from pothole.detection.mask_rcnn.roi_align import roi_align
 from pothole.detection.mask_rcnn.rpn import RPNHead, propose
 from pothole.errors import ModelError
-
-Tensor = Any
 
 
 class MaskRCNN(keras.Model):  # type: ignore[misc]

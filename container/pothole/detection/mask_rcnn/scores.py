@@ -51,7 +51,7 @@ def calibrated(scores: Any, config: MaskRCNNConfig) -> Any:
     return _sigmoid(slope * _logit(scores) + offset)
 
 
-def lowest_score(threshold: float, config: MaskRCNNConfig) -> float:
+def box_score_threshold(threshold: float, config: MaskRCNNConfig) -> float:
     """Return the box head's score from which on a detection may reach a score threshold."""
     if config.calibration is None or threshold <= 0.0:
         return threshold

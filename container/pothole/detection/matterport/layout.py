@@ -26,7 +26,7 @@ NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 @dataclass(frozen=True)
-class Source:
+class LayerSource:
     """A layer source says which of Matterport's layers a layer of ours comes from.
 
     Attributes:
@@ -86,9 +86,9 @@ def _foreground(x: Array) -> Array:
     return x[..., 1:]
 
 
-def sources(config: MaskRCNNConfig) -> Iterator[Source]:
+def sources(config: MaskRCNNConfig) -> Iterator[LayerSource]:
     """Yield the source of each layer of a network, with Matterport's names (`mrcnn/model.py`)."""
-    yield Source("conv1", "conv1", (7, 7, 3, 64), "bn_conv1", fold=False)
+    yield LayerSource("conv1", "conv1", (7, 7, 3, 64), "bn_conv1", fold=False)
     inputs = 64
     for stage, blocks in enumerate(RESNET_BLOCKS[config.backbone], start=2):
         width = 64 << (stage - 2)
@@ -99,30 +99,32 @@ def sources(config: MaskRCNNConfig) -> Iterator[Source]:
                 shapes["1"] = (1, 1, inputs, 4 * width)
             for branch, shape in shapes.items():
                 layer = f"res{name}{branch}"
-                yield Source(layer, layer, shape, f"bn{name}{branch}", fold=False)
+                yield LayerSource(layer, layer, shape, f"bn{name}{branch}", fold=False)
             inputs = 4 * width
 
     pyramid = config.fpn_channels
     for level in range(4):
         number = level + 2
-        yield Source(f"fpn/lateral_{level}", f"fpn_c{number}p{number}", (1, 1, 256 << level, pyramid))
-        yield Source(f"fpn/smooth_{level}", f"fpn_p{number}", (3, 3, pyramid, pyramid))
+        yield LayerSource(f"fpn/lateral_{level}", f"fpn_c{number}p{number}", (1, 1, 256 << level, pyramid))
+        yield LayerSource(f"fpn/smooth_{level}", f"fpn_p{number}", (3, 3, pyramid, pyramid))
 
     shared, anchors = config.rpn_channels or pyramid, len(config.anchor_ratios)
-    yield Source("rpn/shared", "rpn_conv_shared", (3, 3, pyramid, shared))
-    yield Source("rpn/objectness", "rpn_class_raw", (1, 1, shared, 2 * anchors), convert=_difference)
-    yield Source("rpn/deltas", "rpn_bbox_pred", (1, 1, shared, 4 * anchors), convert=_x_first)
+    yield LayerSource("rpn/shared", "rpn_conv_shared", (3, 3, pyramid, shared))
+    yield LayerSource("rpn/objectness", "rpn_class_raw", (1, 1, shared, 2 * anchors), convert=_difference)
+    yield LayerSource("rpn/deltas", "rpn_bbox_pred", (1, 1, shared, 4 * anchors), convert=_x_first)
 
     pool, units, classes = config.box_pool, config.box_head_units, config.num_classes
-    yield Source("box_head/dense_1", "mrcnn_class_conv1", (pool, pool, pyramid, units), "mrcnn_class_bn1")
-    yield Source("box_head/dense_2", "mrcnn_class_conv2", (1, 1, units, units), "mrcnn_class_bn2")
-    yield Source("box_head/logits", "mrcnn_class_logits", (units, classes))
-    yield Source("box_head/deltas", "mrcnn_bbox_fc", (units, 4 * classes), convert=_x_first)
+    yield LayerSource(
+        "box_head/dense_1", "mrcnn_class_conv1", (pool, pool, pyramid, units), "mrcnn_class_bn1"
+    )
+    yield LayerSource("box_head/dense_2", "mrcnn_class_conv2", (1, 1, units, units), "mrcnn_class_bn2")
+    yield LayerSource("box_head/logits", "mrcnn_class_logits", (units, classes))
+    yield LayerSource("box_head/deltas", "mrcnn_bbox_fc", (units, 4 * classes), convert=_x_first)
 
     width = config.mask_head_channels
     for i in range(config.mask_head_layers):
         shape = (3, 3, width if i else pyramid, width)
-        yield Source(f"mask_head/conv_{i}", f"mrcnn_mask_conv{i + 1}", shape, f"mrcnn_mask_bn{i + 1}")
+        yield LayerSource(f"mask_head/conv_{i}", f"mrcnn_mask_conv{i + 1}", shape, f"mrcnn_mask_bn{i + 1}")
     # The kernel of a transposed convolution has its outputs before its inputs.
-    yield Source("mask_head/upsample", "mrcnn_mask_deconv", (2, 2, width, width))
-    yield Source("mask_head/logits", "mrcnn_mask", (1, 1, width, classes), convert=_foreground)
+    yield LayerSource("mask_head/upsample", "mrcnn_mask_deconv", (2, 2, width, width))
+    yield LayerSource("mask_head/logits", "mrcnn_mask", (1, 1, width, classes), convert=_foreground)

@@ -18,14 +18,14 @@ def collect(args: argparse.Namespace) -> None:
     settings = common.read_settings()
     videos = find_videos(args.video, settings.max_video_bytes)
     detector = common.load_model(args.model)
-    limits = collecting.Limits(args.count, args.random, args.gap, args.frame_interval, args.seed)
+    selection = collecting.Selection(args.count, args.random, args.gap, args.frame_interval, args.seed)
     left_out: list[str] = []
 
     def leave_out(video: Path, reason: PotholeError) -> None:
         left_out.append(str(reason.about(video.name)))
 
     with common.progress_bar(str(args.out)) as update:
-        chosen = collecting.collect(videos, args.out, detector, settings, limits, update, leave_out)
+        chosen = collecting.collect(videos, args.out, detector, settings, selection, update, leave_out)
     for line in left_out:
         common.console.print(f"[yellow]left out: {line}", highlight=False)
     reasons = Counter(c.reason for c in chosen)
@@ -43,7 +43,7 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument("video", type=Path, nargs="+", help="video, or folder with videos")
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the data set")
-    defaults = collecting.Limits()
+    defaults = collecting.Selection()
     for flag, type_, default, help_ in (
         ("count", pictures, defaults.count, "doubtful frames"),
         ("random", pictures, defaults.random, "random frames"),

@@ -149,9 +149,9 @@ def _named(
 
 def _is_of_a_sibling(job: Job, folder: Path) -> bool:
     """Say whether the outputs belong to a video beside this one whose name differs in the extension alone."""
-    told = _told(_output(job, folder, "json")).get("source")
+    source = _report_head(_output(job, folder, "json")).get("source")
     ours = Path(job.source_bucket, job.source_key)
-    theirs = Path(told) if isinstance(told, str) and Path(told).name else ours
+    theirs = Path(source) if isinstance(source, str) and Path(source).name else ours
     return theirs != ours and theirs.with_suffix("") == ours.with_suffix("") and theirs.is_file()
 
 
@@ -170,7 +170,7 @@ def _check_outputs(
     if (
         existing
         and not overwrite
-        and _told(_output(job, folder, "json")) != _would_tell(job, detector, open_store)
+        and _report_head(_output(job, folder, "json")) != _expected_head(job, detector, open_store)
     ):
         raise RequestError(
             f"{existing[0]} is there already, of another video or of other settings.",
@@ -182,7 +182,7 @@ def _output(job: Job, folder: Path, name: str) -> Path:
     return folder / job.output_key(OUTPUTS[name].suffix)
 
 
-def _told(report: Path) -> dict[str, Any]:
+def _report_head(report: Path) -> dict[str, Any]:
     """Return what the report of an earlier run says of where it comes from, which is its first line."""
     try:
         with report.open(encoding="utf-8") as file:
@@ -192,7 +192,7 @@ def _told(report: Path) -> dict[str, Any]:
     return {name: head.get(name) for name in ("source", "model", "settings")}
 
 
-def _would_tell(job: Job, detector: Detector, open_store: Callable[[str], Storage]) -> dict[str, Any]:
+def _expected_head(job: Job, detector: Detector, open_store: Callable[[str], Storage]) -> dict[str, Any]:
     threshold = detector.min_confidence if job.min_confidence is None else job.min_confidence
     return {
         "source": open_store(job.source_bucket).address(job.source_key),

@@ -23,7 +23,7 @@ from pothole.errors import ConfigError, PotholeError
 from pothole.training.options import add_flags, read_folders, read_hyperparameters
 
 DESCRIPTION = "Train the Mask R-CNN on annotations of COCO, VIA, labelme, Label Studio or CVAT."
-log = logging.getLogger("pothole.training")
+_logger = logging.getLogger("pothole.training")
 
 
 def train(flags: argparse.Namespace) -> None:
@@ -95,7 +95,7 @@ def report_failure(path: Path, reason: str) -> None:
     try:
         path.write_text(f"{reason}\n")
     except OSError as exc:
-        log.warning("%s cannot be written: %s", path, exc)
+        _logger.warning("%s cannot be written: %s", path, exc)
 
 
 if __name__ == "__main__":

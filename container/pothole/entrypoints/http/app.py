@@ -17,13 +17,12 @@ from pothole.entrypoints.http.invocations import Invocations
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.logs import log_requests
 from pothole.errors import NotReady
+from pothole.files import MIB
 from pothole.jobs.shutdown import ShutdownSignal
 from pothole.jobs.worker import Worker, model_digest
 from pothole.metrics import Metrics
 from pothole.settings import Settings
 from pothole.storage import Storage, open_s3
-
-MIB = 2**20
 
 
 def create_app(

@@ -19,6 +19,7 @@ from werkzeug.wsgi import FileWrapper
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
+from pothole.files import MIB
 from pothole.job import Job, run_job
 from pothole.job_result import JobResult
 from pothole.jobs.accounting import accounted, log_fields
@@ -32,7 +33,6 @@ from pothole.outputs.annotate import draw
 from pothole.settings import Settings
 from pothole.storage import open_folder
 
-MIB = 2**20
 RETRY_HINT = 'To have it tried again, send "retry": true.'
 
 
@@ -77,15 +77,15 @@ class Invocations:
             place = self._queue.place()
         except Busy:
             if record := worker.find_active(job, asked.retry):
-                return _told(record, worker.record_address(job, record))
+                return _job_answer(record, worker.record_address(job, record))
             raise
         with place:
             claimed = worker.claim(job, asked.retry)
             if isinstance(claimed, Record):
-                return _told(claimed, worker.record_address(job, claimed))
+                return _job_answer(claimed, worker.record_address(job, claimed))
             work = place.start(worker.run, job, claimed)
         record = work.result() if asked.wait else claimed.record
-        return _told(record, worker.record_address(job, record))
+        return _job_answer(record, worker.record_address(job, record))
 
     def _picture(self, request: Request, worker: Worker) -> Response:
         if not self._pictures.acquire(blocking=False):
@@ -152,7 +152,7 @@ def answer_json(record: Record, address: str) -> dict[str, Any]:
     }
 
 
-def _told(record: Record, address: str) -> Response:
+def _job_answer(record: Record, address: str) -> Response:
     """Answer with a job's record.
 
     Raises:

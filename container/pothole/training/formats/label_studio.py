@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.errors import DatasetError
-from pothole.training.coco import CocoBuilder, Json, reading
+from pothole.training.coco import CocoBuilder, reading
 from pothole.training.polygons import Polygon, mask_polygons
 from pothole.training.shapes import ellipse, rectangle, turned
+from pothole.types import Json
 
 PICTURE = re.compile(r"\.(jpe?g|png|bmp|gif|webp|tiff?|avif|heic|heif)([?#]|$)", re.IGNORECASE)
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from pothole.media.picture import read_picture
 from pothole.settings import Settings
-from pothole.training.coco import CocoBuilder, Json, reading
+from pothole.training.coco import CocoBuilder, reading
 from pothole.training.polygons import mask_polygons
 from pothole.training.shapes import ellipse, rectangle
+from pothole.types import Json
 
 
 def matches(content: Any) -> bool:

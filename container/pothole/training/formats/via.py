@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.training.coco import TRUE, CocoBuilder, Json, reading
+from pothole.training.coco import TRUE, CocoBuilder, reading
 from pothole.training.shapes import ellipse, rectangle
+from pothole.types import Json
 
 
 def matches(content: Any) -> bool:
