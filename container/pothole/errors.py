@@ -34,6 +34,11 @@ class PotholeError(Exception):
     Args:
         message: One sentence that names the field or file and what is wrong with it.
         hint: The way out, when it is known.
+
+    Attributes:
+        message: As it was given.
+        hint: As it was given.
+        source: What was worked on, as whoever is told knows it; None where nobody has said so yet.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -42,17 +47,25 @@ class PotholeError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.source: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}" if self.hint else self.message
+        return " ".join(filter(None, (self.sentence, self.hint)))
+
+    @property
+    def sentence(self) -> str:
+        """Return the message, with the source in front unless the message names it."""
+        named = self.source is None or self.source in self.message
+        return self.message if named else f"{self.source}: {self.message}"
 
     def about(self, source: str) -> Self:
-        """Return the same error with the source that it is about in front, unless it is named already."""
-        return self if source in self.message else type(self)(f"{source}: {self.message}", self.hint)
+        """Note what was worked on, and return the error itself."""
+        self.source = source
+        return self
 
     def to_json(self) -> dict[str, dict[str, str | None]]:
         """Return the body that a client sees."""
-        return {"error": {"code": self.code, "message": self.message, "hint": self.hint}}
+        return {"error": {"code": self.code, "message": self.sentence, "hint": self.hint}}
 
     @classmethod
     def from_json(cls, error: Mapping[str, str | None]) -> "PotholeError":
@@ -168,3 +181,10 @@ class DiskFull(PotholeError, OSError):
     """There is not enough room for source and output."""
 
     code = "disk_full"
+
+
+PASSING = (AccessDenied, DiskFull, Interrupted, SourceChanged, SourceNotFound, StorageUnavailable)
+"""Faults of the world, which say nothing against the video: whoever asks again has the job tried again."""
+
+RESUMABLE = (AccessDenied, DiskFull, Interrupted, StorageUnavailable)
+"""Those of `PASSING` after which the source is still the same, so that a job goes on at its checkpoint."""

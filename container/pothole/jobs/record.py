@@ -13,21 +13,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
-from pothole.errors import (
-    AccessDenied,
-    DiskFull,
-    Interrupted,
-    PotholeError,
-    SourceChanged,
-    SourceNotFound,
-    StorageUnavailable,
-)
+from pothole.errors import PASSING, PotholeError
 from pothole.files import readable_text
 from pothole.types import Natural
 
 FOLDER = ".pothole"
-# Faults of the world, which say nothing against the video: whoever asks again has the job tried again.
-PASSING = (AccessDenied, DiskFull, Interrupted, SourceChanged, SourceNotFound, StorageUnavailable)
 
 State = Literal["queued", "running", "interrupted", "done", "failed"]
 

@@ -13,8 +13,8 @@ from typing import Any
 from pothole import __version__
 from pothole.detection.detector import Detector
 from pothole.errors import (
+    RESUMABLE,
     AccessDenied,
-    DiskFull,
     GivenUp,
     Interrupted,
     PotholeError,
@@ -22,7 +22,6 @@ from pothole.errors import (
     SourceChanged,
     SourceIsOutput,
     SourceNotFound,
-    StorageUnavailable,
 )
 from pothole.files import file_digest
 from pothole.job import Job, run_job
@@ -45,8 +44,6 @@ from pothole.storage.base import check_size
 # Of a source that have to fit on the disk: itself, and the marked video, which is about as large. Of its
 # segments there are three at most, but for those of an earlier attempt, which make room as that video grows.
 COPIES = 2
-# After these a job goes on from its last checkpoint: they say nothing against the video.
-RESUMABLE = (Interrupted, StorageUnavailable, DiskFull, AccessDenied)
 _logger = logging.getLogger("pothole.jobs")
 
 
@@ -146,12 +143,11 @@ class Worker:
                 record = lease.end("done", result=result.to_json())
                 self._delete_segments(files, record)
             except PotholeError as exc:
-                named = exc.about(lease.record.source)
                 outcome: State = "interrupted" if isinstance(exc, Interrupted) else "failed"
-                self._give_up(files, lease, outcome, named)
-                raise named from exc
+                self._give_up(files, lease, outcome, exc.about(lease.record.source))
+                raise
             except Exception:
-                error = PotholeError("The server failed.").about(lease.record.source)
+                error = PotholeError("The work failed; the log says why.").about(lease.record.source)
                 self._give_up(files, lease, "failed", error)
                 raise
         return record

@@ -59,11 +59,13 @@ def read_annotations(folder: Path) -> Json:
             with reading("It"):
                 readers[path](content, coco)
         except DatasetError as exc:
-            raise exc.about(str(path)) from exc
+            exc.about(str(path))
+            raise
     try:
         return normalised(coco.json)
     except DatasetError as exc:
-        raise exc.about(str(files[0] if len(files) == 1 else folder)) from exc
+        exc.about(str(files[0] if len(files) == 1 else folder))
+        raise
 
 
 def _files(folder: Path) -> list[Path]:

@@ -57,7 +57,8 @@ class Regions:
             try:
                 found = _read(normalised(parse_json(path)))
             except DatasetError as exc:
-                raise exc.about(str(path)) from exc
+                exc.about(str(path))
+                raise
             except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as exc:
                 raise DatasetError(f"{path} cannot be read as regions: {exc!r}.", EXPECTED) from exc
             lanes |= found[LANE]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pothole.detection.detector import Detector
-from pothole.errors import Busy, Interrupted, PotholeError
+from pothole.errors import Busy, Interrupted
 from pothole.job import Job
 from pothole.job_result import Progress
 from pothole.jobs.lease import Lease
@@ -71,9 +71,6 @@ class LocalJobs:
         except Interrupted:
             keeps = self.kept > 0
             raise
-        except PotholeError as exc:
-            # As it was before the worker put the whole path in front, for readers far from here.
-            raise exc.__cause__ or exc from None
         finally:
             if not keeps:
                 shutil.rmtree(record, ignore_errors=True)

@@ -159,7 +159,8 @@ def _job_answer(record: Record, address: str) -> Response:
         PotholeError: The job failed, for a reason of its own.
     """
     if error := record.failure:
-        raise type(error)(error.message, " ".join(filter(None, (error.hint, RETRY_HINT))))
+        error.hint = " ".join(filter(None, (error.hint, RETRY_HINT)))
+        raise error
     response = jsonify(answer_json(record, address))
     if record.state != "done":
         response.status_code = HTTPStatus.ACCEPTED
