@@ -1,6 +1,7 @@
 """The main job on local files; each fault of the system that this one replaces has a test of its name."""
 
 import json
+from collections import namedtuple
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from pothole.detections import Detections
-from pothole.errors import InvalidMedia, RequestError, SourceIsOutput, StorageUnavailable, TooLarge
+from pothole.errors import DiskFull, InvalidMedia, RequestError, SourceIsOutput, StorageUnavailable, TooLarge
 from pothole.files import is_output
 from pothole.job import Job, run_job
 from pothole.job_result import JobResult, Progress
@@ -25,6 +26,7 @@ from support.clips import audio_packets, make_clip
 from support.fakes import MAGENTA, MagentaDetector
 
 SIZE = (160, 96)
+Usage = namedtuple("Usage", "total used free")
 
 
 def road(number: int) -> Image:
@@ -219,15 +221,38 @@ def test_frames_above_the_limit_are_refused(tmp_path: Path, settings: Settings) 
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])  # the first declares its frames, the second does not
-def test_a_video_of_more_pixels_than_a_job_may_cost_is_refused(
-    tmp_path: Path, settings: Settings, suffix: str
+@pytest.mark.parametrize(("setting", "least"), [("max_video_pixels", 12 * 64 * 48), ("max_video_frames", 12)])
+def test_a_video_of_more_than_a_job_may_cost_is_refused(
+    tmp_path: Path, settings: Settings, suffix: str, setting: str, least: int
 ) -> None:
     make_clip(tmp_path / f"clip.{suffix}", 12, size=(64, 48))
     job = Job(str(tmp_path), f"clip.{suffix}", is_live=True)
-    for pixels, fits in ((12 * 64 * 48, True), (12 * 64 * 48 - 1, False)):
-        limited = replace(settings, max_video_pixels=pixels)
-        with nullcontext() if fits else pytest.raises(TooLarge, match="MAX_VIDEO_PIXELS"):
+    for value, fits in ((least, True), (least - 1, False)):
+        limited = replace(settings, **{setting: value})
+        with nullcontext() if fits else pytest.raises(TooLarge, match=setting.upper()):
             run_job(job, MagentaDetector(), open_folder, limited)
+
+
+def test_a_job_leaves_room_on_the_disk_before_and_while_it_works(
+    tmp_path: Path, mark: Mark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = make_clip(tmp_path / "clip.mp4", 12, size=SIZE, picture=road).stat().st_size
+    spare = Settings().min_free_bytes
+    free = [spare + size]
+
+    def usage(_: Path) -> Usage:
+        return Usage(2**40, 0, free[0])
+
+    def fill(_: Progress) -> None:
+        free[0] = 1000
+
+    monkeypatch.setattr("pothole.storage.disk.shutil.disk_usage", usage)
+    with pytest.raises(DiskFull, match=f"needs {2 * size} beside"):
+        mark("clip.mp4")
+    free[0] = spare + 2 * size
+    with pytest.raises(DiskFull, match="1000 bytes left"):
+        mark("clip.mp4", on_progress=fill)
+    assert [path.name for path in tmp_path.glob("clip*")] == ["clip.mp4"]
 
 
 def test_tiny_frames_are_held_by_number_not_by_their_pixels(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from pothole.errors import RequestError, SourceIsOutput
 from pothole.files import is_output, split_key
 from pothole.job_result import JobResult, Progress
 from pothole.media import Video
-from pothole.media.limits import check_length, check_pixels
+from pothole.media.limits import check_frames, check_length
 from pothole.media.sequence import PictureSequence, join_pictures
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.outputs.sink import Sink, Source, Summary
@@ -25,11 +25,22 @@ from pothole.pipeline.prefetch import Stages
 from pothole.pipeline.segments import Checkpoints, Counts, NoCheckpoints, mark, write_segments
 from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
-from pothole.storage import Publish, Storage, fetch_pictures, publishing_at_once
+from pothole.storage import (
+    Publish,
+    Storage,
+    check_disk,
+    disk_space,
+    fetch_pictures,
+    publishing_at_once,
+    stat_source,
+)
 from pothole.tracking.keyframes import KeyFrames, detect_key_frames
 from pothole.tracking.tracker import Tracker
 from pothole.tracking.tracks import Track
 
+# Copies of a source that have to fit on the disk: itself, and the marked video, which is about as large. Its
+# segments are three at most, but for those of an earlier attempt, which make room as that video grows.
+COPIES = 2
 MAX_PREFETCHED = 16  # frames between two stages, ...
 MAX_PREFETCHED_BYTES = 2**25  # ... if they are not larger than this
 MAX_WAITING_BYTES = 2**27  # of frames between two key frames, and of those that wait to know what counts
@@ -142,8 +153,7 @@ def run_job(
     """
     started = time.monotonic()
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
-    with tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as name:
-        folder = Path(name)
+    with _work_folder(job, inputs, settings) as folder:
         file, pictures = _fetch(job, inputs, folder, settings)
         with (
             Video.open(
@@ -151,8 +161,6 @@ def run_job(
             ) as video,
             _open_sinks(job, _source(job, file, pictures, video, detector, inputs, outputs), folder) as sinks,
         ):
-            if job.is_live:
-                check_length(video.info, settings)
             summary, tracks = _mark(
                 job, video, detector, sinks, checkpoints or NoCheckpoints(), folder, settings, on_progress
             )
@@ -175,6 +183,17 @@ def run_job(
     )
 
 
+@contextmanager
+def _work_folder(job: Job, inputs: Storage, settings: Settings) -> Iterator[Path]:
+    """Make a temporary folder with room for the source and the outputs."""
+    needed = COPIES * stat_source(inputs, job.source_key).size
+    with (
+        disk_space(settings, needed),
+        tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as folder,
+    ):
+        yield Path(folder)
+
+
 def _fetch(job: Job, inputs: Storage, folder: Path, settings: Settings) -> tuple[Path, PictureSequence]:
     """Fetch the source to this machine; a folder of pictures becomes a video file."""
     to, limit, version = folder / "source", settings.max_video_bytes, job.source_version
@@ -195,7 +214,9 @@ def _mark(
     settings: Settings,
     on_progress: Callable[[Progress], None],
 ) -> tuple[Summary, list[Track]]:
-    """Decode, detect, track, mark and write, each stage ahead of the next, and return what was found."""
+    """Decode, detect, track, mark and write, each stage ahead of the next; return what was found."""
+    if job.is_live:
+        check_length(video.info, settings)
     start = checkpoints.resume(sinks, folder)
     depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
     held = video.info.frames_in(MAX_WAITING_BYTES)
@@ -206,7 +227,8 @@ def _mark(
     draws = any(OUTPUTS[output].draws for output in sinks)
 
     def tell(frames: int) -> None:
-        check_pixels(video.info, frames, settings)
+        check_frames(video.info, frames, settings)
+        check_disk(settings)
         on_progress(Progress(frames, total, tracker.count, start.released))
 
     with Stages() as stages:

@@ -1,7 +1,6 @@
 """Limits that a job meets on its way."""
 
 import errno
-from collections import namedtuple
 from dataclasses import replace
 from fractions import Fraction
 from http import HTTPStatus
@@ -11,7 +10,7 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.entrypoints.http.app import create_app
-from pothole.errors import DiskFull, Interrupted, TooLarge
+from pothole.errors import Interrupted
 from pothole.job_result import Progress
 from pothole.jobs.lease import Lease, claim
 from pothole.jobs.monitor import JobMonitor
@@ -24,8 +23,6 @@ from support.bucket_roads import Road
 from support.clips import make_clip
 from support.fakes import MagentaDetector
 from support.pictures import SIZE, road
-
-Usage = namedtuple("Usage", "total used free")
 
 
 def client_with(settings: Settings) -> "object":
@@ -43,13 +40,6 @@ def test_a_video_of_too_many_frames_is_refused_at_its_first_and_leaves_nothing(
     assert "more than 3 frames" in response.json["error"]["message"]
     assert list(s3_road.etags()) == ["good.mp4"]
     assert not list(settings.temp_dir.iterdir())
-
-
-def test_more_frames_than_were_declared_are_noticed(settings: Settings) -> None:
-    guard = JobMonitor(replace(settings, max_video_frames=10), Metrics(), ShutdownSignal())
-    guard(Progress(10, None, 0))
-    with pytest.raises(TooLarge, match="more than 10 frames"):
-        guard(Progress(11, None, 0))
 
 
 def test_a_video_that_is_too_long_is_refused_and_a_sample_of_it_is_not(
@@ -95,24 +85,9 @@ def test_a_disk_that_is_full_all_the_same_is_a_507_too(s3_road: Road, settings: 
     assert record["error"]["code"] == "disk_full"
 
 
-def test_a_disk_that_fills_up_on_the_way_ends_the_job(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [0.0]
-    monkeypatch.setattr("pothole.jobs.monitor.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("pothole.jobs.disk.shutil.disk_usage", lambda _: Usage(2**40, 0, 2**40))
-    guard = JobMonitor(settings, Metrics(), ShutdownSignal())
-    clock[0] += 60
-    guard(Progress(1, None, 0))
-    monkeypatch.setattr("pothole.jobs.disk.shutil.disk_usage", lambda _: Usage(2**40, 2**40, 1000))
-    clock[0] += 60
-    with pytest.raises(DiskFull, match="1000 bytes left"):
-        guard(Progress(2, None, 0))
-
-
 def test_a_process_that_is_about_to_end_ends_the_job(settings: Settings) -> None:
     stopping = ShutdownSignal()
-    guard = JobMonitor(settings, Metrics(), stopping)
+    guard = JobMonitor(Metrics(), stopping)
     guard(Progress(1, None, 0))
     stopping.now.set()
     with pytest.raises(Interrupted, match="stopped in the middle"):
@@ -126,11 +101,11 @@ def test_the_record_learns_of_the_progress_and_of_the_time_that_is_left(
     assert isinstance(lease, Lease)
     clock = [100.0]
     monkeypatch.setattr("pothole.jobs.monitor.time.monotonic", lambda: clock[0])
-    guard = JobMonitor(settings, Metrics(), ShutdownSignal(), lease)
+    guard = JobMonitor(Metrics(), ShutdownSignal(), lease)
     guard(Progress(50, 150, 0))  # goes on where another worker was interrupted
     clock[0] += 10
     guard(Progress(70, 150, 2))
     record = lease.end("interrupted")
     assert (record.frames, record.total, record.potholes) == (70, 150, 2)
-    guard = JobMonitor(settings, Metrics(), ShutdownSignal())
+    guard = JobMonitor(Metrics(), ShutdownSignal())
     assert lease.record.state == "interrupted"

@@ -7,7 +7,7 @@ from pothole.errors import SourceNotFound
 from pothole.job import Job
 from pothole.jobs.record import Output, publishing_key, record_key, segments_folder
 from pothole.outputs.registry import OUTPUTS
-from pothole.storage import Stat, Storage, stat_pictures
+from pothole.storage import Stat, Storage, stat_source
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ class JobFiles:
 
     def source_stat(self) -> Stat:
         """Look at the source."""
-        if self.job.is_of_pictures:
-            return stat_pictures(self.source, self.job.source_key)
-        return self.source.stat(self.job.source_key)
+        return stat_source(self.source, self.job.source_key)
 
     def record_key(self, job_id: str) -> str:
         """Return the key of the job's record."""

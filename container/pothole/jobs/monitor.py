@@ -5,16 +5,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from pothole.errors import Interrupted, TooLarge
+from pothole.errors import Interrupted
 from pothole.job_result import Progress
-from pothole.jobs.disk import check_disk
 from pothole.jobs.lease import Lease
 from pothole.jobs.shutdown import ShutdownSignal
 from pothole.metrics import Metrics
-from pothole.settings import Settings
 
 LOG_EVERY_S = 10.0
-CHECK_DISK_EVERY_S = 2.0
 _logger = logging.getLogger("pothole.jobs")
 
 
@@ -22,7 +19,6 @@ class JobMonitor:
     """The monitor is called with the progress of a job after each frame; what it raises ends the job.
 
     Args:
-        settings: Limits.
         metrics: Counts the frames.
         shutdown: Set when the process is about to end.
         lease: The job's, which learns of the progress; None for a job that has none.
@@ -31,15 +27,14 @@ class JobMonitor:
 
     def __init__(
         self,
-        settings: Settings,
         metrics: Metrics,
         shutdown: ShutdownSignal,
         lease: Lease | None = None,
         about: Mapping[str, str] | None = None,
     ) -> None:
         self._about = dict(about or {})
-        self._settings, self._metrics, self._shutdown, self._lease = settings, metrics, shutdown, lease
-        self._started = self._logged = self._disk_checked = time.monotonic()
+        self._metrics, self._shutdown, self._lease = metrics, shutdown, lease
+        self._started = self._logged = time.monotonic()
         self._first: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
@@ -48,21 +43,11 @@ class JobMonitor:
         Raises:
             Interrupted: The process is about to end.
             LeaseLost: Another worker has the job.
-            TooLarge: It has too many frames.
-            DiskFull: There is hardly room left.
         """
         self.check()
         now = time.monotonic()
         self._metrics.frames.inc(progress.frames > progress.resumed_at)
         self._first = self._first or progress
-        if max(progress.frames, progress.total or 0) > self._settings.max_video_frames:
-            raise TooLarge(
-                f"The video has more than {self._settings.max_video_frames} frames.",
-                hint="Cut the video, or raise MAX_VIDEO_FRAMES.",
-            )
-        if now - self._disk_checked >= CHECK_DISK_EVERY_S:
-            self._disk_checked = now
-            check_disk(self._settings)
         if self._lease:
             self._lease.note(state="running", **asdict(progress), eta_s=self._eta_s(progress, now))
         if now - self._logged >= LOG_EVERY_S:

@@ -28,7 +28,6 @@ from pothole.job import Job, run_job
 from pothole.job_result import JobResult, Progress
 from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.checkpoints import StoredCheckpoints
-from pothole.jobs.disk import disk_space
 from pothole.jobs.fence import fenced
 from pothole.jobs.files import JobFiles
 from pothole.jobs.lease import Lease, claim, exclusive, find_active
@@ -41,9 +40,6 @@ from pothole.settings import Settings
 from pothole.storage import Publish, Stat, Storage
 from pothole.storage.base import check_size
 
-# Of a source that have to fit on the disk: itself, and the marked video, which is about as large. Of its
-# segments there are three at most, but for those of an earlier attempt, which make room as that video grows.
-COPIES = 2
 _logger = logging.getLogger("pothole.jobs")
 
 
@@ -153,9 +149,7 @@ class Worker:
         return record
 
     def _mark(self, files: JobFiles, lease: Lease, on_progress: Callable[[Progress], None]) -> JobResult:
-        monitor = JobMonitor(
-            self.settings, self.metrics, self.shutdown, lease, log_fields(lease.record.id, files.job)
-        )
+        monitor = JobMonitor(self.metrics, self.shutdown, lease, log_fields(lease.record.id, files.job))
         monitor.check(at_rest=True)
         if lease.record.crashes >= self.settings.max_crashes:
             raise GivenUp(
@@ -177,10 +171,9 @@ class Worker:
             monitor(progress)
             on_progress(progress)
 
-        with disk_space(self.settings, COPIES * files.source_stat().size):
-            return run_job(
-                files.job, self.detector, self.open_store, self.settings, follow, publishing, checkpoints
-            )
+        return run_job(
+            files.job, self.detector, self.open_store, self.settings, follow, publishing, checkpoints
+        )
 
     @contextmanager
     def _publishing(self, files: JobFiles, lease: Lease, monitor: JobMonitor) -> Iterator[Publish]:

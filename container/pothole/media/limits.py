@@ -13,11 +13,16 @@ def check_length(info: VideoInfo, settings: Settings) -> None:
             f"The video is {seconds:.0f} s long, above the limit of {settings.max_video_seconds}.",
             hint="Cut the video, or raise MAX_VIDEO_SECONDS.",
         )
-    check_pixels(info, info.frame_count or 0, settings)
+    check_frames(info, info.frame_count or 0, settings)
 
 
-def check_pixels(info: VideoInfo, frames: int, settings: Settings) -> None:
-    """Raise `TooLarge` when so many frames together have more pixels than the settings allow."""
+def check_frames(info: VideoInfo, frames: int, settings: Settings) -> None:
+    """Raise `TooLarge` when these are more frames, or have more pixels, than the settings allow."""
+    if frames > settings.max_video_frames:
+        raise TooLarge(
+            f"The video has more than {settings.max_video_frames} frames.",
+            hint="Cut the video, or raise MAX_VIDEO_FRAMES.",
+        )
     if frames * info.width * info.height > settings.max_video_pixels:
         raise TooLarge(
             f"The video has more than {settings.max_video_pixels} pixels: {frames} frames and more of "

@@ -1,8 +1,9 @@
 """Videos come from and go to S3 and local folders, behind one small seam, `Storage`."""
 
 from pothole.storage.base import ANY, Publish, Stat, Storage, publishing_at_once
+from pothole.storage.disk import check_disk, disk_space
 from pothole.storage.local import LocalStorage, file_errors, open_folder, open_own_folder
-from pothole.storage.pictures import fetch_pictures, stat_pictures
+from pothole.storage.pictures import fetch_pictures, stat_pictures, stat_source
 from pothole.storage.s3 import S3Storage, open_s3
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "S3Storage",
     "Stat",
     "Storage",
+    "check_disk",
+    "disk_space",
     "fetch_pictures",
     "file_errors",
     "open_folder",
@@ -19,4 +22,5 @@ __all__ = [
     "open_s3",
     "publishing_at_once",
     "stat_pictures",
+    "stat_source",
 ]

@@ -10,6 +10,15 @@ from pothole.files import PICTURE_SUFFIXES, is_output
 from pothole.storage.base import Stat, Storage, check_size
 
 
+def stat_source(store: Storage, key: str) -> Stat:
+    """Look at a source: a video, or a folder of pictures, whose key ends with a slash.
+
+    Raises:
+        SourceNotFound: There is none.
+    """
+    return stat_pictures(store, key) if key.endswith("/") else store.stat(key)
+
+
 def stat_pictures(store: Storage, folder: str) -> Stat:
     """Look at the pictures of a folder: their size together, and a version of them all.
 

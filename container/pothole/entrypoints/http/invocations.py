@@ -20,18 +20,17 @@ from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.files import MIB
-from pothole.job import Job, run_job
+from pothole.job import COPIES, Job, run_job
 from pothole.job_result import JobResult
 from pothole.jobs.accounting import accounted, log_fields
-from pothole.jobs.disk import disk_space
 from pothole.jobs.monitor import JobMonitor
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
-from pothole.jobs.worker import COPIES, Worker
+from pothole.jobs.worker import Worker
 from pothole.media.picture import ALIASES, FORMATS, READABLE, encode_picture, read_picture
 from pothole.outputs.annotate import draw
 from pothole.settings import Settings
-from pothole.storage import open_folder
+from pothole.storage import disk_space, open_folder
 
 RETRY_HINT = 'To have it tried again, send "retry": true.'
 
@@ -110,7 +109,7 @@ class Invocations:
     def _video(self, request: Request, worker: Worker) -> Response:
         with (
             self._queue.place() as place,
-            disk_space(self._settings, COPIES * (request.content_length or 0)),
+            disk_space(self._settings, (1 + COPIES) * (request.content_length or 0)),
             tempfile.TemporaryDirectory(prefix="body-", dir=self._settings.temp_dir) as folder,
         ):
             job = Job(source_bucket=folder, source_key="body", is_live=True)
@@ -132,7 +131,7 @@ class Invocations:
 def _mark(job: Job, worker: Worker) -> JobResult:
     """Mark a video that nobody else can ask for, so that it needs no record."""
     job_id = uuid.uuid4().hex
-    monitor = JobMonitor(worker.settings, worker.metrics, worker.shutdown, about=log_fields(job_id, job))
+    monitor = JobMonitor(worker.metrics, worker.shutdown, about=log_fields(job_id, job))
     with accounted(worker.metrics, job_id, job):
         monitor.check(at_rest=True)
         return run_job(job, worker.detector, open_folder, worker.settings, monitor)
