@@ -1,10 +1,13 @@
-"""Temporary folders, and what killed processes leave of them."""
+"""Temporary folders, what killed processes leave of them, and files replaced at once."""
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from pothole.files import private_folder
+import pytest
+
+from pothole.files import private_folder, replacing
 
 HOLD = """
 import sys, time
@@ -41,3 +44,17 @@ def test_folders_of_killed_processes_go_and_those_in_use_stay(tmp_path: Path) ->
         assert alive.stdout and killed.stdout
         alive.stdout.close()
         killed.stdout.close()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path, fails: bool) -> None:
+    path = tmp_path / "made" / "config.json"
+    with replacing(path) as whole:
+        whole.write_text("before")
+    with suppress(ZeroDivisionError), replacing(path) as whole:
+        whole.write_text("aft")
+        assert path.read_text() == "before"
+        _ = 1 // (not fails)
+        whole.write_text("after")
+    assert path.read_text() == ("before" if fails else "after")
+    assert list(path.parent.iterdir()) == [path]

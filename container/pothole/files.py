@@ -90,6 +90,26 @@ def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path for a new file or folder, which takes its place at once when the body succeeds.
+
+    Whoever reads `path` meanwhile finds it as it was, and so does whoever comes after a failure or a kill.
+
+    Args:
+        path: Where it goes; its folder is made when it is missing. A folder may be there only if it is empty.
+
+    Raises:
+        OSError: It cannot be written there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside it, since a rename is at once only within one file system.
+    with private_folder(path.parent, ".pothole-") as aside:
+        whole = aside / path.name
+        yield whole
+        whole.replace(path)
+
+
 def _new_locked(parent: Path, prefix: str) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pothole.errors import ConfigError
+from pothole.files import replacing
 from pothole.training.learner import Learner
 from pothole.types import Json
 
@@ -48,18 +49,13 @@ class Checkpoint:
         learner.optimizer.build(learner.trainable_variables)
 
     def save(self, progress: TrainingProgress) -> None:
-        """Write a file beside the checkpoint and replace it, so that a kill in between leaves the old one."""
+        """Write the checkpoint; a kill meanwhile leaves the previous one."""
         values = [keras.ops.convert_to_numpy(v) for v in self._variables()]
         state = asdict(progress) | {"best": len(progress.best), "description": self.description}
         arrays = {f"variable_{i}": v for i, v in enumerate(values)}
         arrays |= {f"best_{i}": v for i, v in enumerate(progress.best)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.path.with_name("next.npz")
-        try:
-            np.savez(aside, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
-            aside.replace(self.path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with replacing(self.path) as whole:
+            np.savez(whole, allow_pickle=False, state=np.array(json.dumps(state)), **arrays)
 
     def restore(self) -> TrainingProgress:
         """Load the checkpoint if there is one.

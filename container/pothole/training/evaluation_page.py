@@ -5,7 +5,6 @@ One HTML file that needs no network; the pictures are inside.
 
 import base64
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from pycocotools import mask as coco_mask
 
 from pothole.detections import Detections
 from pothole.errors import RequestError
+from pothole.files import replacing
 from pothole.media.picture import encode_picture
-from pothole.storage import LocalStorage
+from pothole.storage import file_errors
 from pothole.training.comparison import Comparison, Match, encode_mask, encode_truth, precision_recall_curve
 from pothole.training.dataset import read_image
 from pothole.training.evaluate import (
@@ -143,10 +143,8 @@ def write_page(
         ticks=(0, 0.2, 0.4, 0.6, 0.8, 1),
         parts=_Pictures(evaluation).parts(matches, on_progress or (lambda done, total: None)),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder, "page.html")
+    with file_errors(path), replacing(path) as whole:
         whole.write_text(text, encoding="utf-8", errors="backslashreplace")
-        LocalStorage(path.absolute().parent).publish(whole, path.name, "text/html")
 
 
 def _across(recall: float) -> float:

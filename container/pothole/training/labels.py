@@ -17,7 +17,7 @@ from typing import Any
 
 from pothole.detections import Detections
 from pothole.errors import RequestError
-from pothole.files import private_folder
+from pothole.files import replacing
 from pothole.media.picture import encode_picture
 from pothole.storage import file_errors
 from pothole.training.polygons import Polygon, mask_polygons
@@ -38,14 +38,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if path.is_symlink() or path.exists():
         raise RequestError(f"{path} exists already.", "Name a folder that does not: nothing is overwritten.")
-    with file_errors(path):
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        # Beside it, since a rename is at once only within one file system.
-        with private_folder(path.absolute().parent, ".pothole-") as aside:
-            whole = Path(aside, "whole")
-            whole.mkdir()
-            yield whole
-            whole.rename(path)
+    with file_errors(path), replacing(path.absolute()) as whole:
+        whole.mkdir()
+        yield whole
 
 
 class LabelWriter:

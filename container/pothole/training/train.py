@@ -22,6 +22,7 @@ from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.runtimes.source import NOT_IN_GRAPH
 from pothole.errors import ConfigError, DatasetError, RequestError
+from pothole.files import replacing
 from pothole.training.augment import Augmentation
 from pothole.training.batches import Batches
 from pothole.training.calibration import chosen
@@ -250,4 +251,5 @@ def export(learner: Learner, progress: TrainingProgress, folder: Path) -> None:
                 variable.assign(value.astype(np.float32))
             network.config = recommended(network.config, progress)
         network.save_folder(folder)
-    (folder / "metrics.json").write_text(json.dumps(progress.history, indent=2) + "\n")
+    with replacing(folder / "metrics.json") as whole:
+        whole.write_text(json.dumps(progress.history, indent=2) + "\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pothole.errors import ModelError
+from pothole.files import replacing
 
 CHOICES = {
     "letterbox": ("corner", "centre"),
@@ -153,7 +154,8 @@ class MaskRCNNConfig:
 
     def save(self, folder: Path) -> None:
         """Write `config.json`."""
-        (folder / "config.json").write_text(json.dumps(asdict(self), indent=2) + "\n")
+        with replacing(folder / "config.json") as whole:
+            whole.write_text(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "MaskRCNNConfig":

@@ -23,6 +23,7 @@ from pothole.detection.mask_rcnn.postprocess import detect, refine
 from pothole.detection.mask_rcnn.roi_align import roi_align
 from pothole.detection.mask_rcnn.rpn import RPNHead, propose
 from pothole.errors import ModelError
+from pothole.files import replacing
 
 
 class MaskRCNN(keras.Model):  # type: ignore[misc]
@@ -138,10 +139,10 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
             folder: Is made when it is missing.
             dtype: Of the weights; half precision keeps Git and the image small.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         self.config.save(folder)
         tensors = {v.path: ops.convert_to_numpy(v).astype(dtype) for v in self.weights}
-        np.savez(folder / WEIGHTS, **tensors)
+        with replacing(folder / WEIGHTS) as whole:
+            np.savez(whole, **tensors)
 
     @classmethod
     def load_folder(cls, folder: Path) -> "MaskRCNN":

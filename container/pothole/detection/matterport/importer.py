@@ -1,7 +1,6 @@
 """The importer makes a model folder of a Matterport weights file, for `pothole import`."""
 
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from pothole.detection.matterport.layout import sources
 from pothole.detection.matterport.operation import Operation
 from pothole.detection.matterport.weights_file import Tensors, read_tensors
 from pothole.errors import ModelError, RequestError
+from pothole.files import replacing
 
 MAX_NAMED = 5
 """Weights that a message names of each kind; more would bury the sentence."""
@@ -206,23 +206,16 @@ def _listed(names: list[str]) -> str:
 
 
 def _write(network: MaskRCNN, folder: Path, archive: Path | None) -> None:
-    """Write beside the target and rename, so that nobody meets a half-written model."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        made = Path(temporary, "model")
+    """Write the model folder, and its archive."""
+    with replacing(folder) as made:
         # Half precision would change the answers.
         network.save_folder(made, "float32")
         if archive:
             _archive(made, archive)
-        made.replace(folder)
 
 
 def _archive(folder: Path, archive: Path) -> None:
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=f".{archive.name}-") as temporary:
-        made = Path(temporary, "model.tar.gz")
-        # Weights hardly get smaller, however long one tries.
-        with tarfile.open(made, "w:gz", compresslevel=1) as tar:
-            for file in sorted(folder.iterdir()):
-                tar.add(file, file.name)
-        made.replace(archive)
+    # Weights hardly get smaller, however long one tries.
+    with replacing(archive) as made, tarfile.open(made, "w:gz", compresslevel=1) as tar:
+        for file in sorted(folder.iterdir()):
+            tar.add(file, file.name)

@@ -20,6 +20,7 @@ from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.runtimes.openvino import EXPORTED, OUTPUTS, SOURCE
 from pothole.detection.runtimes.source import source_digest
 from pothole.errors import ModelError
+from pothole.files import replacing
 from pothole.media.picture import read_picture
 
 MANY = 4096  # anchors; sorts of fewer take no time
@@ -55,8 +56,12 @@ def export(
         _centre_pixels(model)
     model.set_rt_info(source_digest(folder), SOURCE)
     target = folder / EXPORTED
-    # Half as large as float32, and what the weights were saved in.
-    ov.save_model(model, target, compress_to_fp16=True)
+    # An export is two files, so that the first of them waits until the second is whole, too.
+    with replacing(target.with_suffix(".bin")) as weights, replacing(target) as graph:
+        saved = weights.with_suffix(".xml")
+        # Half as large as float32, and what the weights were saved in.
+        ov.save_model(model, saved, compress_to_fp16=True)
+        saved.replace(graph)
     return target
 
 

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
 from pothole.errors import AccessDenied, RequestError, SourceNotFound
+from pothole.files import replacing
 from pothole.settings import Settings
 
 # Results go to stdout, everything about the way there to stderr.
@@ -94,7 +95,8 @@ def write_json(path: Path | None, value: Any, quiet: bool = False) -> None:
     """Write JSON to a file, or without one to stdout unless `quiet`."""
     text = json.dumps(value)
     if path:
-        path.write_text(text + "\n")
+        with replacing(path) as whole:
+            whole.write_text(text + "\n")
     elif not quiet:
         print(text)
 

@@ -9,7 +9,7 @@ from typing import Any
 from pothole.detection.detector import Detector
 from pothole.entrypoints.cli import common
 from pothole.errors import RequestError
-from pothole.files import PICTURE_SUFFIXES, is_output, readable, unique_stems
+from pothole.files import PICTURE_SUFFIXES, is_output, readable, replacing, unique_stems
 from pothole.media.picture import encode_picture, read_comment, read_picture
 from pothole.outputs.annotate import draw
 from pothole.storage.pictures import natural
@@ -36,9 +36,9 @@ def detect(args: argparse.Namespace) -> None:
             (found,) = detector.predict([image], args.min_confidence)
             records.append({"file": readable(path), "potholes": found.to_json()})
             if target := targets.get(path):
-                target.parent.mkdir(parents=True, exist_ok=True)
                 draw(image, found)
-                target.write_bytes(encode_picture(image, "image/jpeg", comment=comments[path]))
+                with replacing(target) as whole:
+                    whole.write_bytes(encode_picture(image, "image/jpeg", comment=comments[path]))
                 print(target)
             update(number, len(pictures))
     _show(records)
