@@ -38,13 +38,13 @@ from pothole.tracking.keyframes import KeyFrames, detect_key_frames
 from pothole.tracking.tracker import Tracker
 from pothole.tracking.tracks import Track
 
-# Copies of a source that have to fit on the disk: itself, and the marked video, which is about as large. Its
-# segments are three at most, but for those of an earlier attempt, which make room as that video grows.
+# The disk has to hold the source and the marked video, which is about as large. It also holds three segments
+# at most, and those of an earlier attempt, which are deleted as the marked video grows.
 COPIES = 2
-MAX_PREFETCHED = 16  # frames between two stages, ...
-MAX_PREFETCHED_BYTES = 2**25  # ... if they are not larger than this
-MAX_WAITING_BYTES = 2**27  # of frames between two key frames, and of those that wait to know what counts
-SAMPLE = Fraction(1, 100)  # seconds marked of a video that is not live
+MAX_PREFETCHED = 16  # frames that wait between two stages
+MAX_PREFETCHED_BYTES = 2**25  # bytes of the frames that wait between two stages
+MAX_WAITING_BYTES = 2**27  # bytes of frames between two key frames, and of those that wait for the tracker
+SAMPLE = Fraction(1, 100)  # seconds that are marked of a video when `is_live` is false
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@
     .pothole/<job id>/segments/0000-json.jsonl   and that of another
     .pothole/<job id>/segments/0000.json         their digests, and the tracker's state after them
 
-A segment counts once the record says so. That is written last, and by the job's worker alone. What one that
-has lost the job may still write is none of the chain, in which each segment names the one before.
+A segment counts once the record says so. The record is written last, and by the job's worker alone. Each
+segment names the one before, so what a worker that has lost the job still writes is no part of the chain.
 """
 
 import logging
@@ -25,19 +25,19 @@ from pothole.storage import Storage
 from pothole.tracking.state import STRICT, TrackerRecord, TrackerState
 
 MAX_DATA_BYTES = 2**26
-# What a segment looks like that is not there, or not as it was stored. A storage that fails is none of these.
+# A segment that is missing or not as it was stored raises one of these. A storage that fails raises others.
 UNFIT = (SourceNotFound, SourceChanged, AccessDenied, ValueError, av.FFmpegError)
 _logger = logging.getLogger("pothole.jobs")
 
 
 class _Data(BaseModel):
-    """Each segment has this JSON.
+    """The data of a segment are stored as this JSON.
 
     Attributes:
         before: Digest of the JSON of the segment before; empty for the first.
         parts: Digest of each sink's part, by its name.
-        counts: Of the segment's frames.
-        tracker: The state after them.
+        counts: Counts of the segment's frames.
+        tracker: The tracker's state after them.
     """
 
     model_config = STRICT

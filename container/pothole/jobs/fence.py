@@ -18,7 +18,7 @@ ATTEMPTS = 5  # to publish an output that somebody else, who has no lease, write
 
 @contextmanager
 def fenced(leases: Sequence[Lease]) -> Iterator[Publish]:
-    """Give what publishes outputs for as long as this worker holds all leases.
+    """Yield a function that publishes outputs while this worker holds all leases.
 
     At the end all that was published is looked at once more: it is still there, and the leases are held.
 
@@ -47,7 +47,7 @@ def fenced(leases: Sequence[Lease]) -> Iterator[Publish]:
 def _check(published: Mapping[tuple[Storage, str], str]) -> None:
     for (store, key), version in published.items():
         if _version(store, key) != version:
-            raise Interrupted(f"{store.address(key)} was replaced meanwhile.", hint="Send the request again.")
+            raise Interrupted(f"{store.address(key)} was replaced meanwhile.", hint="Start the job again.")
 
 
 def _renew(leases: Sequence[Lease]) -> None:

@@ -40,7 +40,7 @@ class JobFiles:
         return publishing_key(self.job.output_key(""))
 
     def source_stat(self) -> Stat:
-        """Look at the source."""
+        """Return the size, version and age of the source."""
         return stat_source(self.source, self.job.source_key)
 
     def record_key(self, job_id: str) -> str:

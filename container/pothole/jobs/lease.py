@@ -139,7 +139,7 @@ def claim(
 def exclusive(
     store: Storage, key: str, source: str, lease_s: int, check: Callable[[], None]
 ) -> Iterator[Lease]:
-    """Hold a lease of its own at `key`, and give it; wait while somebody else does.
+    """Hold a lease at `key` and yield it; wait while somebody else holds it.
 
     Args:
         store: Where it is.

@@ -38,7 +38,7 @@ class JobMonitor:
         self._first: Progress | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Follow the job.
+        """Take note of how far the job is, and end it when it has to end.
 
         Raises:
             Interrupted: The process is about to end.
@@ -63,8 +63,8 @@ class JobMonitor:
         """
         if self._shutdown.now.is_set() or (at_rest and self._shutdown.soon.is_set()):
             raise Interrupted(
-                "The server stopped in the middle of this job.",
-                hint="Send the request again: nothing is lost.",
+                "The work was stopped in the middle of this job.",
+                hint="Start the job again: it can go on from its last checkpoint.",
             )
 
     def _eta_s(self, progress: Progress, now: float) -> float | None:

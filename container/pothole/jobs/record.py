@@ -1,8 +1,10 @@
 """The record of a job lies beside its outputs.
 
-queued ──▶ running ──▶ done           the outputs are there
-│  └───▶ failed         for a reason that `error` says
-└──────▶ interrupted    the worker was told to stop; whoever comes next goes on
+It says in which of these states the job is:
+
+    queued ──▶ running ──▶ done           the outputs are there
+                  │  └───▶ failed         `error` says the reason
+                  └──────▶ interrupted    the worker was told to stop; whoever comes next goes on
 """
 
 import hashlib
@@ -106,7 +108,7 @@ class Record(BaseModel):
 
     @property
     def failure(self) -> PotholeError | None:
-        """Return why the job failed, if that would be so again; None of any other job."""
+        """Return why the job failed, if it would fail so again; None for any other job."""
         if self.state != "failed" or self.error is None:
             return None
         error = PotholeError.from_json(self.error)

@@ -1,4 +1,4 @@
-"""The end of the process is told to its jobs."""
+"""The shutdown signal tells jobs that their process is about to end."""
 
 import threading
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ShutdownSignal:
-    """The end of the process comes in two steps.
+    """A shutdown signal says in two steps that the process ends.
 
     Attributes:
         soon: Once set, nothing more is taken or begun, and jobs end at their next checkpoint.

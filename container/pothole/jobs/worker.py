@@ -154,7 +154,7 @@ class Worker:
         if lease.record.crashes >= self.settings.max_crashes:
             raise GivenUp(
                 f"{lease.record.source} is given up: {lease.record.crashes} workers died of it.",
-                hint="See the server's log; more memory, or the video scaled down, may help.",
+                hint="See the log of the workers; more memory, or the video scaled down, may help.",
             )
         lease.note(state="running")
         lease.renew()  # at once: should the video kill the worker, that is counted
@@ -185,7 +185,7 @@ class Worker:
             lease.renew()
             if files.source_stat().version != files.job.source_version:
                 raise SourceChanged(
-                    f"{files.source_address} was replaced meanwhile.", hint="Send the request again."
+                    f"{files.source_address} was replaced meanwhile.", hint="Start the job again."
                 )
             with fenced([lease, right]) as publish:
                 yield publish
@@ -193,7 +193,7 @@ class Worker:
         lease.note(outputs=published)
 
     def _give_up(self, files: JobFiles, lease: Lease, state: State, error: PotholeError) -> None:
-        """Say so in the record, if that can be; without it the lease runs out."""
+        """Write into the record that the job has ended; where that fails, the lease runs out."""
         stored = lease.record
         keeps = isinstance(error, RESUMABLE)
         try:
@@ -233,7 +233,7 @@ class Worker:
         return record, source.age_s
 
     def _check(self, files: JobFiles) -> Stat:
-        """Check a job as far as that is possible without reading its source, at which it looks."""
+        """Check a job without reading its source, and return what the storage says of the source."""
         job = files.job
         if FOLDER in job.source_key.split("/"):
             raise SourceIsOutput(
@@ -242,7 +242,7 @@ class Worker:
         if job.output_bucket not in {None, job.source_bucket, *self.settings.output_buckets}:
             raise AccessDenied(
                 f"Outputs may not go to the bucket {job.output_bucket!r}.",
-                hint="Name it in the server's OUTPUT_BUCKETS, or leave output_bucket out.",
+                hint="Name it in the setting OUTPUT_BUCKETS, or leave output_bucket out.",
             )
         source = files.source_stat()
         check_size(files.source_address, source.size, self.settings.max_video_bytes)

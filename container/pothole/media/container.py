@@ -105,7 +105,7 @@ def no_pictures(path: Path, container: InputContainer) -> InvalidMedia:
     """Return the error that says why a file has no stream of pictures."""
     if any(not stream.disposition & STILL for stream in container.streams.video):
         return InvalidMedia(f"{path.name} is coded in a way that is not known here.", "Convert it to H.264.")
-    return InvalidMedia(f"{path.name} has no video stream.", "Send a file with pictures, not sound alone.")
+    return InvalidMedia(f"{path.name} has no video stream.", "Use a file with pictures, not sound alone.")
 
 
 def check_encryption(path: Path, container: InputContainer) -> None:
@@ -125,7 +125,7 @@ def _codec_tag(stream: Stream) -> str:
 
 def encrypted(path: Path) -> InvalidMedia:
     """Return the error that says that a file is encrypted."""
-    return InvalidMedia(f"{path.name} is encrypted (DRM).", "Send a copy without encryption.")
+    return InvalidMedia(f"{path.name} is encrypted (DRM).", "Use a copy without encryption.")
 
 
 def _header_says_so(path: Path, form: str) -> bool:

@@ -42,7 +42,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "image/heif": "image/heic",
     }
 )
-KNOWN_FORMATS = "Send a whole JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."
+KNOWN_FORMATS = "Use a whole JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."
 
 JPEG_END = b"\xff\xd9"
 MAX_SCANS = (
@@ -250,5 +250,5 @@ def _check_rows(image: Image, name: str) -> None:
     rows = int(read[-1]) + 1 if len(read) else 0
     if rows < MIN_WHOLE * len(image):
         raise InvalidMedia(
-            f"{name} is cut short: {rows} of its {len(image)} rows can be read.", hint="Send it anew, whole."
+            f"{name} is cut short: {rows} of its {len(image)} rows can be read.", hint="Use a whole copy."
         )

@@ -8,7 +8,7 @@ from pothole.errors import DiskFull, PotholeError
 from pothole.settings import Settings
 from pothole.storage.local import NO_ROOM
 
-WAY_OUT = "Mount a larger disk there, or wait for other jobs to end."
+WAY_OUT = "Set TMPDIR to a folder on a larger disk, or wait for other jobs to end."
 
 
 @contextmanager

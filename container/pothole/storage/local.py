@@ -49,7 +49,7 @@ class LocalStorage:
         path, found = self._path(key), self.stat(key)
         check_size(str(path), found.size, max_bytes)
         if version not in {None, found.version}:
-            raise SourceChanged(f"{path} was replaced.", hint="Send the request again.")
+            raise SourceChanged(f"{path} was replaced.", hint="Start the job again.")
         with file_errors(path), path.open("rb"):
             return path
 

@@ -54,7 +54,7 @@ def fetch_pictures(
     stat = stat_pictures(store, folder)
     check_size(store.address(folder), stat.size, max_bytes)
     if version not in {None, stat.version}:
-        raise SourceChanged(f"{store.address(folder)} was changed.", hint="Send the request again.")
+        raise SourceChanged(f"{store.address(folder)} was changed.", hint="Start the job again.")
     to.mkdir(parents=True, exist_ok=True)
     return [
         store.fetch(key, to / f"{number:06}", max_bytes, found.version)

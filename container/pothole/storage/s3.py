@@ -143,7 +143,7 @@ class S3Storage:
             raise StorageUnavailable(
                 f"{self._client.meta.endpoint_url} ignores the conditions of a write (If-None-Match), by "
                 "which workers keep out of each other's way.",
-                hint="Use a store that keeps them, or run one server alone with S3_REQUIRE_CONDITIONS=false.",
+                hint="Use a store that keeps them, or run one worker alone with S3_REQUIRE_CONDITIONS=false.",
             )
 
     def _skew_s(self, key: str) -> float:

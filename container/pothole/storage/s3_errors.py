@@ -27,7 +27,7 @@ from pothole.errors import (
 
 def changed(address: str) -> SourceChanged:
     """Return the error that says that an object is another one now."""
-    return SourceChanged(f"{address} was replaced.", hint="Send the request again.")
+    return SourceChanged(f"{address} was replaced.", hint="Start the job again.")
 
 
 @contextmanager
@@ -74,8 +74,8 @@ def _translated(exc: ClientError, bucket: str, key: str, permission: str) -> Pot
     if status == HTTPStatus.FORBIDDEN:
         return AccessDenied(
             f"S3 refuses {permission} on {address}.",
-            hint=f"Allow {permission} on it to the execution role. Without s3:ListBucket on the bucket, "
-            "S3 refuses an object that does not exist, too.",
+            hint=f"Allow {permission} on it to the role or user that asks. Without s3:ListBucket on the "
+            "bucket, S3 refuses an object that does not exist, too.",
         )
     if code in {"InvalidBucketName", "KeyTooLongError"}:
         return RequestError(f"{address} is not a valid bucket and key.")

@@ -137,7 +137,7 @@ class WebFile(ReadOnly):
         return StorageUnavailable(f"{self.address('')} answers {status}.")
 
     def _changed(self) -> SourceChanged:
-        return SourceChanged(f"{self.address('')} was replaced.", hint="Start again.")
+        return SourceChanged(f"{self.address('')} was replaced.", hint="Start the job again.")
 
 
 def _tag(answer: Any) -> str:
