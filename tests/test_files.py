@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pothole.files import private_folder, replacing
+from pothole.files import folder_digest, private_folder, replacing
 
 HOLD = """
 import sys, time
@@ -58,3 +58,13 @@ def test_a_file_is_replaced_whole_or_stays_as_it_was(tmp_path: Path, fails: bool
         whole.write_text("after")
     assert path.read_text() == ("before" if fails else "after")
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_every_file_of_a_model_counts(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    first = folder_digest(tmp_path)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "weights").write_bytes(b"x")
+    second = folder_digest(tmp_path)
+    (tmp_path / "more" / "weights").write_bytes(b"y")
+    assert len({first, second, folder_digest(tmp_path)}) == 3

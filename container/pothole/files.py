@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -42,6 +43,13 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """Return a digest of the names and contents of all files of a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    contents = json.dumps([(str(path.relative_to(folder)), file_digest(path)) for path in files])
+    return hashlib.sha256(contents.encode()).hexdigest()[:32]
 
 
 def readable(path: Path) -> str:

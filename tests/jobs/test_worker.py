@@ -16,7 +16,7 @@ from pothole.errors import InvalidMedia, LeaseLost, SourceIsOutput, StorageUnava
 from pothole.job import Job
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record
-from pothole.jobs.worker import Worker, model_digest
+from pothole.jobs.worker import Worker
 from pothole.settings import Settings
 from pothole.storage import ANY, LocalStorage, open_folder
 from pothole.types import Image
@@ -130,13 +130,3 @@ def test_what_is_our_own_is_no_source(tmp_path: Path, settings: Settings) -> Non
     worker = Worker(MagentaDetector(), "model", open_folder, settings)
     with pytest.raises(SourceIsOutput, match="of this system's own"):
         worker.claim(Job(str(tmp_path), "roads/.pothole/id/000.mp4"))
-
-
-def test_every_file_of_a_model_counts(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    first = model_digest(tmp_path)
-    (tmp_path / "more").mkdir()
-    (tmp_path / "more" / "weights").write_bytes(b"x")
-    second = model_digest(tmp_path)
-    (tmp_path / "more" / "weights").write_bytes(b"y")
-    assert len({first, second, model_digest(tmp_path)}) == 3

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +13,7 @@ from typing import Any
 
 from pothole import __version__
 from pothole.detection.detector import Detector
+from pothole.detection.lock import SharedDetector
 from pothole.errors import (
     RESUMABLE,
     AccessDenied,
@@ -23,7 +25,7 @@ from pothole.errors import (
     SourceIsOutput,
     SourceNotFound,
 )
-from pothole.files import file_digest
+from pothole.files import folder_digest
 from pothole.job import Job, run_job
 from pothole.job_result import JobResult, Progress
 from pothole.jobs.accounting import accounted, log_fields
@@ -49,7 +51,7 @@ class Worker:
 
     Attributes:
         detector: Finds the potholes.
-        model: What `model_digest` says of its files, since another model makes other outputs.
+        model: What `folder_digest` says of its folder, since another model makes other outputs.
         open_store: Opens a bucket.
         settings: Limits.
         metrics: What is counted.
@@ -62,6 +64,19 @@ class Worker:
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
     shutdown: ShutdownSignal = field(default_factory=ShutdownSignal)
+
+    @classmethod
+    def load(
+        cls,
+        settings: Settings,
+        load_detector: Callable[[Path], Detector],
+        open_store: Callable[[str], Storage],
+        metrics: Metrics,
+        shutdown: ShutdownSignal,
+    ) -> "Worker":
+        """Load the model that the settings name, and return a worker whose jobs share it."""
+        detector = SharedDetector(load_detector(settings.model_dir), metrics)
+        return cls(detector, folder_digest(settings.model_dir), open_store, settings, metrics, shutdown)
 
     def named(self, job: Job) -> Job:
         """Return the job as it is to be claimed: with names for its outputs that no other video has.
@@ -147,6 +162,23 @@ class Worker:
                 self._give_up(files, lease, "failed", error)
                 raise
         return record
+
+    def run_unrecorded(self, job: Job, open_store: Callable[[str], Storage]) -> JobResult:
+        """Do a job whose source nobody else can name, so that it needs no record.
+
+        Args:
+            job: The job.
+            open_store: Opens its buckets, which are this request's own.
+
+        Raises:
+            Interrupted: `shutdown` was set.
+            PotholeError: It failed.
+        """
+        job_id = uuid.uuid4().hex
+        monitor = JobMonitor(self.metrics, self.shutdown, about=log_fields(job_id, job))
+        with accounted(self.metrics, job_id, job):
+            monitor.check(at_rest=True)
+            return run_job(job, self.detector, open_store, self.settings, monitor)
 
     def _mark(self, files: JobFiles, lease: Lease, on_progress: Callable[[Progress], None]) -> JobResult:
         monitor = JobMonitor(self.metrics, self.shutdown, lease, log_fields(lease.record.id, files.job))
@@ -255,12 +287,6 @@ def _is_there(files: JobFiles) -> bool:
     except (SourceNotFound, AccessDenied, RequestError):  # or nobody may know, or no file can have this name
         return False
     return True
-
-
-def model_digest(folder: Path) -> str:
-    """Return a digest of all files of a model folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return _digest([(str(path.relative_to(folder)), file_digest(path)) for path in files])
 
 
 def _digest(value: Any) -> str:

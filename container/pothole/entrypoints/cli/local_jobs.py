@@ -10,12 +10,13 @@ from pathlib import Path
 
 from pothole.detection.detector import Detector
 from pothole.errors import Busy, Interrupted
+from pothole.files import folder_digest
 from pothole.job import Job
 from pothole.job_result import Progress
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record, publishing_key
 from pothole.jobs.shutdown import ShutdownSignal
-from pothole.jobs.worker import Worker, model_digest
+from pothole.jobs.worker import Worker
 from pothole.settings import Settings
 from pothole.storage import Storage
 
@@ -46,7 +47,7 @@ class LocalJobs:
         settings: Settings,
         resume: bool,
     ) -> None:
-        model, settings = model_digest(model_dir), replace(settings, lease_s=LEASE_S)
+        model, settings = folder_digest(model_dir), replace(settings, lease_s=LEASE_S)
         self.shutdown = ShutdownSignal()
         self._worker = Worker(detector, model, open_store, settings, shutdown=self.shutdown)
         self._resume = resume

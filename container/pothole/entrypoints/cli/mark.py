@@ -13,13 +13,13 @@ from rich.text import Text
 
 from pothole.detection.detector import Detector
 from pothole.entrypoints.cli import common
-from pothole.entrypoints.cli.addresses import Address, find_remote, opener, path_or_address
 from pothole.entrypoints.cli.local_jobs import LocalJobs
 from pothole.entrypoints.cli.stop import stop_on_signals
 from pothole.entrypoints.cli.videos import find_videos
 from pothole.errors import Interrupted, PotholeError, RequestError
 from pothole.files import private_folder, readable
 from pothole.job import Job
+from pothole.jobs.addresses import Address, find_remote, opener, path_or_address
 from pothole.jobs.record import Record
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.settings import Settings

@@ -11,7 +11,6 @@ from flask import Flask, Response, request
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pothole.detection.detector import Detector
-from pothole.detection.lock import SharedDetector
 from pothole.entrypoints.http.error_answers import answer_errors_as_json
 from pothole.entrypoints.http.invocations import Invocations
 from pothole.entrypoints.http.job_queue import JobQueue
@@ -19,7 +18,7 @@ from pothole.entrypoints.http.logs import log_requests
 from pothole.errors import NotReady
 from pothole.files import MIB
 from pothole.jobs.shutdown import ShutdownSignal
-from pothole.jobs.worker import Worker, model_digest
+from pothole.jobs.worker import Worker
 from pothole.metrics import Metrics
 from pothole.settings import Settings
 from pothole.storage import Storage, open_s3
@@ -47,23 +46,11 @@ def create_app(
     answer_errors_as_json(app, metrics)
 
     opener = open_store or partial(open_s3, settings=settings)
-    loading = ThreadPoolExecutor(1).submit(load_worker, settings, load_detector, opener, metrics, shutdown)
+    loading = ThreadPoolExecutor(1).submit(Worker.load, settings, load_detector, opener, metrics, shutdown)
     queue = JobQueue(settings, metrics, shutdown)
     app.extensions |= {"worker": loading, "queue": queue}
     _add_routes(app, loading, Invocations(queue, settings), settings, metrics)
     return app
-
-
-def load_worker(
-    settings: Settings,
-    load_detector: Callable[[Path], Detector],
-    open_store: Callable[[str], Storage],
-    metrics: Metrics,
-    shutdown: ShutdownSignal,
-) -> Worker:
-    """Load the model and return the worker that the server's requests share."""
-    detector = SharedDetector(load_detector(settings.model_dir), metrics)
-    return Worker(detector, model_digest(settings.model_dir), open_store, settings, metrics, shutdown)
 
 
 def _add_routes(

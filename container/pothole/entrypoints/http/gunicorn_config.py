@@ -9,8 +9,8 @@ from types import FrameType
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from pothole.entrypoints.http.logs import logging_config
 from pothole.entrypoints.http.ping import answer_pings
+from pothole.entrypoints.logs import logging_config
 from pothole.settings import Settings
 
 _settings = Settings.from_env(os.environ)

@@ -3,7 +3,6 @@
 import json
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -20,10 +19,7 @@ from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.files import MIB
-from pothole.job import COPIES, Job, run_job
-from pothole.job_result import JobResult
-from pothole.jobs.accounting import accounted, log_fields
-from pothole.jobs.monitor import JobMonitor
+from pothole.job import COPIES, Job
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
 from pothole.jobs.worker import Worker
@@ -118,7 +114,7 @@ class Invocations:
                 Path(folder, job.source_key).open("wb") as file,
             ):
                 shutil.copyfileobj(request.stream, file, MIB)
-            result = place.start(_mark, job, worker).result()
+            result = place.start(worker.run_unrecorded, job, open_folder).result()
             # Open while it is deleted: the bytes stay until they are sent, and no file is left behind.
             marked = Path(folder, job.output_key(".mp4")).open("rb")  # noqa: SIM115
         response = Response(FileWrapper(marked, MIB), mimetype="video/mp4")
@@ -126,15 +122,6 @@ class Invocations:
         marked.seek(0)
         response.headers["X-Job"] = json.dumps(result.to_json())
         return response
-
-
-def _mark(job: Job, worker: Worker) -> JobResult:
-    """Mark a video that nobody else can ask for, so that it needs no record."""
-    job_id = uuid.uuid4().hex
-    monitor = JobMonitor(worker.metrics, worker.shutdown, about=log_fields(job_id, job))
-    with accounted(worker.metrics, job_id, job):
-        monitor.check(at_rest=True)
-        return run_job(job, worker.detector, open_folder, worker.settings, monitor)
 
 
 def answer_json(record: Record, address: str) -> dict[str, Any]:

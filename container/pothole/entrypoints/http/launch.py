@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pothole.entrypoints.http.logs import logging_config
+from pothole.entrypoints.logs import logging_config
 from pothole.files import private_folder
 from pothole.settings import Settings
 
