@@ -175,7 +175,7 @@ def _outcome(source: Path, due: Schedule, lag: float, case: tuple[str, str, str]
             list(video.frames())
     except PotholeError as exc:
         return Outcome(*case, None, str(exc))
-    edges = heard(output) if video.info.has_audio else []
+    edges = heard(output) if video.info.scan.sounds else []
     if case[2] == "cut":  # the last tone ends where the file does, and what is left of a packet may be noise
         tones = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > MIN_TONE_S]
         edges = [edge for tone in tones for edge in tone][:-1]

@@ -1,7 +1,6 @@
 """Settings come from the environment, and mistakes in it are named."""
 
 import re
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -57,8 +56,10 @@ def test_nothing_below_the_entry_points_reads_the_environment() -> None:
     assert {reader.partition("/")[0] for reader in readers} == {"entrypoints"}
 
 
-def test_a_temporary_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(Path("/nowhere"))])
-    with pytest.raises(ConfigError, match="Nothing can be written to TMPDIR"):
-        Settings.from_env({})
+def test_a_temporary_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"Nothing can be written to TMPDIR, {tmp_path}/nowhere"):
+        Settings.from_env({"TMPDIR": str(tmp_path / "nowhere")})
+
+
+def test_the_temporary_folder_is_that_of_the_environment_that_is_read(tmp_path: Path) -> None:
+    assert Settings.from_env({"TMPDIR": str(tmp_path)}).temp_dir == tmp_path

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from pothole.detection.detector import Detector
+from pothole.detection.detector import Detector, score_threshold
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.files import is_output, split_key
 from pothole.job_result import JobResult, Progress
@@ -221,7 +221,7 @@ def _mark(
     depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
     held = video.info.frames_in(MAX_WAITING_BYTES)
     key_frames, waiting = KeyFrames(job.frame_interval, held), WaitingFrames(start.released)
-    threshold = detector.min_confidence if job.min_confidence is None else job.min_confidence
+    threshold = score_threshold(detector, job.min_confidence)
     tracker, counts = Tracker(held, settings.segment_s, start, threshold), Counts()
     total = video.info.frame_count if job.is_live else None
     draws = any(OUTPUTS[output].draws for output in sinks)
@@ -277,7 +277,7 @@ def _source(
         address=inputs.address(job.source_key),
         output=outputs.address(job.output_key(OUTPUTS["video"].suffix)) if "video" in job.outputs else None,
         model=detector.name,
-        min_confidence=detector.min_confidence if job.min_confidence is None else job.min_confidence,
+        min_confidence=score_threshold(detector, job.min_confidence),
         class_names=detector.class_names,
         settings=job.settings,
         pictures=pictures.taken,

@@ -5,7 +5,7 @@ read by the entry points alone, into one frozen value.
 """
 
 import logging
-import tempfile
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -252,13 +252,12 @@ class Settings:
         given = values.get("model_dir", Path("/opt/ml/model"))
         has_model = any((given / file).is_file() for file in ("config.json", "detector.json"))
         values["model_dir"] = given if has_model else SHIPPED_MODEL
-        try:
-            values["temp_dir"] = Path(tempfile.gettempdir())
-        except FileNotFoundError as exc:
+        settings = cls(**values)
+        if not os.access(settings.temp_dir, os.W_OK | os.X_OK):
             raise ConfigError(
-                "Nothing can be written to TMPDIR.", hint="Mount a disk or tmpfs there."
-            ) from exc
-        return cls(**values)
+                f"Nothing can be written to TMPDIR, {settings.temp_dir}.", hint="Mount a disk or tmpfs there."
+            )
+        return settings
 
 
 def declarations() -> dict[str, Declaration]:

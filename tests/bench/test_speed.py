@@ -88,7 +88,7 @@ def test_repeated_clip_goes_on_without_a_gap_and_keeps_its_audio(tmp_path: Path)
     path = repeated(clip, 0.05, tmp_path)
     with Video.open(path) as video:
         times = [frame.time for frame in video.frames()]
-        assert video.info.has_audio
+        assert video.info.scan.sounds
     assert times == [Fraction(i, 30) for i in range(90)]
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 

@@ -458,7 +458,7 @@ def test_tags_that_make_no_sense_are_no_trouble(tmp_path, tag):
 def test_video_without_declared_length_has_none(tmp_path):
     info, _ = read(make_clip(tmp_path / "clip.ts"))
     assert info.frame_count is None
-    assert not info.has_audio
+    assert not info.scan.sounds
 
 
 @pytest.mark.parametrize("name", ["even.mp4", "phone.mkv"])

@@ -41,3 +41,8 @@ class Detector(Protocol):
                 as they are when None.
         """
         ...
+
+
+def score_threshold(detector: Detector, given: float | None) -> float:
+    """Return the score threshold that holds: the given one, or without it the detector's own."""
+    return detector.min_confidence if given is None else given

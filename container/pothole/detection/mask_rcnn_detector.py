@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pothole.detection.detector import score_threshold
 from pothole.detection.mask_rcnn.letterbox import fit, input_size, limits, to_picture
 from pothole.detection.mask_rcnn.paste import paste_masks
 from pothole.detection.mask_rcnn.scores import box_score_threshold, final_scores
@@ -45,7 +46,7 @@ class MaskRCNNDetector:
     ) -> list[Detections]:
         """See `Detector.predict`."""
         config = self._network.config
-        threshold = self.min_confidence if min_confidence is None else min_confidence
+        threshold = score_threshold(self, min_confidence)
         box_threshold = max(box_score_threshold(threshold, config), 1e-6)
         fitted = [fit(image, config) for image in images]
         batch = np.stack([canvas for canvas, _ in fitted])

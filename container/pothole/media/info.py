@@ -63,11 +63,6 @@ class VideoInfo:
     color_transfer: int
     scan: Scan = field(repr=False, compare=False)
 
-    @property
-    def has_audio(self) -> bool:
-        """Say whether the output has sound."""
-        return bool(self.scan.sounds)
-
     def length_of(self, time: Fraction) -> Fraction:
         """Return how many seconds the frame is shown that begins at `time` of the output."""
         track, start = self.scan.timeline.tracks[self.scan.stream], self.start * self.time_base

@@ -12,9 +12,6 @@ T = TypeVar("T")
 
 POLL_S = 0.1
 
-# The stages share the cores among themselves: OpenCV's own threads would mostly wait for one another.
-cv2.setNumThreads(1)
-
 
 class _End:
     """An end stands in the queue after the last item."""
@@ -31,6 +28,8 @@ class Stages:
     """`Stages` holds a pipeline's threads. A context manager: leaving it ends each at its next item."""
 
     def __init__(self) -> None:
+        # The stages share the cores among themselves: OpenCV's own threads would mostly wait for one another.
+        cv2.setNumThreads(1)
         self._left = threading.Event()
         self._threads: list[threading.Thread] = []
 

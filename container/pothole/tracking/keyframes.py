@@ -7,18 +7,11 @@ from fractions import Fraction
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
 from pothole.media import Frame
-from pothole.tracking.observation import EarlierFrame, Observation
+from pothole.tracking.observation import MAX_TIME, EarlierFrame, Observation, is_sparse
 from pothole.tracking.optical_flow import Step, View
 
 # Between two key frames the road may move by so much, in parts of the picture's height.
 MAX_TRAVEL = 0.115
-# Between two key frames so many seconds may pass, as a pothole ahead is to be found when it comes into sight.
-MAX_TIME = Fraction(1, 4)
-
-
-def is_sparse(gap: Fraction) -> bool:
-    """Say whether frames so many seconds apart are all key frames, since to skip one would take too long."""
-    return 2 * gap > MAX_TIME
 
 
 class KeyFrames:

@@ -8,6 +8,14 @@ from pothole.tracking.optical_flow import View
 from pothole.tracking.state import TrackerState
 from pothole.types import Size
 
+# Between two key frames so many seconds may pass, as a pothole ahead is to be found when it comes into sight.
+MAX_TIME = Fraction(1, 4)
+
+
+def is_sparse(gap: Fraction) -> bool:
+    """Say whether frames so many seconds apart are all key frames, since to skip one would take too long."""
+    return 2 * gap > MAX_TIME
+
 
 @dataclass(frozen=True)
 class Observation:

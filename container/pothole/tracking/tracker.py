@@ -24,8 +24,7 @@ from fractions import Fraction
 from pothole.detections import Detections
 from pothole.tracking.association import is_part_of_any, known_tracks, visible_share
 from pothole.tracking.interpolation import FollowedTrack, interpolate
-from pothole.tracking.keyframes import is_sparse
-from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
+from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame, is_sparse
 from pothole.tracking.optical_flow import Motion, Step, View
 from pothole.tracking.state import TrackerState
 from pothole.tracking.tracks import MIN_SIMILARITY, Track, TrackState, as_detections

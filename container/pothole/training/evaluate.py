@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from pothole.detection.detector import Detector
+from pothole.detection.detector import Detector, score_threshold
 from pothole.detections import Detections
 from pothole.training.calibration import calibration_error, fit_calibration
 from pothole.training.comparison import FROC_IOU, Comparison, Figures, encode_mask
@@ -96,7 +96,7 @@ class Evaluation:
             annotations,
             tuple(found),
             detector.name,
-            detector.min_confidence if min_confidence is None else min_confidence,
+            score_threshold(detector, min_confidence),
             regions,
         )
 

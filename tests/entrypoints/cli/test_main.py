@@ -52,7 +52,7 @@ def test_mark_writes_video_and_data_and_names_them(monkeypatch, capsys, clip, tm
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["road_output.json", "road_output.mp4"]
     with Video.open(tmp_path / "out" / "road_output.mp4") as marked:
         assert len(list(marked.frames())) == 8
-        assert marked.info.has_audio
+        assert marked.info.scan.sounds
     report = json.loads((tmp_path / "out" / "road_output.json").read_text())
     assert len(report["tracks"]) == 1 and len(report["frames"]) == 8
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pothole.detections import DEFAULT_CLASS_NAMES
 from pothole.errors import ModelError
 from pothole.files import replacing
 
@@ -118,7 +119,7 @@ class MaskRCNNConfig:
     mask_head_layers: int = 3
     box_passes: int = 3
     refined_rois: int | None = 64
-    class_names: tuple[str, ...] = ("pothole",)
+    class_names: tuple[str, ...] = DEFAULT_CLASS_NAMES
     background_wins: bool = False
     keep_empty_rois: bool = False
     detections: int = 50

@@ -13,6 +13,7 @@ from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.matterport.layout import sources
 from pothole.detection.matterport.operation import Operation
 from pothole.detection.matterport.weights_file import Tensors, read_tensors
+from pothole.detections import DEFAULT_CLASS_NAMES
 from pothole.errors import ModelError, RequestError
 from pothole.files import replacing
 
@@ -173,7 +174,7 @@ def _backbone(path: Path, tensors: Tensors) -> str:
 
 
 def _default_names(count: int) -> tuple[str, ...]:
-    return ("pothole",) if count == 1 else tuple(f"class {i}" for i in range(1, count + 1))
+    return DEFAULT_CLASS_NAMES if count == 1 else tuple(f"class {i}" for i in range(1, count + 1))
 
 
 def _x_first(std: tuple[float, float, float, float]) -> tuple[float, float, float, float]:

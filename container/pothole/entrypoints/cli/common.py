@@ -10,19 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
-from pothole.errors import AccessDenied, RequestError, SourceNotFound
+from pothole.errors import AccessDenied, ConfigError, RequestError, SourceNotFound
 from pothole.files import replacing
 from pothole.settings import Settings
 
 # Results go to stdout, everything about the way there to stderr.
 console = Console(stderr=True)
+
+
+def quiet_tensorflow() -> None:
+    """Let TensorFlow write errors alone, unless the environment says otherwise; before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def needs_tensorflow(exc: ModuleNotFoundError) -> ConfigError:
+    """Return what to tell when an import failed; raise it again when it was not TensorFlow's."""
+    if exc.name != "tensorflow":
+        raise exc
+    return ConfigError("TensorFlow is not installed.", hint="Install it with `pip install 'pothole[cpu]'`.")
 
 
 def read_settings() -> Settings:

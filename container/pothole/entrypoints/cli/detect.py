@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pothole.detection.detector import Detector
+from pothole.detection.detector import Detector, score_threshold
 from pothole.entrypoints.cli import common
 from pothole.errors import RequestError
 from pothole.files import PICTURE_SUFFIXES, is_output, readable, replacing, unique_stems
@@ -69,7 +69,7 @@ def _targets(pictures: Sequence[Path], folder: Path | None) -> dict[Path, Path]:
 
 def _comment(path: Path, detector: Detector, min_confidence: float | None) -> str:
     """Return the comment that says where a marked picture comes from, so that it can be recognised later."""
-    threshold = detector.min_confidence if min_confidence is None else min_confidence
+    threshold = score_threshold(detector, min_confidence)
     source = readable(path.absolute())
     return json.dumps({"source": source, "model": detector.name, "min_confidence": threshold})
 

@@ -2,16 +2,14 @@
 
 import argparse
 import logging
-import os
 import sys
 from io import TextIOWrapper
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from pothole import __version__
 from pothole.entrypoints.cli import (
     calibrate,
     collect,
+    common,
     compare,
     detect,
     evaluate,
@@ -41,6 +39,7 @@ def main() -> None:
     """Run `pothole`; a mistake of the caller's is one sentence on stderr and exit status 1."""
     if isinstance(sys.stdout, TextIOWrapper):  # file names are bytes, and need not be UTF-8
         sys.stdout.reconfigure(errors="surrogateescape")
+    common.quiet_tensorflow()
     args = parser().parse_args()
     logging.getLogger("pothole").addHandler(logging.NullHandler())  # what a job logs is said by the commands
     try:
@@ -49,9 +48,7 @@ def main() -> None:
     except PotholeError as exc:
         sys.exit(f"pothole: {exc}")
     except ModuleNotFoundError as exc:
-        if exc.name != "tensorflow":
-            raise
-        sys.exit("pothole: TensorFlow is not installed. Install it with `pip install 'pothole[cpu]'`.")
+        sys.exit(f"pothole: {common.needs_tensorflow(exc)}")
     except KeyboardInterrupt:
         print("\npothole: Stopped. Of the work that was going on nothing is kept.", file=sys.stderr)
         sys.exit(130)

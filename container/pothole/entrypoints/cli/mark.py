@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from pothole.detection.detector import Detector
+from pothole.detection.detector import Detector, score_threshold
 from pothole.entrypoints.cli import common
 from pothole.entrypoints.cli.local_jobs import LocalJobs
 from pothole.entrypoints.cli.stop import stop_on_signals
@@ -193,7 +193,7 @@ def _report_head(report: Path) -> dict[str, Any]:
 
 
 def _expected_head(job: Job, detector: Detector, open_store: Callable[[str], Storage]) -> dict[str, Any]:
-    threshold = detector.min_confidence if job.min_confidence is None else job.min_confidence
+    threshold = score_threshold(detector, job.min_confidence)
     return {
         "source": open_store(job.source_bucket).address(job.source_key),
         "model": {"name": detector.name, "min_confidence": threshold},

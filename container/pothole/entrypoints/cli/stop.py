@@ -55,6 +55,19 @@ def stop_on_signals(
 
 
 @contextmanager
+def event_on_signals() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C and SIGTERM set; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    with _handling(on_signal, (signal.SIGTERM, signal.SIGINT)):
+        yield stop
+
+
+@contextmanager
 def exit_on_signals() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the process, so that temporary files go.
 

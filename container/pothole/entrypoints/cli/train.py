@@ -7,19 +7,15 @@ model, checkpoints and the reason of a failure to their folders (docs/how-to/tra
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from pothole.entrypoints.cli.common import read_settings, silenced
-from pothole.errors import ConfigError, PotholeError
+from pothole.entrypoints.cli.common import needs_tensorflow, quiet_tensorflow, read_settings, silenced
+from pothole.entrypoints.cli.stop import event_on_signals
+from pothole.errors import PotholeError
 from pothole.training.options import add_flags, read_folders, read_hyperparameters
 
 DESCRIPTION = "Train the Mask R-CNN on annotations of COCO, VIA, labelme, Label Studio or CVAT."
@@ -37,12 +33,8 @@ def train(flags: argparse.Namespace) -> None:
             with silenced():
                 from pothole.training.train import train as learn  # noqa: PLC0415  # Keras takes seconds to import
         except ModuleNotFoundError as exc:
-            if exc.name != "tensorflow":
-                raise
-            raise ConfigError(
-                "TensorFlow is not installed.", hint="Install it with `pip install 'pothole[cpu]'`."
-            ) from exc
-        with stop_on_signals() as stop:
+            raise needs_tensorflow(exc) from exc
+        with event_on_signals() as stop:
             learn(hyperparameters, folders, stop, read_settings().max_image_pixels)
     except PotholeError as exc:
         report_failure(folders.failure, str(exc))
@@ -63,29 +55,13 @@ def add_command(commands: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `train`; a mistake of the caller's is one sentence on stderr and exit status 1."""
+    quiet_tensorflow()
     parser = argparse.ArgumentParser("train", description=DESCRIPTION, argument_default=argparse.SUPPRESS)
     add_flags(parser)
     try:
         train(parser.parse_args(arguments))
     except PotholeError as exc:
         sys.exit(f"train: {exc}")
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Yield an event that SIGTERM and Ctrl-C set; a second one ends the process at once."""
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: Any) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def report_failure(path: Path, reason: str) -> None:
