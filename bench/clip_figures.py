@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the shipped one)")
     parser.add_argument(
-        "--min-confidence", type=share, metavar="P", help="lowest score (default: the model's)"
+        "--min-confidence", type=share, metavar="P", help="score threshold (default: the model's)"
     )
     parser.add_argument("--frame-interval", type=positive, metavar="N", help="see pothole mark")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, too")

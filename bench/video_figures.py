@@ -295,7 +295,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--empty", type=Path, nargs="+", default=[], metavar="VIDEO", help="real roads without potholes"
     )
     parser.add_argument(
-        "--min-confidence", type=share, metavar="P", help="lowest score (default: the model's)"
+        "--min-confidence", type=share, metavar="P", help="score threshold (default: the model's)"
     )
     parser.add_argument("--frame-interval", type=positive, metavar="N", help="see pothole mark")
     parser.add_argument(

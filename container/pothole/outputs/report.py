@@ -1,41 +1,6 @@
 """The JSON report, `<stem>_output.json`, says what was found, frame by frame and track by track.
 
-    {
-      "schema": 1,
-      "source": "s3://bucket/road/clip.mp4",
-      "output": "s3://bucket/road/clip_output.mp4",
-      "model": {"name": "mask-rcnn", "min_confidence": 0.5},
-      "settings": {"frame_interval": null},
-      "frames": [
-        {"index": 0, "time_s": 0.0, "potholes": [
-          {"label": "pothole", "score": 0.98, "box": [410.2, 300.0, 480.5, 331.1], "area": 1512,
-           "track_id": 12, "polygons": [[412, 310, 440, 301, 478, 322]]}]}
-      ],
-      "tracks": [
-        {"id": 12, "first_frame": 31, "last_frame": 74, "first_time_s": 1.034367, "last_time_s": 2.469133,
-         "hits": 40, "max_score": 0.98, "best_frame": 66, "best_box": [410.2, 300.0, 480.5, 331.1]}
-      ],
-      "video": {"width": 1280, "height": 720, "fps": "30000/1001", "fps_float": 29.97003,
-                "duration_s": 12.5125, "frames_declared": 375, "frames_written": 375,
-                "missing_frames": 0, "warning": null},
-      "summary": {"potholes": 7, "detections": 212, "frames": 375, "frames_with_potholes": 201,
-                  "seen_once": 3}
-    }
-
-- `output` is where the marked video is, null when none was asked for. `settings` are the caller's.
-- `frames` has every frame of the output. Times are seconds of the output, as a player shows them:
-  the first frame is at 0, or later where the sound begins before the pictures.
-- `box` is xyxy, `polygons` are x, y, x, y …, in pixels of the upright picture; `area` is the mask's.
-- `label` is the class; `tracks` tell it, too, where the model has more than one.
-- `track_id` is that of a record of `tracks`: what is marked is what counts. `tracks` has one record per
-  confirmed pothole; its frames, `hits` and `best_box` are those in which the detector saw it.
-- `fps`, `duration_s` and `frames_declared` are of the source's pictures; the last is null when unknown.
-  `missing_frames` and `warning` tell what of the source could not be read; the former is null when it is cut
-  short and does not say by how much.
-- Of a folder of pictures there is a list `pictures` before `tracks`: of each frame its `file`, and the `time`
-  and the camera's `lat` and `lon` as its EXIF has them, else null.
-- `detections` counts the entries of all `potholes` lists; `seen_once` are objects that were detected, and too
-  seldom to count.
+An example with all fields, and what they mean, stands in `docs/reference/outputs.md`.
 """
 
 import json

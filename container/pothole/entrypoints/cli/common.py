@@ -163,10 +163,10 @@ def confidence_flags() -> argparse.ArgumentParser:
     choice.add_argument(
         "--sensitivity",
         choices=("low", "normal", "high"),
-        help="low marks what is surest, high finds most and marks more that is none (default: normal)",
+        help="low marks only what is surest; high finds most, and marks more that is none (default: normal)",
     )
     choice.add_argument(
-        "--min-confidence", type=share, metavar="P", help="lowest score, 0..1 (default: the model's)"
+        "--min-confidence", type=share, metavar="P", help="score threshold, 0..1 (default: the model's)"
     )
     return flags
 

@@ -1,4 +1,4 @@
-"""The command `pothole mark` marks local videos as the server marks those in S3."""
+"""The command `pothole mark` marks the potholes of videos."""
 
 import argparse
 import json
@@ -29,7 +29,7 @@ MAX_HEAD = 2**16  # characters of a report's first line
 
 
 def mark(args: argparse.Namespace) -> None:
-    """Mark local videos, as the server marks those in S3."""
+    """Mark the potholes of videos, and write what was found."""
     settings = common.read_settings()
     open_store = opener(settings, args.duration)
     jobs = [_job(bucket, key, args) for bucket, key in _sources(args.video, settings)]
@@ -216,7 +216,10 @@ def add_command(commands: Any) -> None:
         help="video, folder with videos, folder of pictures in order, or address: https, s3, rtsp",
     )
     command.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="default: beside the video, of an address here"
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder for the outputs (default: beside the video; for an address the current folder)",
     )
     command.add_argument(
         "--duration", type=common.seconds, metavar="S", help="record a live stream for so many seconds"
@@ -225,7 +228,7 @@ def add_command(commands: Any) -> None:
         "--frame-interval",
         type=common.positive,
         metavar="N",
-        help="detect on every N-th frame (default: as the road moves)",
+        help="run the detector on every N-th frame (default: as the road moves)",
     )
     command.add_argument(
         "--outputs",
@@ -235,7 +238,7 @@ def add_command(commands: Any) -> None:
         help=f"what to make, of {', '.join(OUTPUTS)} (default: {','.join(DEFAULT_OUTPUTS)})",
     )
     command.add_argument(
-        "--overwrite", action="store_true", help="replace outputs of other videos or of other settings, too"
+        "--overwrite", action="store_true", help="replace also outputs of other videos or settings"
     )
     command.add_argument(
         "--video-stream",
@@ -250,7 +253,9 @@ def add_command(commands: Any) -> None:
         help="leave interlaced pictures as they are",
     )
     command.add_argument(
-        "--short-labels", action="store_true", help="leave the class out of the labels where there is but one"
+        "--short-labels",
+        action="store_true",
+        help="leave the class out of the labels where there is only one",
     )
     command.add_argument(
         "--resume", action="store_true", help="go on where the same command was stopped or killed"
@@ -258,7 +263,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--preview",
         action="store_true",
-        help="only the first 0.01 s, at least one frame, as <stem>_preview_output",
+        help="mark only the first 0.01 s, at least one frame, as <stem>_preview_output",
     )
     command.set_defaults(run=mark)
 

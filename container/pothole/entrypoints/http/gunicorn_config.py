@@ -18,9 +18,9 @@ _settings = Settings.from_env(os.environ)
 # Other worker classes leave /ping unanswered while a model computes; more workers would each hold a model.
 worker_class = "gthread"
 workers = 1
-# Two more than there are invocations at a time, so that /ping is answered when all of them are taken.
+# Two more than there are invocations at a time, so that /metrics is answered when all of them are taken.
 threads = _settings.max_invocations + 2
-# Ends a worker whose main thread hangs, not a long request. Importing TensorFlow may take it long.
+# This ends a worker whose main thread hangs, not a long request. To import TensorFlow may take it long.
 timeout = 120
 worker_tmp_dir = str(_settings.temp_dir)
 control_socket_disable = True  # it would be written into the home folder, which may be read-only
@@ -30,7 +30,7 @@ logconfig_dict = logging_config(_settings.log_level)
 limit_request_fields = 8192
 limit_request_field_size = 16380
 
-# Of the time that gunicorn leaves to requests, what a job needs to end once it is interrupted.
+# A job needs so many seconds to end once it is interrupted, of those that gunicorn leaves to requests.
 _LAST_WORDS_S = 5
 
 
@@ -56,5 +56,5 @@ def post_worker_init(worker: Worker) -> None:
 
 def worker_exit(arbiter: Arbiter, worker: Worker) -> None:
     """Wait for the jobs: once Python itself ends it starts no threads, and an upload needs some."""
-    if app := getattr(worker, "wsgi", None):  # where it was loaded
+    if app := getattr(worker, "wsgi", None):  # None when the application was not loaded
         app.extensions["queue"].wait()
