@@ -11,7 +11,7 @@ from av.packet import Packet
 from pothole.errors import InvalidMedia
 from pothole.media import Video
 from support.clips import make_clip, numbered_image
-from support.recordings import heard, mark, marked_clip, out_of_sync, remux, shown
+from support.recordings import camera_clip, heard, mark, marked_clip, out_of_sync, remux, shown
 
 BT709, BT601, LIMITED, FULL = 1, 6, 1, 2
 GREEN = (20, 190, 20)
@@ -87,27 +87,9 @@ def combs(picture: np.ndarray) -> float:
     return float(np.abs(grey[1:-1] - (grey[:-2] + grey[2:]) / 2).mean())
 
 
-def moving_fields(number: int) -> np.ndarray:
-    """A bright bar on a dark ground whose even rows are those of an instant earlier."""
-    image = np.full((64, 96, 3), 40, np.uint8)
-    for parity in (0, 1):
-        left = 4 + 2 * (2 * number + parity)
-        image[parity::2, left : left + 24] = 210
-    return image
-
-
 @pytest.mark.parametrize("interlaced", [True, False])
 def test_interlaced_pictures_become_whole_ones_and_no_others_are_touched(tmp_path, interlaced):
-    options = {"x264-params": "tff=1:bframes=0"} if interlaced else {}
-    source = make_clip(
-        tmp_path / "camera.mts",
-        16,
-        rate=25,
-        size=(96, 64),
-        picture=moving_fields,
-        options=options,
-        interlaced=interlaced,
-    )
+    source = camera_clip(tmp_path / "camera.mts", interlaced)
     output, _ = mark(source)
     with av.open(source) as container:
         before = [f.to_ndarray(format="rgb24").astype(int) for f in container.decode(video=0)]
@@ -120,15 +102,7 @@ def test_interlaced_pictures_become_whole_ones_and_no_others_are_touched(tmp_pat
 
 
 def test_interlaced_pictures_stay_as_they_are_where_that_is_asked_for(tmp_path):
-    source = make_clip(
-        tmp_path / "camera.mts",
-        16,
-        rate=25,
-        size=(96, 64),
-        picture=moving_fields,
-        options={"x264-params": "tff=1:bframes=0"},
-        interlaced=True,
-    )
+    source = camera_clip(tmp_path / "camera.mts", interlaced=True)
     with Video.open(source) as whole, Video.open(source, deinterlace=False) as fields:
         after, before = (list(video.frames())[8].rgb().astype(int) for video in (whole, fields))
     assert combs(after) < combs(before) / 4

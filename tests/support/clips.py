@@ -1,9 +1,11 @@
 """Coded clips made small: a frame's number is its grey level, and so can be read back from the picture."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -40,33 +42,11 @@ def frame_of(image: Image, index: int = 0, rate: Fraction | int = 30, matrix: in
     return Frame(index, index, index / Fraction(rate), picture)
 
 
-def make_clip(
-    path: Path,
-    frames: int = 12,
-    rate: Fraction | int = 30,
-    size: tuple[int, int] = (64, 48),
-    audio: str | None = None,
-    rotation: int = 0,
-    mirrored: bool = False,
-    codec: str = "libx264",
-    pix_fmt: str = "yuv420p",
-    pts: Sequence[int] | None = None,
-    time_base: Fraction | None = None,
-    picture: Callable[[int], Image] | None = None,
-    faststart: bool = False,
-    sample_aspect_ratio: Fraction | None = None,
-    color: tuple[int, int] | None = None,
-    audio_delay: Fraction = Fraction(0),
-    audio_rate: int = AUDIO_RATE,
-    layout: str = "stereo",
-    loud: Callable[[int], bool] = lambda number: True,
-    options: Mapping[str, str] | None = None,
-    interlaced: bool = False,
-) -> Path:
-    """Write a clip; the suffix of `path` decides the format.
+@dataclass(frozen=True)
+class ClipOptions:
+    """The options say how a clip is made.
 
-    Args:
-        path: Where to.
+    Attributes:
         frames: How many.
         rate: Frames a second.
         size: `(width, height)` as coded, before rotation.
@@ -88,77 +68,114 @@ def make_clip(
         options: Of the video encoder, beside those that are always set.
         interlaced: Code each picture as two fields, the upper one first.
     """
-    rate = Fraction(rate)
-    unit = time_base or 1 / rate
-    with av.open(path, "w", options={"movflags": "+faststart"} if faststart else {}) as container:
-        video = container.add_stream(codec, rate=rate)
-        assert isinstance(video, av.VideoStream)
-        context = video.codec_context
-        context.width, context.height = size
-        context.pix_fmt = pix_fmt
-        context.time_base = unit
-        _set_quality(context, codec, options or {})
-        if interlaced:
-            context.flags |= Flags.interlaced_dct
-        if sample_aspect_ratio:
-            context.sample_aspect_ratio = sample_aspect_ratio
-        if color:
-            context.colorspace, context.color_range = color
-        if rotation or mirrored:
-            video.set_display_rotation(rotation, hflip=mirrored)
-        track = _add_audio(container, audio, audio_rate, layout) if audio else None
-        for i, stamp in enumerate(pts or range(frames)):
-            image = picture(i) if picture else numbered_image(i, size)
-            frame = _coloured(image, pix_fmt, color)
-            frame.pts, frame.time_base = stamp, unit
+
+    frames: int = 12
+    rate: Fraction | int = 30
+    size: tuple[int, int] = (64, 48)
+    audio: str | None = None
+    rotation: int = 0
+    mirrored: bool = False
+    codec: str = "libx264"
+    pix_fmt: str = "yuv420p"
+    pts: Sequence[int] | None = None
+    time_base: Fraction | None = None
+    picture: Callable[[int], Image] | None = None
+    faststart: bool = False
+    sample_aspect_ratio: Fraction | None = None
+    color: tuple[int, int] | None = None
+    audio_delay: Fraction = Fraction(0)
+    audio_rate: int = AUDIO_RATE
+    layout: str = "stereo"
+    loud: Callable[[int], bool] = lambda number: True
+    options: Mapping[str, str] = field(default_factory=dict)
+    interlaced: bool = False
+
+    @property
+    def unit(self) -> Fraction:
+        """The unit of the pictures' time stamps."""
+        return self.time_base or 1 / Fraction(self.rate)
+
+
+def make_clip(
+    path: Path,
+    frames: int = ClipOptions.frames,
+    rate: Fraction | int = ClipOptions.rate,
+    size: tuple[int, int] = ClipOptions.size,
+    **options: Any,
+) -> Path:
+    """Write a clip with these `ClipOptions`; the suffix of `path` decides the format."""
+    clip = ClipOptions(frames, rate, size, **options)
+    with av.open(path, "w", options={"movflags": "+faststart"} if clip.faststart else {}) as container:
+        video = _add_video(container, clip)
+        track = _add_audio(container, clip.audio, clip) if clip.audio else None
+        for number, stamp in enumerate(clip.pts or range(frames)):
+            frame = _coded_picture(number, clip)
+            frame.pts, frame.time_base = stamp, clip.unit
             container.mux(video.encode(frame))
             if track:
-                span = audio_delay + i / rate, audio_delay + (i + 1) / rate
-                _beep(container, track, *span, 0.2 if loud(i) else 0.0)
+                container.mux(track.encode(_beep(number, track, clip)))
         container.mux(video.encode())
         if track:
             container.mux(track.encode())
     return path
 
 
-def _set_quality(context: av.VideoCodecContext, codec: str, options: Mapping[str, str]) -> None:
-    if codec in {"libx264", "libx265", "libvpx-vp9"}:
+def _add_video(container: av.container.OutputContainer, clip: ClipOptions) -> av.VideoStream:
+    video = container.add_stream(clip.codec, rate=Fraction(clip.rate))
+    assert isinstance(video, av.VideoStream)
+    context = video.codec_context
+    context.width, context.height = clip.size
+    context.pix_fmt = clip.pix_fmt
+    context.time_base = clip.unit
+    _set_quality(context, clip)
+    if clip.interlaced:
+        context.flags |= Flags.interlaced_dct
+    if clip.sample_aspect_ratio:
+        context.sample_aspect_ratio = clip.sample_aspect_ratio
+    if clip.color:
+        context.colorspace, context.color_range = clip.color
+    if clip.rotation or clip.mirrored:
+        video.set_display_rotation(clip.rotation, hflip=clip.mirrored)
+    return video
+
+
+def _set_quality(context: av.VideoCodecContext, clip: ClipOptions) -> None:
+    if clip.codec in {"libx264", "libx265", "libvpx-vp9"}:
         usual = {"crf": "5", "g": "6", "x265-params": "log-level=none", "preset": "veryfast"}
-        context.options = usual | dict(options)
+        context.options = usual | dict(clip.options)
     else:
         context.flags |= Flags.qscale
         context.global_quality = 2 * 118  # FF_QP2LAMBDA times a fine quantiser
 
 
-def _add_audio(container: av.container.OutputContainer, codec: str, rate: int, layout: str) -> av.AudioStream:
-    track = container.add_stream(codec, rate=rate)
+def _add_audio(container: av.container.OutputContainer, codec: str, clip: ClipOptions) -> av.AudioStream:
+    track = container.add_stream(codec, rate=clip.audio_rate)
     assert isinstance(track, av.AudioStream)
-    track.codec_context.layout = layout  # type: ignore[assignment]
+    track.codec_context.layout = clip.layout  # type: ignore[assignment]
     track.codec_context.options = {"strict": "experimental", "b": "128k"} if codec in AS_IT_IS else {}
     return track
 
 
-def _coloured(image: Image, pix_fmt: str, color: tuple[int, int] | None) -> av.VideoFrame:
+def _coded_picture(number: int, clip: ClipOptions) -> av.VideoFrame:
+    image = clip.picture(number) if clip.picture else numbered_image(number, clip.size)
     frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-    if color:
-        frame.colorspace = color[0]
-    return frame.reformat(format=pix_fmt, interpolation=EXACT, dst_color_range=color[1] if color else 1)
+    if clip.color:
+        frame.colorspace = clip.color[0]
+    color_range = clip.color[1] if clip.color else 1
+    return frame.reformat(format=clip.pix_fmt, interpolation=EXACT, dst_color_range=color_range)
 
 
-def _beep(
-    container: av.container.OutputContainer,
-    track: av.AudioStream,
-    start: Fraction,
-    end: Fraction,
-    level: float,
-) -> None:
+def _beep(number: int, track: av.AudioStream, clip: ClipOptions) -> av.AudioFrame:
+    """The sound while a frame is shown: a tone, or silence."""
     rate = track.codec_context.sample_rate
-    first, last = (round(t * rate) for t in (start, end))
+    start, end = (clip.audio_delay + i / Fraction(clip.rate) for i in (number, number + 1))
+    first, last = round(start * rate), round(end * rate)
+    level = 0.2 if clip.loud(number) else 0.0
     samples = level * np.sin(np.arange(first, last) * (2 * np.pi * 440 / rate))
     channels = np.stack([samples] * track.codec_context.channels).astype(np.float32)
     frame = av.AudioFrame.from_ndarray(channels, "fltp", track.codec_context.layout.name)
     frame.sample_rate, frame.pts, frame.time_base = rate, first, Fraction(1, rate)
-    container.mux(track.encode(frame))
+    return frame
 
 
 def transcode(source: Path, output: Path, until: Fraction | None = None, segment: int | None = None) -> Path:

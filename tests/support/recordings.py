@@ -80,6 +80,21 @@ def marked_clip(path: Path, marks: list[int], frames: int = 60, **options: Any) 
     return make_clip(path, frames, loud=loud, **(usual | options))
 
 
+def _moving_fields(number: int) -> np.ndarray:
+    """A bright bar on a dark ground whose even rows are those of an instant earlier."""
+    image = np.full((64, 96, 3), 40, np.uint8)
+    for parity in (0, 1):
+        left = 4 + 2 * (2 * number + parity)
+        image[parity::2, left : left + 24] = 210
+    return image
+
+
+def camera_clip(path: Path, interlaced: bool) -> Path:
+    """Write a clip of 25 frames a second whose two fields differ, coded as such or as whole pictures."""
+    options = {"x264-params": "tff=1:bframes=0"} if interlaced else {}
+    return make_clip(path, 16, 25, (96, 64), picture=_moving_fields, options=options, interlaced=interlaced)
+
+
 def heard(path: Path) -> list[float]:
     """Return the seconds at which sound begins and ends, one after the other, as players hear it."""
     loud = _loud(path)

@@ -1,20 +1,15 @@
 """`pothole mark`, stopped and killed in the middle: real processes, real signals."""
 
-import os
 import re
 import signal
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from support.clips import make_clip
+from support.commands import start_pothole, stop
 from support.server_requests import SIZE, road
-from support.servers import ROOT
-
-COMMAND = [sys.executable, str(ROOT / "tests" / "support" / "slow_pothole.py"), "mark"]
 
 
 @pytest.fixture
@@ -29,23 +24,8 @@ def temporary(tmp_path: Path) -> Path:
 
 
 def start(clip: Path, out: Path, *flags: str, look_s: float = 0.02) -> subprocess.Popen[str]:
-    environment = {
-        "LOOK_SECONDS": str(look_s),
-        "SEGMENT_SECONDS": "1",
-        "TMPDIR": str(clip.parent / "temporary"),
-        "PYTHONPATH": f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}",
-    }
-    command = [*COMMAND, str(clip), "--output-dir", str(out), "--frame-interval", "1", *flags]
-    return subprocess.Popen(
-        command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-
-
-def wait_for(folder: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 60
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    arguments = ["mark", clip, "--output-dir", out, "--frame-interval", "1", *flags]
+    return start_pothole(*arguments, temporary=clip.parent / "temporary", look_s=look_s, SEGMENT_SECONDS="1")
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -64,9 +44,7 @@ def test_ctrl_c_ends_soon_says_what_is_kept_and_resume_goes_on_from_there(
 ) -> None:
     out = tmp_path / "out"
     with start(clip, out, look_s=0.2) as process:
-        wait_for(out, ".pothole/*/segments/0001.json")
-        process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=2)[0]
+        said = stop(process, signal.SIGINT, out, ".pothole/*/segments/0001.json", within_s=2)
     assert process.returncode == 130
     told = re.search(rf"the first (\d+) frames are kept in {out}/.pothole: .* --resume", said)
     assert told, said
@@ -87,9 +65,7 @@ def test_ctrl_c_ends_soon_says_what_is_kept_and_resume_goes_on_from_there(
 def test_without_resume_a_stopped_job_starts_over(clip: Path, temporary: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with start(clip, out, look_s=0.2) as process:
-        wait_for(out, ".pothole/*/segments/0000.json")
-        process.terminate()
-        process.communicate()
+        stop(process, signal.SIGTERM, out, ".pothole/*/segments/0000.json")
     assert process.returncode == 143
     assert "60/60" in marked(clip, out)
     assert sorted(outputs(out)) == [".json", ".mp4"]
@@ -100,9 +76,7 @@ def test_what_a_killed_process_left_goes_at_the_next_start_and_its_job_goes_on(
 ) -> None:
     out = tmp_path / "out"
     with start(clip, out, look_s=0.2) as process:
-        wait_for(out, ".pothole/*/segments/0000.json")
-        process.kill()
-        process.communicate()
+        stop(process, signal.SIGKILL, out, ".pothole/*/segments/0000.json")
     assert list(temporary.iterdir())
     marked(clip, out, "--resume")
     assert not list(temporary.iterdir())
@@ -113,25 +87,18 @@ def test_a_model_that_takes_long_does_not_keep_sigterm_waiting(
     clip: Path, temporary: Path, tmp_path: Path
 ) -> None:
     with start(clip, tmp_path / "out", look_s=20) as process:
-        wait_for(temporary, "pothole-mark-*/job-*/*")
-        process.terminate()
-        said = process.communicate(timeout=2)[0]
+        said = stop(process, signal.SIGTERM, temporary, "pothole-mark-*/job-*/*", within_s=2)
     assert process.returncode == 143
     assert "nothing is kept" in said
     assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_any_command_ends_soon(clip: Path, temporary: Path, tmp_path: Path, number: int, status: int) -> None:
-    environment = os.environ | {"LOOK_SECONDS": "20", "TMPDIR": str(temporary)}
-    environment["PYTHONPATH"] = f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}"
-    command = [*COMMAND[:-1], "collect", str(clip), "--out", str(tmp_path / "out")]
-    with subprocess.Popen(
-        command, env=os.environ | environment, stderr=subprocess.PIPE, text=True
-    ) as process:
-        wait_for(tmp_path, ".pothole-*")
-        process.send_signal(number)
-        said = process.communicate(timeout=2)[1]
+def test_any_command_ends_soon(
+    clip: Path, temporary: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    with start_pothole("collect", clip, "--out", tmp_path / "out", temporary=temporary, look_s=20) as process:
+        said = stop(process, number, tmp_path, ".pothole-*", within_s=2)
     assert process.returncode == status
     assert "Traceback" not in said
     assert not (tmp_path / "out").exists()
