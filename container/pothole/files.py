@@ -88,7 +88,7 @@ def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
         OSError: It cannot be made.
     """
     for left in parent.glob(f"{prefix}*"):
-        with suppress(OSError), _locked(left):  # in use, or another user's
+        with suppress(OSError), _locked(left):  # it is in use, or another user's
             shutil.rmtree(left)
     folder, lock = _new_locked(parent, prefix)
     try:

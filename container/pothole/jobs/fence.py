@@ -13,7 +13,7 @@ from pothole.errors import Interrupted, SourceNotFound, StorageUnavailable
 from pothole.jobs.lease import Lease
 from pothole.storage import Publish, Storage
 
-ATTEMPTS = 5  # to publish an output that somebody else, who has no lease, writes as well
+ATTEMPTS = 5  # attempts to publish an output that somebody without a lease writes as well
 
 
 @contextmanager

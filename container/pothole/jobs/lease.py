@@ -18,9 +18,9 @@ from pothole.errors import LeaseLost, PotholeError, SourceNotFound
 from pothole.jobs.record import Output, Record, State
 from pothole.storage import Storage
 
-HEARTBEATS_PER_LEASE = 4  # so that one that is late or fails is not the end
+HEARTBEATS_PER_LEASE = 4  # several, so that one that is late or fails is not the end
 WAIT_S = 0.5
-# How much later the record may be looked at than the source, and how coarse the clock of a storage is.
+# The record may be looked at so much later than the source, and the clock of a storage may be so coarse.
 SLACK_S = 2.0
 _logger = logging.getLogger("pothole.jobs")
 
@@ -41,7 +41,7 @@ class Lease:
         self._store, self._key, self._version, self._on_event = store, key, version, on_event
         self._noting, self._writing = threading.Lock(), threading.Lock()
         self._ended, self._lost = threading.Event(), threading.Event()
-        # In the caller's context, so that what is logged there has the id of its request.
+        # The thread runs in the caller's context, so that what it logs has the id of the request.
         self._thread = threading.Thread(
             target=copy_context().run, args=[self._stay_alive], name=f"lease-{record.id}", daemon=True
         )

@@ -29,7 +29,7 @@ class Output(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    key: Annotated[str, PlainSerializer(readable_text)]  # a file's may be no UTF-8, which JSON has to be
+    key: Annotated[str, PlainSerializer(readable_text)]  # a file's key may be no UTF-8, which JSON has to be
     address: str
     version: str
 
@@ -130,7 +130,7 @@ class Record(BaseModel):
 def publishing_key(output_key: str) -> str:
     """Return the key of the record of who publishes outputs there."""
     folder, slash, name = output_key.rpartition("/")
-    # Of a fixed length, since keys end at 1024 bytes.
+    # The digest has a fixed length, since keys end at 1024 bytes.
     digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return f"{folder}{slash}{FOLDER}/publishing-{digest}.json"
 

@@ -112,7 +112,7 @@ class Worker:
             None if retry else age_s,
         )
         if isinstance(claimed, Record) and claimed.state == "done":
-            self._delete_segments(files, claimed)  # which its worker may not have come to
+            self._delete_segments(files, claimed)  # its worker may have ended before it did this
         return claimed
 
     def find_active(self, job: Job, retry: bool = False) -> Record | None:
@@ -189,7 +189,7 @@ class Worker:
                 hint="See the log of the workers; more memory, or the video scaled down, may help.",
             )
         lease.note(state="running")
-        lease.renew()  # at once: should the video kill the worker, that is counted
+        lease.renew()  # at once, so that a worker that the video kills is counted
         publishing = partial(self._publishing, files, lease, monitor)
         checkpoints = StoredCheckpoints(
             files.outputs,
@@ -237,7 +237,7 @@ class Worker:
             return
         if not keeps:
             self._delete_segments(files, stored)
-            with suppress(PotholeError):  # the next one then has longer names
+            with suppress(PotholeError):  # where this fails, the next video has longer names
                 release_names(files)
 
     def _delete_segments(self, files: JobFiles, record: Record) -> None:
@@ -284,7 +284,11 @@ class Worker:
 def _is_there(files: JobFiles) -> bool:
     try:
         files.source_stat()
-    except (SourceNotFound, AccessDenied, RequestError):  # or nobody may know, or no file can have this name
+    except (
+        SourceNotFound,
+        AccessDenied,
+        RequestError,
+    ):  # also where nobody may know, or no file can have this name
         return False
     return True
 

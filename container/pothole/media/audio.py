@@ -23,9 +23,9 @@ from pothole.media.stamps import MAX_PAUSE_S
 
 ENCODER: Final = "aac"
 ENCODER_RATE = 48_000
-RATES = 4000, 384_000  # what is outside is damage
+RATES = 4000, 384_000  # a rate outside of these is damage
 FRAME = 1024  # samples that the encoder takes at once
-# Of what time stamps say, rounded as they are: more is a gap, or sound that is there twice.
+# Time stamps are rounded by less than this. A larger difference is a gap, or sound that is there twice.
 TOLERANCE = ENCODER_RATE // 80
 
 Samples = NDArray[np.float32]  # (channels, samples)
@@ -167,7 +167,7 @@ class _EncodedTrack:
         self._shape: tuple[Any, ...] = ()
         self._resampler: AudioResampler | None = None
         self._waiting: Samples = np.zeros((1 if self._layout == "mono" else 2, 0), np.float32)
-        self._begin: int | None = None  # sample of the output that is the first of those waiting
+        self._begin: int | None = None  # number in the output of the first sample that waits
 
     def feed(self, packet: Packet[AudioStream]) -> Iterator[Packet[AudioStream]]:
         for frame in _decoded(self._source, packet):
@@ -203,7 +203,7 @@ class _EncodedTrack:
 
     def _place(self, part: AudioFrame) -> Iterator[Packet[AudioStream]]:
         """Put samples at their time: silence fills a gap, and samples that are there already are left out."""
-        # Of damaged packets some are no numbers, at which the encoder ends.
+        # Samples of damaged packets may be no numbers, at which the encoder ends.
         samples = np.nan_to_num(np.asarray(part.to_ndarray(), np.float32)).clip(-1, 1)
         next_free = None if self._begin is None else self._begin + self._waiting.shape[1]
         due = next_free
@@ -214,7 +214,7 @@ class _EncodedTrack:
         if next_free is None:
             self._begin = next_free = max(0, due)
         if due - next_free > MAX_PAUSE_S * ENCODER_RATE and due > self._pictures_end:
-            return  # far behind all else, as in damaged files
+            return  # this time is far behind all else, as in damaged files
         if abs(due - next_free) > TOLERANCE or due < 0:
             yield from self._silence(due - next_free)
             samples = samples[:, max(0, next_free - due) :]

@@ -19,25 +19,25 @@ DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
 KNOWN_FORMATS = "Expected an MP4, MOV, MKV, WebM, AVI, TS, MPEG, WMV or FLV video."
 INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut off: send it anew."
 
-# What decoders, demuxers and PyAV around them raise at damaged data.
+# Decoders, demuxers and PyAV around them raise these at damaged data.
 DAMAGE = (av.FFmpegError, IndexError, ValueError, OverflowError)
-MAX_FAILURES = 16  # of the demuxer one after the other, after which the rest is taken for unreadable
+MAX_FAILURES = 16  # failures of the demuxer in a row, after which the rest is taken for unreadable
 
 # FFmpeg looks for streams in the first 5 MB and seconds of a file. To look further costs as much memory.
 THOROUGH = {"probesize": str(2**26), "analyzeduration": str(3600 * 1_000_000)}
 
 HEADER_BYTES = 2**16
-# Objects of an ASF header: Content Encryption, Extended Content Encryption, Advanced Content Encryption.
+# ASF headers have Content Encryption, Extended Content Encryption, Advanced Content Encryption.
 ASF_ENCRYPTION = (
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
     bytes.fromhex("338505438169e6499b74ad12cb86d58c"),
 )
-# Of Matroska: ContentEncodings, its size, ContentEncoding, its size, and not far behind ContentEncryption.
+# Matroska has ContentEncodings, its size, ContentEncoding, its size, and not far behind ContentEncryption.
 MATROSKA_ENCRYPTION = re.compile(rb"\x6d\x80.{1,8}?\x62\x40.{1,40}?\x50\x35", re.DOTALL)
 MPEGTS_PACKET = 188
 MP4_ENCRYPTED = {"encv", "enca", "drmi", "drms"}
-# What FFmpeg says of a stream or a file that is encrypted: Matroska, ASF.
+# FFmpeg says this of a stream (Matroska) or of a file (ASF) that is encrypted.
 ENCRYPTION_TAGS = {"enc_key_id", "ASF_Protection_Type", "ASF_Key_ID", "ASF_License_URL"}
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
@@ -84,12 +84,12 @@ def read_packets(
             packet = next(packets)
         except StopIteration:
             return
-        except IndexError:  # PyAV looks for them among those that were there from the beginning
+        except IndexError:  # PyAV does not know streams that were not there from the beginning
             on_new()
             return
         except DAMAGE:
             failures += 1
-            packets = container.demux(*streams)  # goes on behind
+            packets = container.demux(*streams)  # this goes on behind the damage
             continue
         failures = 0
         if packet.size:  # empty ones, of dropped pictures, would tell a decoder that it is the end

@@ -17,7 +17,7 @@ from pothole.media.container import DAMAGE
 
 # Fields of different times become one picture; pictures that are none of fields stay as they are.
 DEINTERLACE = "mode=send_frame:deint=interlaced"
-MAX_WAITING = 64  # packets in a decoder: its threads, and the order of showing
+MAX_WAITING = 64  # packets that a decoder may hold, for its threads and for the order of showing
 
 
 @dataclass
@@ -69,7 +69,7 @@ def _frames(
         damage.whole += not frame.is_corrupt
         if times is not None:
             frame.pts = heapq.heappop(times) if times else None
-            while len(times) > MAX_WAITING:  # of packets that gave no picture
+            while len(times) > MAX_WAITING:  # packets that gave no picture have left theirs
                 heapq.heappop(times)
         yield frame
 
@@ -146,7 +146,7 @@ def _mended(last: int | None, stamp: int | None, following: int | None, step: in
             return 0 if following is None else following - step
         return stamp
     if stamp is not None and following is not None and last < following < stamp:
-        stamp = None  # it alone is ahead
+        stamp = None  # this stamp alone is ahead
     if stamp is None:
         if following is not None and following > last + 1:
             return min(last + step, (last + following) // 2)

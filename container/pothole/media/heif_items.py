@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
-MAX_BOXES = 100  # of the file, up to that of its items
-MAX_META_BYTES = 2**20  # of that one
+MAX_BOXES = 100  # boxes of a file among which that of its items is looked for
+MAX_META_BYTES = 2**20  # bytes of the box of the items
 
 
 class Reader:
@@ -42,7 +42,7 @@ class Reader:
         """Yield the kind and the content of each box that is left."""
         while self._at < len(self._data):
             size, kind = self.number(4), self.take(4)
-            if size == 0:  # as far as the file goes
+            if size == 0:  # the box ends where the file does
                 yield kind, Reader(self.rest())
                 return
             head = 8

@@ -12,8 +12,8 @@ from pothole.media.scan import DEFAULT_RATE, Scan
 from pothole.media.timeline import RUN_IN_S
 from pothole.media.tone_mapping import shown_colors
 
-DURATION_SLACK_S = 1.0  # a declared duration is rounded, or that of the audio
-MAX_HELD = 1024  # frames: a tiny one takes more memory than its pixels do
+DURATION_SLACK_S = 1.0  # a declared duration may be off by this: it is rounded, or that of the audio
+MAX_HELD = 1024  # frames held at most, since a tiny one takes more memory than its pixels
 ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses it
 
 
@@ -127,14 +127,14 @@ def _length(
     found = float(track.end - track.begin)
     if scan.timeline.mended or not unit or container.format.name in ESTIMATED:
         return found, None, False
-    if stream.duration and container.format.name != "asf":  # which has that of the file for each
+    if stream.duration and container.format.name != "asf":  # ASF gives each stream the duration of the file
         declared = float(stream.duration * unit)
     elif tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
-        # Of one track of an MKV or WebM, as "00:00:12.345000000".
+        # MKV and WebM give the duration of a track as "00:00:12.345000000".
         hours, minutes, seconds = map(Fraction, tag.groups())
         declared = float(3600 * hours + 60 * minutes + seconds - track.begin)
     elif container.duration:
-        # Of all tracks, to the end of the longest.
+        # This is the duration of all tracks, to the end of the longest.
         end = max(track.end for track in scan.timeline.tracks.values())
         declared = float(Fraction(container.duration, av.time_base) - track.begin)
         cut = declared > float(end - track.begin) + DURATION_SLACK_S
@@ -146,7 +146,7 @@ def _length(
 
 
 def _frame_count(container: InputContainer, stream: av.VideoStream) -> int | None:
-    # Only MP4 and MOV have an exact one. Their edit list may hide frames of it.
+    # Only MP4 and MOV have an exact count, some frames of which their edit list may hide.
     if not stream.frames or "mp4" not in container.format.name.split(","):
         return None
     return sum(not entry.is_discard for entry in stream.index_entries)

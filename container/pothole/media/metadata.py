@@ -8,11 +8,11 @@ from fractions import Fraction
 import av
 from av.container import InputContainer, OutputContainer
 
-# What an MP4 has a place for.
+# An MP4 has a place for these.
 TAGS = ("creation_time", "location", "title", "artist", "comment", "copyright", "date", "description")
-# The last sign tells one that drops frames, which there is at 30 and 60 frames a second only.
+# The last sign tells a time code that drops frames, as only those of 30 and 60 frames a second do.
 TIMECODE = re.compile(r"\d\d:\d\d:\d\d([:;.])\d\d")
-# Apple's names of some.
+# Apple has names of its own for some of these.
 APPLE = {
     "com.apple.quicktime.location.iso6709": "location",
     "com.apple.quicktime.creationdate": "creation_time",
@@ -47,7 +47,7 @@ def carry_over(
     timecode, rate = pictures.metadata.get("timecode", ""), pictures.average_rate
     if rate and (form := TIMECODE.fullmatch(timecode)) and (form[1] == ":" or round(rate) % 30 == 0):
         target.metadata["timecode"] = timecode
-        target.codec_context.framerate = rate  # in which it counts
+        target.codec_context.framerate = rate  # the time code counts in this rate
     if until is None:
         _chapters(source, output, start)
 

@@ -30,7 +30,7 @@ FORMATS: Mapping[str, str] = MappingProxyType(
     }
 )
 READABLE = (*FORMATS, "image/heic")
-# Other names by which programs call the same.
+# Programs call the same types by these names, too.
 ALIASES: Mapping[str, str] = MappingProxyType(
     {
         "image/jpg": "image/jpeg",
@@ -45,14 +45,13 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 KNOWN_FORMATS = "Use a whole JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."
 
 JPEG_END = b"\xff\xd9"
-MAX_SCANS = (
-    100  # of a progressive JPEG; encoders write about 10, and each costs time to decode all pixels anew
-)
-MIN_WHOLE = 0.9  # part of the rows of a JPEG that is cut short, from which it is used
+# Each scan of a progressive JPEG costs time to decode all pixels anew; encoders write about 10.
+MAX_SCANS = 100
+MIN_WHOLE = 0.9  # a JPEG that is cut short is used from this part of its rows on
 WHITE_IS_ZERO = 0  # a photometric interpretation (TIFF 6.0, p. 37)
 UNREAD = 128  # grey that libjpeg gives to what is missing
 
-# How a stored picture becomes upright, by the orientation in its EXIF or XMP (CIPA DC-008, 4.6.5.1).
+# These make a stored picture upright, by the orientation in its EXIF or XMP (CIPA DC-008, 4.6.5.1).
 TURNS: Mapping[int, Pillow.Transpose] = MappingProxyType(
     {
         2: Pillow.Transpose.FLIP_LEFT_RIGHT,

@@ -18,7 +18,7 @@ from pothole.media.info import DURATION_SLACK_S, VideoInfo
 from pothole.media.scan import DEFAULT_RATE, Scan, scan
 from pothole.media.upright import Upright
 
-MIN_WHOLE = Fraction(1, 10)  # of the packets give a whole picture, or the file is refused
+MIN_WHOLE = Fraction(1, 10)  # a file is refused when a smaller part of its packets gives whole pictures
 
 
 class Video:
@@ -186,7 +186,7 @@ class Video:
 
     def _count_missing(self, decoded: int, end: Fraction) -> int | None:
         if self.info.frame_count is not None:
-            # Those before the first that can be decoded by itself are none of the video, as where it was cut.
+            # Pictures before the first that can be decoded by itself do not count, as where a video was cut.
             before = (self._first.pts or 0) * self.info.time_base - self._track.begin
             cut_off = 0 if self._lost_at_first else round(before * self.info.rate)
             return max(0, self.info.frame_count - decoded - max(0, cut_off))

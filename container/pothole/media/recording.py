@@ -12,8 +12,8 @@ from av.packet import Packet
 
 from pothole.errors import InvalidMedia, StorageUnavailable
 
-TIMEOUT_S = 15.0  # without a packet
-# Over TCP: cameras' UDP loses packets, and gets through no firewall.
+TIMEOUT_S = 15.0  # seconds without a packet
+# Streams come over TCP: cameras' UDP loses packets, and gets through no firewall.
 OPTIONS = {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls,udp,srtp,crypto"}
 
 

@@ -26,7 +26,7 @@ from pothole.media.stamps import Stamps
 from pothole.media.timeline import Timeline
 
 DEFAULT_RATE = Fraction(25)
-GPMF = b"DEVC"  # with which each of its packets begins
+GPMF = b"DEVC"  # each packet of GPMF begins with this
 # Formats with one stamp a packet: FFmpeg guesses when a picture is shown, and often wrong.
 ONE_STAMP = {"avi", "asf"}
 PROBED = 48  # packets of each audio track on which it is tried whether it can be decoded

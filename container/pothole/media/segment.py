@@ -20,9 +20,9 @@ from pothole.media.info import VideoInfo
 SUFFIX = ".nut"
 FORMAT: Final = "nut"
 ENCODER: Final = "libx264"
-PRESET = "ultrafast"  # which has no B-frames, so that nothing reaches over the end of a segment
+PRESET = "ultrafast"  # it has no B-frames, so that nothing reaches over the end of a segment
 CRF = 22
-# What the preset forgoes and is worth its time: a third to a half off a file of the same fidelity, and no
+# The preset leaves out what is worth its time: a third to a half off a file of the same fidelity, and no
 # blocks on a plain road.
 PARAMETERS = "cabac=1:8x8dct=1:deblock=0,0:subme=1:partitions=i8x8"
 
@@ -54,7 +54,7 @@ class SegmentWriter:
         """Encode one frame."""
         picture = _even(frame.picture)
         picture.pts, picture.time_base = frame.pts - self._info.start, self._info.time_base
-        picture.pict_type = PictureType.NONE  # the source's would be taken for a wish
+        picture.pict_type = PictureType.NONE  # the encoder would take the source's type for a wish
         self._output.mux(self._stream.encode(picture))
 
     def __exit__(

@@ -22,12 +22,12 @@ from pothole.errors import InvalidMedia
 from pothole.files import readable
 from pothole.media.picture import KNOWN_FORMATS, encode_picture, picture_size, read_exif, read_picture
 
-UNTIMED_S = 1.0  # that a picture is shown of which nobody knows when it was taken
-MAX_SHOWN_S = 5.0  # where the camera stood, or was switched off
-QUALITY = 95  # of pictures that are coded anew
+UNTIMED_S = 1.0  # seconds for which a picture without a time is shown
+MAX_SHOWN_S = 5.0  # seconds for which a picture is shown at most: the camera stood, or was switched off
+QUALITY = 95  # JPEG quality of pictures that are coded anew
 TIME_BASE = Fraction(1, 1000)
 DEFAULT_RATE = 1
-NAMED = 5  # pictures that a warning names
+NAMED = 5  # pictures that a warning names at most
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from pothole.media.container import DAMAGE
 from pothole.media.stamps import MAX_PAUSE_S
 from pothole.media.timeline import Timeline
 
-# What browsers play from an MP4.
+# Browsers play these from an MP4.
 COPIED_CODECS = {"aac", "flac", "mp3", "opus"}
 # These cannot be copied without the set-up in the source's header, which damage may have taken.
 SET_UP_IN_HEADER = {"flac", "opus"}
-MIN_MP3_RATE = 16_000  # below is MPEG-2.5, which an MP4 cannot hold
-STRAY = 50  # times as many packets in another track: then damage alone made this one
+MIN_MP3_RATE = 16_000  # lower rates are MPEG-2.5, which an MP4 cannot hold
+STRAY = 50  # a track with so many times fewer packets than another was made by damage alone
 
 
 @dataclass(frozen=True)

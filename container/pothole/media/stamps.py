@@ -13,12 +13,12 @@ from typing import Any, Literal, NamedTuple
 
 from av.packet import Packet
 
-MAX_PAUSE_S = 10  # of all streams; more is a jump, as FFmpeg sees it too
-BACK_S = Fraction(1, 10)  # by which stamps may go back
+MAX_PAUSE_S = 10  # seconds for which all streams may pause; more is a jump, as for FFmpeg
+BACK_S = Fraction(1, 10)  # seconds by which stamps may go back
 BACK_UNORDERED_S = 1  # the same where only times of showing are known, and packets are in the order of coding
-MAX_WILD = 5  # packets one after the other
+MAX_WILD = 5  # packets in a row that may be out of line
 MAX_REORDERED = 16  # pictures between the order of coding and that of showing
-MAX_GAP_S = Fraction(1, 40)  # in sound that players are to play on time
+MAX_GAP_S = Fraction(1, 40)  # seconds of gaps in sound that players still play on time
 
 Kind = Literal["pictures", "sound", "data"]
 
@@ -195,7 +195,7 @@ class Stamps:
         off, limit = 0, int(MAX_GAP_S / self.time_base)
         for (begin, after), length in zip(pairwise(self.clock), self.lengths, strict=False):
             gap = after - begin - length
-            if 2 * abs(gap) > length:  # less is rounding
+            if 2 * abs(gap) > length:  # a smaller gap is rounding
                 off += gap
             if abs(off) > limit:
                 return False

@@ -21,7 +21,7 @@ from av.packet import Packet
 
 from pothole.media.stamps import MAX_PAUSE_S, Span, Stamps
 
-# Of sound: what a coder needs before it begins, and what its last packet is too long.
+# Sound may be longer by so much: a coder needs some before it begins, and its last packet is filled up.
 RUN_IN_S = Fraction(1, 10)
 
 
@@ -115,7 +115,7 @@ def _assign(streams: Sequence[Stamps]) -> int:
     order = sorted(
         (place, s, number) for s, stamps in enumerate(streams) for number, place in enumerate(stamps.places)
     )
-    spans: list[tuple[Fraction, Fraction]] = []  # of the stamps of each piece
+    spans: list[tuple[Fraction, Fraction]] = []  # first and last time of each piece, as its stamps say
     for _, s, number in order:
         stamps = streams[s]
         if number in stamps.wild:
@@ -150,7 +150,7 @@ def _shifts(streams: Sequence[Stamps], pieces: int) -> list[Fraction]:
     """Return how many seconds each piece is moved so that its pictures follow at once and no sound is cut."""
     spans = [(stamps.kind, stamps.spans()) for stamps in streams]
     shifts: list[Fraction] = []
-    ends: dict[int, Fraction] = {}  # of each stream so far
+    ends: dict[int, Fraction] = {}  # where each stream ends so far
     for piece in range(pieces):
         due: dict[str, list[Fraction]] = {"pictures": [], "sound": [], "data": []}
         for s, (kind, of) in enumerate(spans):

@@ -31,8 +31,8 @@ TABLE_SIZE = 33  # steps along each colour; in between, `lut3d` interpolates
 
 WHITE = 203.0  # cd/m², reference white (ITU-R BT.2408, table 1)
 PEAK = 1000.0  # cd/m²; what is brighter becomes white as well
-HLG_GAMMA = 1.2  # of the system, at that peak (ITU-R BT.2100, table 5)
-DISPLAY_GAMMA = 2.4  # of displays of standard range (ITU-R BT.1886)
+HLG_GAMMA = 1.2  # gamma of the system at that peak (ITU-R BT.2100, table 5)
+DISPLAY_GAMMA = 2.4  # gamma of displays of standard range (ITU-R BT.1886)
 
 # x and y of red, green, blue (ITU-R BT.709, BT.2020, SMPTE EG 432-1) and of their white, D65.
 PRIMARIES = {

@@ -67,7 +67,7 @@ class VideoWriter:
                     continue
                 time = packet.pts * packet.time_base
                 packet.dts = packet.pts  # there are no B-frames, and NUT does not keep it
-                # Of the last frame, it is how long that is shown.
+                # The last packet's duration is how long its frame is shown.
                 packet.duration = max(1, round(self._info.length_of(time) / packet.time_base))
                 packet.stream = self._stream
                 self._output.mux(packet)

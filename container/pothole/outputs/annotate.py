@@ -132,7 +132,7 @@ def _draw(canvas: _Canvas, detections: Detections, short_labels: bool = False) -
         _tint(canvas, mask, box, value)
     for value, mask, box in zip(values, detections.masks, boxes, strict=True):
         _outline(canvas, mask, box, value, line)
-    # Last, so that nothing is drawn over a label.
+    # Labels come last, so that nothing is drawn over one.
     taken: list[Area] = []
     names_class = not short_labels or len(detections.class_names) > 1
     for color, name, score, track_id, box in zip(
@@ -148,7 +148,7 @@ def _draw(canvas: _Canvas, detections: Detections, short_labels: bool = False) -
 
 def _tint(canvas: _Canvas, mask: Mask, box: Sequence[int], value: Sequence[int]) -> None:
     for plane, step, channel in zip(canvas.planes, canvas.steps, value, strict=True):
-        # Of the pixels of the picture, those whose place is that of one of the plane.
+        # A plane takes the pixels of the picture that are at a place of one of its own.
         left, top = -(-box[0] // step), -(-box[1] // step)
         inside = mask[top * step - box[1] :: step, left * step - box[0] :: step]
         area = plane[top : top + inside.shape[0], left : left + inside.shape[1]]

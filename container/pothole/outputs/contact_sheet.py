@@ -22,8 +22,8 @@ from pothole.types import Box, Image
 MAX_TILES = 100
 TILE = 240, 320  # `(height, width)` of what is shown of a frame; its caption comes below
 CAPTION = 28  # height
-CONTEXT = 2.5  # sizes of the object that a tile is wide and high, at least
-MIN_SHOWN = 0.25  # part of the frame's shorter side that a tile is high, at least
+CONTEXT = 2.5  # a tile is at least so many times as wide and high as its object
+MIN_SHOWN = 0.25  # a tile is at least as high as this part of the frame's shorter side
 SHAPE = TILE[0] + CAPTION, TILE[1], 3
 GAP = 8
 GROUND = (32, 32, 32)

@@ -28,8 +28,8 @@ class OutputKind:
     draws: bool = False
 
 
-# In the order in which they are listed in answers. They are published in the opposite order: where the marked
-# video is, everything is.
+# Answers list the outputs in this order. They are published in the opposite one: where the marked video is,
+# everything is.
 OUTPUTS = {
     "video": OutputKind(".mp4", "video/mp4", VideoSink, draws=True),
     "json": OutputKind(".json", "application/json", ReportSink),

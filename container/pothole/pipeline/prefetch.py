@@ -64,7 +64,7 @@ class Stages:
         try:
             for item in items:
                 self._put(waiting, item)
-        except BaseException as exc:  # goes on on the other side
+        except BaseException as exc:  # it is raised on the other side
             error = exc
         try:
             if close := getattr(items, "close", None):

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from s3transfer.futures import TransferFuture
 
-ATTEMPTS = 8  # of each call, with random waits in between that grow up to a minute, and of a download's part
+ATTEMPTS = 8  # attempts at a call or a download's part, with random waits that grow up to a minute
 CONNECT_TIMEOUT_S = 5
 MAX_IN_MEMORY = 16 * MIB
-# In parts however small it is, since only parts are asked for by version. By default a slow disk would let
-# 256 MB wait in memory.
+# Every object is downloaded in parts, since only parts are asked for by version. By default a slow disk would
+# let 256 MB wait in memory.
 DOWNLOADS = TransferConfig(multipart_threshold=1, num_download_attempts=ATTEMPTS, max_io_queue_size=100)
 DELETED_AT_ONCE = 1000  # S3 takes no more in a call
 

@@ -22,7 +22,7 @@ from pothole.files import MIB
 from pothole.storage.base import ANY, Stat, Storage, check_size
 
 TIMEOUT_S = 30
-ATTEMPTS = 5  # of a download that breaks off, each from where the last one ended
+ATTEMPTS = 5  # attempts at a download that breaks off, each from where the last one ended
 UNKNOWN = 0  # size that a server does not tell
 
 
@@ -103,7 +103,7 @@ class WebFile(ReadOnly):
         """Add what is missing to a file; return whether it is whole now."""
         start = path.stat().st_size if path.exists() else 0
         with self._open({"Range": f"bytes={start}-"} if start else {}) as answer, path.open("ab") as file:
-            if start and answer.status != HTTPStatus.PARTIAL_CONTENT:  # it sends all of it anew
+            if start and answer.status != HTTPStatus.PARTIAL_CONTENT:  # the server sends all of it anew
                 file.truncate(0)
             if not found.version.endswith(_tag(answer)):
                 raise self._changed()

@@ -19,7 +19,7 @@ from pothole.errors import AccessDenied, ConfigError, RequestError, SourceNotFou
 from pothole.files import replacing
 from pothole.settings import Settings
 
-# Results go to stdout, everything about the way there to stderr.
+# Results go to stdout, everything else to stderr.
 console = Console(stderr=True)
 
 

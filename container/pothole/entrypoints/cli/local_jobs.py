@@ -20,7 +20,7 @@ from pothole.jobs.worker import Worker
 from pothole.settings import Settings
 from pothole.storage import Storage
 
-# Short, so that a job whose process was killed can be taken up soon.
+# The lease is short, so that a job whose process was killed can be taken up soon.
 LEASE_S = 8
 WAIT_S = 0.25
 
@@ -76,7 +76,7 @@ class LocalJobs:
             if not keeps:
                 shutil.rmtree(record, ignore_errors=True)
                 Path(job.output_bucket or job.source_bucket, publishing_key(job.output_key(""))).unlink(True)
-                with suppress(OSError):  # another job's files are in it
+                with suppress(OSError):  # another job's files may be in it
                     record.parent.rmdir()
 
     @property

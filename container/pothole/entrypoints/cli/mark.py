@@ -34,7 +34,7 @@ def mark(args: argparse.Namespace) -> None:
     open_store = opener(settings, args.duration)
     jobs = [_job(bucket, key, args) for bucket, key in _sources(args.video, settings)]
     for job in jobs:
-        open_store(job.source_bucket)  # which says what is missing, before the work
+        open_store(job.source_bucket)  # it says what is missing before any work is done
     detector = common.load_model(args.model)
     common.choose_sensitivity(detector, args.sensitivity)
     taken: set[Path] = set()
@@ -79,7 +79,7 @@ def _sources(given: Sequence[Path | Address], settings: Settings) -> list[tuple[
 
 
 def _job(bucket: str, key: str, args: argparse.Namespace) -> Job:
-    here = Path.cwd() if "://" in bucket else None  # where outputs of addresses go
+    here = Path.cwd() if "://" in bucket else None  # outputs of addresses go here
     folder = args.output_dir.absolute() if args.output_dir else here
     return Job(
         source_bucket=bucket,

@@ -23,7 +23,7 @@ _logger = logging.getLogger("pothole.training")
 
 
 def train(flags: argparse.Namespace) -> None:
-    """Train; the reason of a failure goes to SageMaker's file, too."""
+    """Train a model; write the reason of a failure to SageMaker's file, too."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     folders = read_folders(flags, os.environ)
     try:
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def report_failure(path: Path, reason: str) -> None:
     """Write why a training failed to where SageMaker looks for it."""
     if not path.parent.is_dir():
-        return  # by hand, outside of SageMaker's folders
+        return  # a training by hand has none of SageMaker's folders
     try:
         path.write_text(f"{reason}\n")
     except OSError as exc:

@@ -41,7 +41,7 @@ STATUSES: dict[type[PotholeError], HTTPStatus] = {
 }
 """What is answered for each kind of error; a kind that is not listed is answered as its parent is."""
 
-_PASSING = (Busy, DiskFull, NotReady)  # with time alone
+_PASSING = (Busy, DiskFull, NotReady)  # these pass with time alone
 _logger = logging.getLogger("pothole.errors")
 
 

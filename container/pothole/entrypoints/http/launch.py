@@ -20,7 +20,7 @@ from pothole.settings import Settings
 APPLICATION = "pothole.entrypoints.http.wsgi:app"
 SOCKET = "unix:gunicorn.sock"
 POLL_S = 0.1
-RESERVE_S = 5  # of the time to stop, for all but the requests in work
+RESERVE_S = 5  # seconds of the time to stop that are left for all but the requests in work
 _logger = logging.getLogger("pothole.serve")
 
 
@@ -105,7 +105,7 @@ def _start_gunicorn(
         *(sys.executable, "-m", "gunicorn", "--config", "python:pothole.entrypoints.http.gunicorn_config"),
         *("--bind", address, "--graceful-timeout", str(grace_s), application),
     ]
-    # Its working folder is another one, so what was said relative to ours has to be absolute.
+    # gunicorn works in another folder, so what was said relative to ours has to be absolute.
     environment = {"TMPDIR": str(folder), "SM_MODEL_DIR": str(settings.model_dir.absolute())}
     # glibc keeps memory apart for many threads, and so would keep ever more of it: two pools are enough.
     return _start(command, folder, {"MALLOC_ARENA_MAX": "2", **env, **environment})
@@ -123,12 +123,12 @@ def _start_nginx(
         max_body_bytes=max(settings.max_video_bytes, settings.max_image_bytes),
     )
     Path(folder, "nginx.conf").write_text(configuration)
-    # Told a whole path, its workers could not get to it through folders that are root's alone.
+    # nginx's workers could not get to a whole path through folders that are root's alone.
     return _start([nginx, "-p", ".", "-c", "nginx.conf", "-e", "stderr"], folder, env)
 
 
 def _start(command: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    # A session of its own, or Ctrl-C in a terminal would end all of them at once, in no order.
+    # Each has a session of its own, or Ctrl-C in a terminal would end all of them at once, in no order.
     # The folder is the working one because the path of a socket may not be longer than 107 bytes.
     return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)  # noqa: S603
 
@@ -140,5 +140,5 @@ def _end(process: subprocess.Popen[bytes], number: signal.Signals, timeout_s: in
     except subprocess.TimeoutExpired:
         _logger.warning("%s did not end in time and is killed", process.args)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # what is left of its workers
+        os.killpg(process.pid, signal.SIGKILL)  # workers of it may be left
     process.wait()

@@ -33,4 +33,4 @@ def log_requests(app: Flask) -> None:
 
     @app.teardown_request
     def forget(_: BaseException | None) -> None:
-        request_id.set(None)  # threads are used again
+        request_id.set(None)  # the thread will serve other requests

@@ -20,7 +20,7 @@ class _Quiet(WSGIRequestHandler):
 def answer_pings(application: Any) -> None:
     """Serve a WSGI application at `SOCKET`, one request after the other, until the process ends."""
     path = Path(SOCKET)
-    path.unlink(missing_ok=True)  # of a worker that was killed
+    path.unlink(missing_ok=True)  # a worker that was killed leaves it
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(SOCKET)
     path.chmod(0o777)  # nginx works as nobody; the folder is private
