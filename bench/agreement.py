@@ -41,17 +41,17 @@ class Agreement:
 
     @property
     def pixels(self) -> float:
-        """IoU of all that is marked."""
+        """Return the IoU of all that is marked."""
         return self.shared / max(self.either, 1)
 
     @property
     def marks(self) -> float:
-        """Mean IoU of a mark, what only the first shows included as 0."""
+        """Return the mean IoU of a mark, where a mark that only the first shows counts as 0."""
         return float(np.mean(self.each)) if self.each else 1.0
 
     @property
     def same_marks(self) -> float:
-        """Mean IoU of the marks that both show."""
+        """Return the mean IoU of the marks that both show."""
         same = [iou for iou in self.each if iou >= SAME]
         return float(np.mean(same)) if same else 1.0
 

@@ -1,4 +1,4 @@
-"""Recall on pictures of high dynamic range beside that on the same pictures of standard range.
+"""This script measures recall on pictures of high dynamic range beside the same ones of standard range.
 
 Pictures of a COCO data set become the frames of three videos: H.264 of BT.709, and HEVC of 10 bits in PQ and
 in HLG of BT.2020, where white is reference white (ITU-R BT.2408). Each is read as a job reads it.

@@ -47,17 +47,17 @@ class VideoFigures:
 
     @property
     def counted(self) -> int:
-        """Tracks, but those of smaller potholes."""
+        """Return the number of tracks, without those of smaller potholes."""
         return self.found + self.twice + self.false_tracks
 
     @property
     def missed(self) -> int:
-        """Potholes there that no track follows."""
+        """Return the number of potholes there that no track follows."""
         return self.there - self.found
 
     @property
     def false_per_minute(self) -> float:
-        """Tracks of no pothole in a minute of video."""
+        """Return the number of tracks of no pothole in a minute of video."""
         return 60 * self.false_tracks / self.seconds
 
 

@@ -50,7 +50,7 @@ MIN_TONE_S = 0.05
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source.
+    """An outcome says what became of a source.
 
     Attributes:
         container: Its.
@@ -72,7 +72,7 @@ class Outcome:
 
     @property
     def right(self) -> bool:
-        """Whether it was marked, in time and playable, or refused with a sentence."""
+        """Say whether the source was marked, in time and playable, or refused with a sentence."""
         if self.output is None:
             return self.sentence is not None
         in_time = self.off_s is not None and self.off_s <= SYNC_S

@@ -18,7 +18,7 @@ from speed.figures import table
 
 @dataclass(frozen=True)
 class Instance:
-    """A machine and what it costs.
+    """An instance is a machine and what it costs.
 
     Attributes:
         name: Of the instance.

@@ -58,7 +58,7 @@ class Drive:
 
     @property
     def metres(self) -> float:
-        """How far it goes."""
+        """Return how far the drive goes."""
         return self.speed * self.frames / float(self.rate)
 
 

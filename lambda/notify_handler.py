@@ -1,4 +1,4 @@
-"""Tells people what became of their videos: one message to an SNS topic, which sends it on by e-mail.
+"""This function tells people what became of their videos: it sends messages to an SNS topic, for e-mails.
 
 EventBridge starts it for each marked video that arrives in S3 and each processing job that ends badly, SNS
 for each message of the topic of failures. The message of a marked video has a link to it that needs no AWS

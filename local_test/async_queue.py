@@ -21,7 +21,7 @@ class Forwarded(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether it was a success."""
+        """Say whether it was a success."""
         return 200 <= self.status < 300
 
 

@@ -149,7 +149,7 @@ def start_server(folder: Path) -> tuple[Process, str]:
 
 
 class Job:
-    """One video on its way."""
+    """A job is one video on its way."""
 
     def __init__(self, bucket: str, video: Path, front: SageMakerFront, processes: list[Process]) -> None:
         self._s3 = boto3.client("s3")

@@ -29,7 +29,7 @@ HOP_HEADERS = {"host", "content-length", "connection", "transfer-encoding"}
 
 @dataclass(frozen=True)
 class Limits:
-    """SageMaker's limits; a test shortens them.
+    """These are SageMaker's limits; a test shortens them.
 
     Attributes:
         realtime_s: Of one real-time invocation.
@@ -47,7 +47,7 @@ class Limits:
 
 
 class SageMakerFront:
-    """The listener, at a port of 127.0.0.1. A context manager.
+    """The front listens at a port of 127.0.0.1. A context manager.
 
     Args:
         port: Where to listen.

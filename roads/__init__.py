@@ -1,4 +1,4 @@
-"""Synthetic roads with known potholes: built once as a textured plane, then filmed by a moving camera.
+"""Synthetic roads with known potholes are built once as a textured plane, then filmed by a moving camera.
 
     world.py      Road: everything drawn on the plane, as texture levels that the camera reads
     plane.py      where textures lie on the plane

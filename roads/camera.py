@@ -1,4 +1,4 @@
-"""The pinhole camera above the plane."""
+"""A pinhole camera looks at the road from above the plane."""
 
 from dataclasses import dataclass
 
@@ -71,5 +71,5 @@ class Camera:
 
     @property
     def horizon(self) -> float:
-        """Picture row of the horizon in the middle column."""
+        """Return the picture row of the horizon in the middle column."""
         return float((self.size[0] - 1) / 2 - self.focal * np.tan(self.pitch))

@@ -17,7 +17,7 @@ EXPOSURE_S = 1 / 180
 
 
 class Truth(NamedTuple):
-    """One pothole in one frame.
+    """A truth is one pothole in one frame.
 
     Attributes:
         pothole_id: From 1, the same in every frame.
@@ -200,7 +200,7 @@ def _decoys_in_view(road: Road, camera: Camera) -> list[tuple[str, tuple[float, 
 
 
 class _Sensor:
-    """Lens and sensor: vignette, white balance, exposure that drifts, blur and noise."""
+    """A sensor adds vignette, white balance, exposure that drifts, blur and noise."""
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
         self._rng = rng

@@ -1,4 +1,4 @@
-"""Random fields."""
+"""This module makes random fields."""
 
 from typing import Any
 

@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def x(self) -> Field:
-        """Metres, x of each column."""
+        """Return x of each column, in metres."""
         return ((np.arange(self.shape[1]) + 0.5) / self.across + self.left).astype(np.float32)
 
     def mask(self, polygons: list[NDArray[np.float64]], soften: float = 0.0) -> Field:

@@ -23,7 +23,7 @@ FLOOR_ODDS = (0.32, 0.2, 0.2, 0.08, 0.2)
 
 @dataclass(frozen=True)
 class Light:
-    """The sun and the sky.
+    """The light comes from the sun and the sky.
 
     Attributes:
         azimuth: Radians from straight ahead, where the sun stands.
@@ -47,7 +47,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Pothole:
-    """A hole in the road.
+    """A pothole is a hole in the road.
 
     Attributes:
         id: From 1, unique on its road.
@@ -73,7 +73,7 @@ class Pothole:
 
     @property
     def outline(self) -> NDArray[np.float64]:
-        """The rim as `(n, 2)` points `(x, z)` in metres of the world."""
+        """Return the rim as `(n, 2)` points `(x, z)` in metres of the world."""
         contours, _ = cv2.findContours(self.inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         largest = max(contours, key=len)[:, 0, :].astype(np.float64)
         height, width = self.inside.shape

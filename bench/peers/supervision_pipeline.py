@@ -1,4 +1,4 @@
-"""supervision's `process_video` with our detector on every frame. Runs in a virtual environment of its own.
+"""This script runs supervision's `process_video` with our detector on every frame, in its own environment.
 
 python supervision_pipeline.py CLIP FOLDER ANSWER.json
 

@@ -56,7 +56,7 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Return how long the clip is."""
         return float(self.frames / self.rate)
 
 

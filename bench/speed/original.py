@@ -1,4 +1,4 @@
-"""The network of the system that this one succeeds: Matterport's defaults, ResNet-101 at 1024 pixels."""
+"""This is the network of the system that this one replaces: Matterport's ResNet-101 at 1024 pixels."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs a row as a process of its own and watches its memory."""
+"""This module runs a row as a process of its own and watches its memory."""
 
 import json
 import os

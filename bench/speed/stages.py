@@ -1,4 +1,4 @@
-"""What each stage of the job costs by itself."""
+"""This module measures what each stage of the job costs by itself."""
 
 import tempfile
 import time

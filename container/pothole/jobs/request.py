@@ -11,7 +11,9 @@ from pothole.errors import RequestError
 from pothole.job import Job
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]  # S3's longest key
+ShortText = Annotated[
+    str, StringConstraints(min_length=1, max_length=1024)
+]  # a key of S3 is no longer than this
 
 
 class Input(BaseModel):
@@ -19,14 +21,14 @@ class Input(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    s3_bucket: Name
-    s3_source_filename: Name
+    s3_bucket: ShortText
+    s3_source_filename: ShortText
     is_live: bool = False
     frame_interval: Annotated[int, Field(ge=1)] | None = None
     min_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
-    output_bucket: Name | None = None
-    output_prefix: Name | None = None
-    outputs: list[Name] | None = None
+    output_bucket: ShortText | None = None
+    output_prefix: ShortText | None = None
+    outputs: list[ShortText] | None = None
     video_stream: Annotated[int, Field(ge=0)] | None = None
     deinterlace: bool = True
     short_labels: bool = False

@@ -20,7 +20,7 @@ MAX_WILD = 5  # packets in a row that may be out of line
 MAX_REORDERED = 16  # pictures between the order of coding and that of showing
 MAX_GAP_S = Fraction(1, 40)  # seconds of gaps in sound that players still play on time
 
-Kind = Literal["pictures", "sound", "data"]
+StreamKind = Literal["pictures", "sound", "data"]
 
 
 class Span(NamedTuple):
@@ -50,7 +50,7 @@ class Stamps:
         pieces: `(packet, piece)`: to which piece of the timeline packets belong from this one on.
     """
 
-    kind: Kind
+    kind: StreamKind
     time_base: Fraction
     step: int
     by_decoding: bool = False
