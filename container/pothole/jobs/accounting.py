@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pothole.errors import Interrupted, PotholeError
 from pothole.job import Job
@@ -18,20 +19,24 @@ def log_fields(job_id: str, job: Job) -> dict[str, str]:
 
 
 @contextmanager
-def accounted(metrics: Metrics, job_id: str, job: Job) -> Iterator[None]:
+def accounted(metrics: Metrics, job_id: str, job: Job) -> Iterator[dict[str, Any]]:
     """Count the job that runs in the `with` block and log how it goes, since nobody may wait for its answer.
 
     Args:
         metrics: Where it is counted.
         job_id: Its record's id, or another name for one that has no record.
         job: The job.
+
+    Yields:
+        What the log says of the job's end when all goes well, for the block to fill.
     """
     started, outcome, about = time.monotonic(), "failed", log_fields(job_id, job)
+    done: dict[str, Any] = {}
     _logger.info("the job begins", extra=about)
     try:
-        yield
+        yield done
         outcome = "done"
-        _logger.info("the job is done", extra=about)
+        _logger.info("the job is done", extra=about | done)
     except Interrupted as exc:
         outcome = "interrupted"
         _logger.warning("the job was interrupted", extra=about | {"reason": str(exc)})

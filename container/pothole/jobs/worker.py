@@ -148,9 +148,10 @@ class Worker:
             PotholeError: It failed, as the record says.
         """
         files = self._files(replace(job, source_version=lease.record.source_version))
-        with accounted(self.metrics, lease.record.id, job):
+        with accounted(self.metrics, lease.record.id, job) as done:
             try:
                 result = self._mark(files, lease, on_progress)
+                done.update(result.to_json())
                 record = lease.end("done", result=result.to_json())
                 self._delete_segments(files, record)
             except PotholeError as exc:
@@ -176,9 +177,11 @@ class Worker:
         """
         job_id = uuid.uuid4().hex
         monitor = JobMonitor(self.metrics, self.shutdown, about=log_fields(job_id, job))
-        with accounted(self.metrics, job_id, job):
+        with accounted(self.metrics, job_id, job) as done:
             monitor.check(at_rest=True)
-            return run_job(job, self.detector, open_store, self.settings, monitor)
+            result = run_job(job, self.detector, open_store, self.settings, monitor)
+            done.update(result.to_json())
+        return result
 
     def _mark(self, files: JobFiles, lease: Lease, on_progress: Callable[[Progress], None]) -> JobResult:
         monitor = JobMonitor(self.metrics, self.shutdown, lease, log_fields(lease.record.id, files.job))
