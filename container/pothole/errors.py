@@ -38,7 +38,7 @@ class PotholeError(Exception):
     Attributes:
         message: As it was given.
         hint: As it was given.
-        source: What was worked on, as whoever is told knows it; None where nobody has said so yet.
+        source: The address of what was worked on, for the reader of the message; None while it is not known.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -184,7 +184,7 @@ class DiskFull(PotholeError, OSError):
 
 
 PASSING = (AccessDenied, DiskFull, Interrupted, SourceChanged, SourceNotFound, StorageUnavailable)
-"""Faults of the world, which say nothing against the video: whoever asks again has the job tried again."""
+"""These errors say nothing against the video: whoever asks for the job again has it tried again."""
 
 RESUMABLE = (AccessDenied, DiskFull, Interrupted, StorageUnavailable)
 """Those of `PASSING` after which the source is still the same, so that a job goes on at its checkpoint."""

@@ -14,7 +14,7 @@ class Progress:
         frames: Frames done.
         total: Frames to do, None when the file does not say.
         potholes: Potholes found so far.
-        resumed_at: Frames of these that an earlier attempt has done.
+        resumed_at: How many of these frames an earlier attempt has done.
     """
 
     frames: int

@@ -49,9 +49,9 @@ class Record(BaseModel):
         frames: Frames done.
         total: Frames to do, None when the file does not say.
         potholes: Found so far.
-        resumed_at: Frames of these that an earlier worker has done.
-        segments: Number of those that are stored, from which the job can go on.
-        crashes: Workers that died with it since the last of them was stored.
+        resumed_at: How many of these frames an earlier worker has done.
+        segments: Number of segments that are stored, from which the job can go on.
+        crashes: Number of workers that died with it since the last segment was stored.
         eta_s: Seconds to the end as it looks now, None when that is not known.
         outputs: The video first.
         result: What `JobResult.to_json` says, of a job that is done.

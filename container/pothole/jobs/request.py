@@ -11,9 +11,8 @@ from pothole.errors import RequestError
 from pothole.job import Job
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 
-ShortText = Annotated[
-    str, StringConstraints(min_length=1, max_length=1024)
-]  # a key of S3 is no longer than this
+# Keys of S3 are no longer than this.
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 
 
 class Input(BaseModel):
@@ -101,7 +100,7 @@ def parse_input(body: object) -> Input:
     """Check a request's decoded JSON.
 
     Raises:
-        RequestError: A field is missing, unknown or wrong; names the first such.
+        RequestError: A field is missing, unknown or wrong; the message names the first one.
     """
     try:
         return _Body.model_validate(body).input

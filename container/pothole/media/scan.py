@@ -77,7 +77,7 @@ def scan(path: Path, stream: int | None = None) -> Scan:
         stream: Which of its video streams is marked, counted from 0; the first that has pictures when None.
 
     Raises:
-        InvalidMedia: It has no such pictures, is encrypted, or is none that can be read.
+        InvalidMedia: The file has no such pictures, is encrypted, or cannot be read.
     """
     for thorough in (False, True):
         with open_container(path, thorough) as container:

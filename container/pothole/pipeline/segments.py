@@ -23,8 +23,8 @@ class Counts:
     """Counts say how much some frames hold.
 
     Attributes:
-        frames: Their number.
-        detections: Marks, over all of them.
+        frames: Number of the frames.
+        detections: Marks, over all frames.
         frames_with_potholes: Frames with one mark or more.
     """
 
@@ -46,8 +46,8 @@ class Segment:
 
     Attributes:
         parts: The part of each sink, by its name.
-        counts: Of the segment's frames.
-        state: Of the tracker after the last of them; None at the end of the video.
+        counts: Counts of the segment's frames.
+        state: The tracker's state after the last of them; None at the end of the video.
     """
 
     parts: Mapping[str, Path]
@@ -78,7 +78,7 @@ def write_segments(
 
     Args:
         marks: Frames in order.
-        sinks: By name.
+        sinks: The sinks, by name.
         folder: Where the parts are written.
         on_frame: Called after each frame with the number of frames so far; what it raises goes on.
     """
@@ -105,18 +105,18 @@ class Checkpoints(Protocol):
         """Look for segments of an earlier attempt.
 
         Args:
-            sinks: The job's, by name, to check the parts.
+            sinks: The job's sinks, by name, which check the parts.
             folder: Where copies are written if some are needed.
 
         Returns:
-            The state to go on from; that of a beginning when there are none, or none that fit.
+            The state to go on from; that of a job's beginning when there are no segments, or none that fit.
         """
         ...
 
     def save(self, segments: Iterable[Segment]) -> Iterator[Segment]:
-        """Yield the segments of the earlier attempt, then these, and save each of these.
+        """Yield the segments of the earlier attempt, then the new ones, and save each new one.
 
-        That is done when the next one is asked for. The segment's files may then be gone.
+        A segment is saved when the next one is asked for. Its files may then be gone.
         """
         ...
 

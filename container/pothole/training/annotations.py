@@ -38,7 +38,7 @@ def read_annotations(folder: Path) -> Json:
         COCO's `images`, `annotations` and `categories`; what labels stand for is left to the caller.
 
     Raises:
-        DatasetError: There are none, or a file is none of those known; names it.
+        DatasetError: There are no annotations, or a file is of no known form; the message names it.
         TooLarge: A file is larger than `MAX_BYTES`.
     """
     if not folder.is_dir():
