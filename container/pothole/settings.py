@@ -109,16 +109,16 @@ class Settings:
         "127.0.0.1",
         "MODEL_SERVER_HOST",
         "server",
-        "address to listen at",
+        "address at which the server listens",
         TEXT,
         "`127.0.0.1`; in the image `0.0.0.0`",
     )
-    port: int = _setting(8080, "SAGEMAKER_BIND_TO_PORT", "server", "port to listen at")
+    port: int = _setting(8080, "SAGEMAKER_BIND_TO_PORT", "server", "port at which the server listens")
     model_dir: Path = _setting(
         SHIPPED_MODEL,
         "SM_MODEL_DIR",
         "model",
-        "model folder; without a `config.json` or `detector.json` in it the shipped weights are used",
+        "model folder; if it has no `config.json` or `detector.json`, the shipped weights are used",
         FOLDER,
         "`/opt/ml/model`",
     )
@@ -126,8 +126,8 @@ class Settings:
         "auto",
         "POTHOLE_RUNTIME",
         "model",
-        "what runs the network: `openvino`, `tensorflow`, or `auto`: OpenVINO where the model folder has an "
-        "export and the machine no NVIDIA GPU",
+        "what runs the network: `openvino`, `tensorflow`, or `auto`, which is OpenVINO if the model folder "
+        "has an export and the machine has no NVIDIA GPU, else TensorFlow",
         RUNTIME,
     )
     threads: int = _setting(
@@ -143,7 +143,7 @@ class Settings:
         25,
         "MODEL_SERVER_STOP_TIMEOUT",
         "server",
-        "seconds from SIGTERM to the end; SageMaker kills after 30",
+        "seconds from SIGTERM to the end of the server; SageMaker kills it after 30",
     )
     max_jobs: int = _setting(1, "MAX_JOBS", "jobs", "videos worked on at a time")
     max_queued_jobs: int = _setting(8, "MAX_QUEUED_JOBS", "jobs", "videos that wait for their turn")
@@ -151,19 +151,19 @@ class Settings:
         60,
         "LEASE_SECONDS",
         "jobs",
-        "a worker without a heartbeat for so long has lost its job to the next",
+        "seconds without a heartbeat after which a worker has lost its job to the next one",
     )
     segment_s: int = _setting(
         20,
         "SEGMENT_SECONDS",
         "jobs",
-        "seconds of video after which what is done is stored; a job that was ended goes on from there",
+        "seconds of video after which the work is stored; a job that was interrupted goes on from there",
     )
     max_crashes: int = _setting(
         5,
         "MAX_CRASHES",
         "jobs",
-        "workers that may die of a video, none of them getting to the next segment, before it is given up",
+        "workers that may die of a video in a row, each before its next segment, until the video is given up",
     )
     output_buckets: tuple[str, ...] = _setting(
         (),
@@ -172,14 +172,14 @@ class Settings:
         "buckets that `output_bucket` may name beside the source's own, with commas between them",
         NAMES,
     )
-    max_image_bytes: int = _setting(32 * 2**20, "MAX_IMAGE_BYTES", "limits", "largest picture as a body")
-    max_video_bytes: int = _setting(
-        8 * 2**30, "MAX_VIDEO_BYTES", "limits", "largest video, as a body or in S3"
+    max_image_bytes: int = _setting(
+        32 * 2**20, "MAX_IMAGE_BYTES", "limits", "most bytes of a picture that is sent as a body"
     )
+    max_video_bytes: int = _setting(8 * 2**30, "MAX_VIDEO_BYTES", "limits", "most bytes of a video")
     max_image_pixels: int = _setting(
-        7680 * 4320, "MAX_IMAGE_PIXELS", "limits", "largest picture or frame, width × height"
+        7680 * 4320, "MAX_IMAGE_PIXELS", "limits", "most pixels of a picture or a frame, width × height"
     )
-    max_video_seconds: int = _setting(6 * 3600, "MAX_VIDEO_SECONDS", "limits", "longest video")
+    max_video_seconds: int = _setting(6 * 3600, "MAX_VIDEO_SECONDS", "limits", "most seconds of a video")
     max_video_pixels: int = _setting(
         6 * 10**12,
         "MAX_VIDEO_PIXELS",
@@ -190,23 +190,23 @@ class Settings:
         2 * 7680 * 4320,
         "MAX_DECODED_PIXELS",
         "limits",
-        "pixels of all pictures in work at a time; others wait, and a larger one is in work alone",
+        "most pixels of all pictures in work at a time; others wait, and a larger one is worked on alone",
     )
     max_video_frames: int = _setting(2_000_000, "MAX_VIDEO_FRAMES", "limits", "most frames of a video")
     min_free_bytes: int = _setting(
-        256 * 2**20, "MIN_FREE_BYTES", "limits", "room on the disk that a job leaves to others"
+        256 * 2**20, "MIN_FREE_BYTES", "limits", "bytes on the disk that a job leaves free"
     )
     s3_timeout_s: int = _setting(
         20,
         "S3_TIMEOUT_SECONDS",
         "storage",
-        "that S3 may be silent in the middle of a call, which is then tried again",
+        "seconds for which S3 may be silent in the middle of a call, which is then tried again",
     )
     s3_kms_key: str = _setting(
         "",
         "S3_KMS_KEY",
         "storage",
-        "id of the KMS key that encrypts what is written; without, the bucket's own encryption",
+        "id of the KMS key that encrypts what is written; without it the bucket's own encryption is used",
         TEXT,
     )
     s3_requester_pays: bool = _setting(
@@ -216,7 +216,7 @@ class Settings:
         True,
         "S3_REQUIRE_CONDITIONS",
         "storage",
-        "whether to refuse a store that ignores If-None-Match, with which only one server may work",
+        "whether to refuse a store that ignores If-None-Match; with such a store only one worker may run",
         SWITCH,
     )
     temp_dir: Path = _setting(
@@ -227,7 +227,11 @@ class Settings:
         FOLDER,
     )
     log_level: str = _setting(
-        "INFO", "LOG_LEVEL", "server", "of the log, one JSON object a line on stdout", LEVEL
+        "INFO",
+        "LOG_LEVEL",
+        "server",
+        "lowest level of what is logged, one JSON object a line on stdout",
+        LEVEL,
     )
 
     @property

@@ -9,11 +9,12 @@ from pothole.settings import Declaration, declarations, shown_default
 
 HEAD = """# Settings
 
-From the environment of the container, of `serve` or of `pothole`. What is not set keeps its default. A wrong
-value ends the start with one sentence that names the variable. This page is made by `make settings-page`.
+Settings are read from the environment of the container, of `serve` or of `pothole`. A variable that is not
+set has its default. A wrong value ends the start with one sentence that names the variable. This page is made
+by `make settings-page`.
 """
 FOOT = """
-S3 is reached with whatever credentials, region and endpoint boto3 finds.
+Credentials, region and endpoint of S3 are those that boto3 finds.
 """
 
 
