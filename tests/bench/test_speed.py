@@ -52,7 +52,7 @@ def test_growth_of_memory_is_of_the_longest_over_the_shortest():
 
 
 def test_plot_is_a_picture_with_a_bar_for_each_row_on_the_shared_clip():
-    names = {"transcode": 120.0, "job": 90.0, "job_1080p": 40.0}
+    names = {"transcode": 120.0, "new": 90.0, "job_1080p": 40.0}
     rows = [
         {
             "name": name,
@@ -62,10 +62,15 @@ def test_plot_is_a_picture_with_a_bar_for_each_row_on_the_shared_clip():
         }
         for name, fps in names.items()
     ]
-    measured = {"rows": rows, "clip": {"size": [1280, 720]}, "machine": {"cores": 2}, "rounds": 3}
+    measured = {
+        "rows": rows,
+        "clip": {"size": [1280, 720], "rate": "30"},
+        "machine": {"cores": 2},
+        "rounds": 3,
+    }
     picture = ET.fromstring(speed_plot.svg(measured))
     texts = [element.text for element in picture.iter() if element.tag.endswith("text")]
-    assert texts[1:] == ["<transcode>", "120", "<job>", "90.0"]
+    assert texts[1:] == ["read and write, nothing found: the limit", "4.0×", "<new>", "3.0×"]
     bars = [float(e.attrib["width"]) for e in picture.iter() if e.tag.endswith("rect") and "y" in e.attrib]
     assert bars[1] / bars[0] == pytest.approx(0.75, abs=0.01)
 
