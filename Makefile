@@ -92,6 +92,13 @@ check-infra: setup $(CHECKOV_VENV)/.ready ## Check the templates of infra/ for m
 	$(AWS_VENV)/bin/cfn-lint infra/*.yaml
 	$(CHECKOV_VENV)/bin/checkov --config-file infra/.checkov.yaml --directory infra
 
+.PHONY: readme-picture notebooks
+readme-picture: setup ## Mark the README's picture, a real road, with the shipped weights
+	$(BIN)/python local_test/readme_picture.py
+
+notebooks: setup ## Run the notebooks on this machine and keep what they show
+	POTHOLE_NOTEBOOKS=local $(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False notebooks/*.ipynb
+
 .PHONY: settings-page
 settings-page: setup ## Write the page of settings from their declarations
 	$(BIN)/python -m pothole.entrypoints.settings_help > docs/reference/settings.md

@@ -49,7 +49,10 @@ def svg(measured: dict[str, Any]) -> str:
     scale = WIDTH / max(r["fps"]["high"] for r in rows)
     width, height = measured["clip"]["size"]
     cores, rate = measured["machine"]["cores"], float(Fraction(measured["clip"]["rate"]))
-    title = f"How many times as fast as real time: video of {width}×{height} at {rate:g} frames/s, {cores} CPU cores"
+    title = (
+        f"How many times as fast as real time: video of {width}×{height} at {rate:g} frames/s, "
+        f"{cores} CPU cores"
+    )
     size = f'width="{LEFT + WIDTH + RIGHT}" height="{TOP + STEP * len(rows) + 8}"'
     return "\n".join(
         [
