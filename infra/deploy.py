@@ -24,7 +24,8 @@ from stacks import Failed, Stack
 # In the order in which one needs the other. The first holds the videos and is never deleted.
 KINDS = ("videos", "work", "endpoints", "trigger", "operations")
 SMOKE_PATIENCE_S = 20 * 60
-console = Console(highlight=False, soft_wrap=True)
+# Plain text in a notebook, too: its own kind of progress needs a widget that is not installed.
+console = Console(highlight=False, soft_wrap=True, force_jupyter=False)
 
 
 def main() -> int:
