@@ -106,6 +106,21 @@ def test_pictures_of_an_avi_are_shown_in_their_order(tmp_path, audio, rate):
     assert out_of_sync(output, [12, 20]) < SYNC_S
 
 
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.flv"])
+def test_pictures_that_are_reordered_without_a_stamp_that_says_so_are_shown_in_their_order(tmp_path, name):
+    """Some cameras and screen recorders give each packet the time of its place in the file."""
+    clip = marked_clip(tmp_path / "source.mp4", [12, 30], 40, options={"bf": "3"})
+
+    def as_coded(stamp):
+        if stamp.kind == "video":
+            stamp.shown = stamp.decoded = Fraction(stamp.number, 30)
+
+    output, _ = mark(remux(clip, tmp_path / name, as_coded))
+    assert [number for _, number in shown(output)] == list(range(40))
+    assert [time for time, _ in shown(output)] == pytest.approx([i / 30 for i in range(40)], abs=0.001)
+    assert out_of_sync(output, [12, 30]) < SYNC_S
+
+
 def test_the_last_frame_is_shown_as_long_as_in_the_source(tmp_path):
     def change(stamp):
         if stamp.number == 19:

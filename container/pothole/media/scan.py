@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +12,11 @@ from av.audio import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
+from av.video import VideoStream
 
 from pothole.errors import InvalidMedia
 from pothole.media.container import (
+    DAMAGE,
     check_encryption,
     encrypted,
     no_pictures,
@@ -29,7 +32,8 @@ DEFAULT_RATE = Fraction(25)
 GPMF = b"DEVC"  # each packet of GPMF begins with this
 # Formats with one stamp a packet: FFmpeg guesses when a picture is shown, and often wrong.
 ONE_STAMP = {"avi", "asf"}
-PROBED = 48  # packets of each audio track on which it is tried whether it can be decoded
+# Packets of each track with which is tried whether sound can be decoded and whether pictures are reordered.
+PROBED = 48
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class _Seen:
 
     stamps: dict[int, Stamps]
     samples: dict[int, list[Packet[AudioStream]]] = field(default_factory=dict)
+    one_stamp: dict[int, list[Packet[VideoStream]]] = field(default_factory=dict)
     telemetry: set[int] = field(default_factory=set)
     changes: dict[int, Changes] = field(default_factory=dict)
     encrypted: bool = False
@@ -94,12 +99,18 @@ def _look(container: InputContainer) -> _Seen:
     one = container.format.name in ONE_STAMP
     seen = _Seen({s.index: _stamps(s, s.time_base, one) for s in container.streams if s.time_base})
     audio = container.streams.audio
+    seen.one_stamp = {s.index: [] for s in container.streams.video if _may_reorder(s)}
     seen.changes = {s.index: Changes(s.codec_context.name if s.codec_context else "") for s in audio}
     for place, packet in enumerate(read_packets(container, on_new=seen.note_new_streams)):
         index = packet.stream_index
         if index not in seen.stamps:
             continue
         seen.stamps[index].add(place, packet)
+        if index in seen.one_stamp:
+            if packet.pts != packet.dts:
+                del seen.one_stamp[index]
+            elif len(seen.one_stamp[index]) < PROBED:
+                seen.one_stamp[index].append(packet)
         if seen.stamps[index].kind == "data" and bytes(memoryview(packet)[:4]) == GPMF:
             seen.telemetry.add(index)
         if index in seen.changes:
@@ -110,7 +121,29 @@ def _look(container: InputContainer) -> _Seen:
         if packet.has_sidedata("encryption_info"):
             seen.encrypted = True
             break
+    for index, pictures in seen.one_stamp.items():
+        if _reordered(pictures):
+            seen.stamps[index].distrust_shown()
     return seen
+
+
+def _may_reorder(stream: VideoStream) -> bool:
+    return bool(stream.time_base and stream.codec_context and stream.codec_context.has_b_frames)
+
+
+def _reordered(packets: Iterable[Packet[VideoStream]]) -> bool:
+    """Say whether pictures come out of the decoder in another order than that of their stamps."""
+    last = None
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except DAMAGE:
+            continue
+        for frame in frames:
+            if last is not None and frame.pts is not None and frame.pts < last:
+                return True
+            last = frame.pts
+    return False
 
 
 def _stamps(stream: Stream, unit: Fraction, by_decoding: bool) -> Stamps:

@@ -72,6 +72,10 @@ class Stamps:
         self.shown.append(None if self.by_decoding else packet.pts)
         self.lengths.append(packet.duration or self.step)
 
+    def distrust_shown(self) -> None:
+        """Take the stamps as those of decoding alone: pictures are reordered, and no stamp says so."""
+        self.by_decoding, self.shown = True, [None] * len(self.shown)
+
     @cached_property
     def ordered(self) -> bool:
         """Say whether the packets say when they are to be decoded, which is the order of the file."""
