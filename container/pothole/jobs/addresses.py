@@ -33,6 +33,11 @@ class Address:
         """Return what stands before the colon, in small letters."""
         return self.url.partition("://")[0].lower()
 
+    @property
+    def is_live(self) -> bool:
+        """Return whether it is that of a live stream."""
+        return self.scheme in LIVE
+
 
 def path_or_address(text: str) -> Path | Address:
     """Read what names a source on the command line."""
@@ -48,7 +53,7 @@ def find_remote(address: Address, settings: Settings) -> list[tuple[str, str]]:
     """
     parts = urlsplit(address.url)
     name = unquote(parts.path.rstrip("/").rpartition("/")[2])
-    if address.scheme in LIVE:
+    if address.is_live:
         # Another recording each time, which is not to take the place of the one before.
         now = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         return [(address.url, f"{name or parts.hostname or 'stream'}-{now}")]

@@ -32,6 +32,12 @@ def test_python_m_pothole_helps_with_each_command(command: str) -> None:
     assert f"usage: pothole {command}" in answer.stdout
 
 
+def test_without_a_command_there_is_help() -> None:
+    answer = run("pothole")
+    assert answer.returncode != 0
+    assert all(word in answer.stderr for word in ("usage: pothole", "mark", "evaluate", "serve"))
+
+
 def test_serve_helps_with_its_settings() -> None:
     answer = run("pothole", "serve", "--help")
     assert "MAX_JOBS\n      videos worked on at a time (default: 1)" in answer.stdout

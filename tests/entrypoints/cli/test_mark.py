@@ -153,6 +153,42 @@ def test_a_folder_stands_for_its_pictures_in_order(monkeypatch, capsys, tmp_path
     )
 
 
+def test_a_picture_that_cannot_be_read_does_not_end_the_work_on_others(monkeypatch, capsys, tmp_path):
+    (tmp_path / "b.png").write_text("no picture")
+    for name in ("a.png", "c.png"):
+        (tmp_path / name).write_bytes(encode_picture(np.full((48, 64, 3), 90, np.uint8), "image/png"))
+    found = tmp_path / "found.json"
+    said = stopped(monkeypatch, "detect", tmp_path, "--json", found)
+    assert said.startswith("pothole: 1 of 3 pictures failed:\n  ") and "b.png is not a picture" in said
+    assert [Path(r["file"]).name for r in json.loads(found.read_text())] == ["a.png", "c.png"]
+    assert stopped(monkeypatch, "detect", tmp_path / "b.png").startswith(f"pothole: {tmp_path / 'b.png'} is")
+
+
+def test_a_pattern_that_no_shell_has_replaced_stands_for_the_files_that_fit(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.mp4", "a.mp4", "a.mov"):
+        make_clip(tmp_path / name, 3)
+    (tmp_path / "p[1].png").write_bytes(encode_picture(np.full((48, 64, 3), 90, np.uint8), "image/png"))
+    for pattern in ("*.mp4", tmp_path / "?.mp4"):
+        run(monkeypatch, "mark", pattern, "--outputs", "json")
+        assert [Path(n).name for n in capsys.readouterr().out.split()] == ["a_output.json", "b_output.json"]
+    run(monkeypatch, "detect", "p*.png", "p[1].png", "--output-dir", "out")
+    assert capsys.readouterr().out.split() == ["out/p[1]_output.jpg"]
+    assert "There is no file " in stopped(monkeypatch, "mark", "*.mkv")
+
+
+def test_marked_videos_among_others_are_left_out(monkeypatch, capsys, tmp_path, clip):
+    """As when a shell replaces a pattern the second time."""
+    run(monkeypatch, "mark", clip)
+    run(monkeypatch, "mark", clip, tmp_path / "road_output.mp4")
+    assert "already is marked" in stopped(monkeypatch, "mark", tmp_path / "road_output.mp4")
+
+
+def test_a_duration_is_for_live_streams(monkeypatch, clip):
+    said = stopped(monkeypatch, "mark", clip, "--duration", "5")
+    assert said == "pothole: --duration is for live streams. Leave it out, or name an rtsp:// address."
+
+
 def test_evaluate_prints_no_json_unasked(monkeypatch, capsys, tmp_path):
     run(monkeypatch, "evaluate", write_dataset(tmp_path / "data"))
     assert capsys.readouterr().out == ""

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
-from pothole.errors import AccessDenied, ConfigError, RequestError, SourceNotFound
+from pothole.errors import AccessDenied, ConfigError, PotholeError, RequestError, SourceNotFound
 from pothole.files import replacing
 from pothole.settings import Settings
 
@@ -130,6 +130,13 @@ def check_target(path: Path) -> None:
 def counted(count: int, name: str) -> str:
     """Return a number with its noun: `1 pothole`, `2 potholes`."""
     return f"{count} {name}" + ("" if count == 1 else "s")
+
+
+def exit_with(failures: Sequence[PotholeError], count: int, name: str) -> None:
+    """End the command with all that failed of so many videos or pictures, if anything did."""
+    if failures:
+        told = "\n".join(f"  {failure}" for failure in failures)
+        sys.exit(f"pothole: {len(failures)} of {counted(count, name)} failed:\n{told}")
 
 
 def model_flags() -> argparse.ArgumentParser:

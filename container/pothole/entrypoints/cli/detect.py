@@ -8,7 +8,8 @@ from typing import Any
 
 from pothole.detection.detector import Detector, score_threshold
 from pothole.entrypoints.cli import common
-from pothole.errors import RequestError
+from pothole.entrypoints.cli.videos import expanded
+from pothole.errors import PotholeError, RequestError
 from pothole.files import PICTURE_SUFFIXES, is_output, readable, replacing, unique_stems
 from pothole.media.picture import encode_picture, read_comment, read_picture
 from pothole.outputs.annotate import draw
@@ -29,10 +30,15 @@ def detect(args: argparse.Namespace) -> None:
     comments = {path: _comment(path, detector, args.min_confidence) for path in pictures}
     if not args.overwrite:
         _check_outputs(targets, comments)
-    records = []
+    records: list[dict[str, Any]] = []
+    failures: list[PotholeError] = []
     with common.progress_bar("pictures") as update:
         for number, path in enumerate(pictures, start=1):
-            image = _read(path, settings.max_image_pixels)
+            try:
+                image = _read(path, settings.max_image_pixels)
+            except PotholeError as exc:
+                failures.append(exc)
+                continue
             (found,) = detector.predict([image], args.min_confidence)
             records.append({"file": readable(path), "potholes": found.to_json()})
             if target := targets.get(path):
@@ -41,14 +47,17 @@ def detect(args: argparse.Namespace) -> None:
                     whole.write_bytes(encode_picture(image, "image/jpeg", comment=comments[path]))
                 print(target)
             update(number, len(pictures))
+    if len(pictures) == len(failures) == 1:
+        raise failures[0]
     _show(records)
     common.write_json(args.json, records, quiet=bool(args.output_dir))
+    common.exit_with(failures, len(pictures), "picture")
 
 
 def _find(paths: Sequence[Path]) -> list[Path]:
     """Return the pictures named and those in the folders named, without pictures that are marked already."""
     pictures: dict[Path, None] = {}
-    for path in paths:
+    for path in expanded(paths):
         found = [path]
         if path.is_dir():
             inside = (p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)

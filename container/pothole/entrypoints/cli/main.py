@@ -40,6 +40,8 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # file names are bytes, and need not be UTF-8
         sys.stdout.reconfigure(errors="surrogateescape")
     common.quiet_tensorflow()
+    if len(sys.argv) == 1:
+        sys.exit(parser().format_help())
     args = parser().parse_args()
     logging.getLogger("pothole").addHandler(logging.NullHandler())  # what a job logs is said by the commands
     try:

@@ -31,6 +31,10 @@ MAX_HEAD = 2**16  # characters of a report's first line
 def mark(args: argparse.Namespace) -> None:
     """Mark the potholes of videos, and write what was found."""
     settings = common.read_settings()
+    if args.duration and not any(isinstance(each, Address) and each.is_live for each in args.video):
+        raise RequestError(
+            "--duration is for live streams.", hint="Leave it out, or name an rtsp:// address."
+        )
     open_store = opener(settings, args.duration)
     jobs = [_job(bucket, key, args) for bucket, key in _sources(args.video, settings)]
     for job in jobs:
@@ -59,9 +63,7 @@ def mark(args: argparse.Namespace) -> None:
     if status := stopped():
         print(f"pothole: {worker.last_words()}", file=sys.stderr)
         sys.exit(status)
-    if failures:
-        told = "\n".join(f"  {failure}" for failure in failures)
-        sys.exit(f"pothole: {len(failures)} of {common.counted(len(jobs), 'video')} failed:\n{told}")
+    common.exit_with(failures, len(jobs), "video")
 
 
 def _sources(given: Sequence[Path | Address], settings: Settings) -> list[tuple[str, str]]:

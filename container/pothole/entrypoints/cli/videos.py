@@ -1,28 +1,42 @@
-"""This module finds the videos that a command is given, as files and as folders."""
+"""This module finds the files that a command is given, by their names, by patterns and in folders."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_output
 from pothole.storage import LocalStorage
 
+PATTERN = set("*?[")  # a name with one of these may be a pattern
+
+
+def expanded(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths; in place of a pattern such as `*.mp4` that no shell replaced, the files that fit."""
+    found: list[Path] = []
+    for path in paths:
+        is_pattern = not PATTERN.isdisjoint(str(path)) and not path.exists()
+        fitting = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))) if is_pattern else []
+        found += fitting or [path]
+    return found
+
 
 def find_videos(paths: Sequence[Path], max_bytes: int, pictures: bool = False) -> list[Path]:
     """Return the videos named and those in the folders named, each once, without marked ones.
 
     Args:
-        paths: Videos and folders.
+        paths: Videos, folders and patterns.
         max_bytes: Largest size of a video.
         pictures: Whether a folder that holds pictures and no video is a source, too.
 
     Raises:
         RequestError: A folder holds no video.
-        SourceIsOutput: A video is a marked one.
+        SourceIsOutput: There are marked videos alone.
         PotholeError: A video that was named cannot be opened or is too large; see `LocalStorage.fetch`.
     """
     videos: dict[Path, Path] = {}
-    for path in paths:
+    given = expanded(paths)
+    unmarked = [path for path in given if path.is_dir() or not is_output(path.name)]
+    for path in unmarked or given:
         found = [path]
         if not path.is_dir():
             _check(path, max_bytes)
