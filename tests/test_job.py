@@ -20,7 +20,7 @@ from pothole.job_result import JobResult, Progress
 from pothole.jobs.request import JobRequest
 from pothole.media import Video
 from pothole.settings import Settings
-from pothole.storage import ANY, LocalStorage
+from pothole.storage import Confirm, LocalStorage
 from pothole.types import Image
 from support.clips import audio_packets, make_clip
 from support.fakes import MAGENTA, MagentaDetector
@@ -179,9 +179,11 @@ def test_the_marked_video_appears_last(tmp_path: Path, settings: Settings) -> No
     published = []
 
     class Recorder(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             published.append((key, content_type))
-            return super().publish(path, key, content_type, replaces)
+            return super().publish(path, key, content_type, confirm)
 
     run_job(Job(str(tmp_path), "clip.mp4"), MagentaDetector(), lambda _: Recorder(tmp_path), settings)
     assert published == [("clip_output.json", "application/json"), ("clip_output.mp4", "video/mp4")]
@@ -193,7 +195,9 @@ def test_a_failed_upload_leaves_no_marked_video_and_no_temporary_file(
     make_clip(tmp_path / "clip.mp4", 2, size=SIZE, picture=road)
 
     class Broken(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             raise StorageUnavailable("S3 is down.")
 
     with pytest.raises(StorageUnavailable):

@@ -259,7 +259,12 @@ def test_policies_give_no_more_than_is_needed():
             assert set(actions) <= {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
     written = {action for _, actions in statements for action in actions if action.startswith("s3:")}
     reading = {"s3:GetObject", "s3:ListBucket"}
-    assert written == reading | {"s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"}
+    assert written == reading | {
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListBucketMultipartUploads",
+        "s3:DeleteObject",
+    }
     [deleting] = [statement for statement, actions in statements if "s3:DeleteObject" in actions]
     assert deleting["Resource"].endswith("/*.pothole/*"), "videos and outputs may be deleted"
 

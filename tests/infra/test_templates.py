@@ -26,6 +26,7 @@ S3 = [ROOT / "container" / "pothole" / "storage" / f"{name}.py" for name in ("s3
 # What a call needs: IAM names actions otherwise than boto3 its methods.
 NEEDS = {
     "abort_multipart_upload": {"s3:AbortMultipartUpload"},
+    "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
     "complete_multipart_upload": {"s3:PutObject"},
     "create_multipart_upload": {"s3:PutObject"},
     "create_processing_job": {"sagemaker:CreateProcessingJob", "iam:PassRole"},

@@ -30,7 +30,7 @@ from pothole.outputs.report import ReportSink
 from pothole.outputs.sink import Source
 from pothole.outputs.video import VideoSink
 from pothole.settings import Settings
-from pothole.storage import ANY, LocalStorage, Stat
+from pothole.storage import Confirm, LocalStorage, Stat
 from pothole.tracking.state import TrackerState
 from pothole.types import Image
 from support.clips import make_clip
@@ -145,10 +145,12 @@ def ending(after: int, stopping: ShutdownSignal) -> type[LocalStorage]:
     """A storage that sees the process being told to end when so many segments are stored."""
 
     class Ending(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             if key.endswith(f"/segments/{after - 1:04}.json"):
                 stopping.soon.set()
-            return super().publish(path, key, content_type, replaces)
+            return super().publish(path, key, content_type, confirm)
 
     return Ending
 
@@ -229,10 +231,12 @@ def test_a_worker_that_dies_between_the_files_of_a_checkpoint_costs_that_one_alo
         pass
 
     class Dying(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             if key.endswith("/0002.json"):
                 raise Killed
-            return super().publish(path, key, content_type, replaces)
+            return super().publish(path, key, content_type, confirm)
 
     class Later(LocalStorage):
         def read(self, key: str) -> tuple[bytes, Stat]:
@@ -400,9 +404,11 @@ def test_copies_of_segments_make_room_as_the_marked_video_grows(
             folder.mkdir(exist_ok=True)
             return Path(shutil.copy(super().fetch(key, folder, *options), folder))
 
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             left.append(sorted(p.name for p in road.settings.temp_dir.rglob("*.nut")))
-            return super().publish(path, key, content_type, replaces)
+            return super().publish(path, key, content_type, confirm)
 
     assert road.work(Copying)[0].resumed_at > 0
     assert all(len(names) <= 3 for names in left), "more than those in work"
@@ -429,10 +435,12 @@ def test_a_storage_that_fails_in_the_end_costs_no_segment(
     road: Road, undisturbed: tuple[bytes, bytes]
 ) -> None:
     class Down(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             if "_output" in key:
                 raise StorageUnavailable("S3 is down.")
-            return super().publish(path, key, content_type, replaces)
+            return super().publish(path, key, content_type, confirm)
 
     with pytest.raises(StorageUnavailable):
         road.work(Down)
@@ -460,11 +468,13 @@ def test_a_worker_that_has_lost_its_job_meanwhile_stops_at_its_next_checkpoint(
     road: Road, undisturbed: tuple[bytes, bytes]
 ) -> None:
     class Overtaken(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             if key.endswith("/0001.json"):
                 [record] = road.folder.glob(".pothole/*/record.json")
                 record.write_text(record.read_text() + " ")
-            return super().publish(path, key, content_type, replaces)
+            return super().publish(path, key, content_type, confirm)
 
     with pytest.raises(LeaseLost):
         road.work(Overtaken)

@@ -18,7 +18,7 @@ from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record
 from pothole.jobs.worker import Worker
 from pothole.settings import Settings
-from pothole.storage import ANY, LocalStorage, open_folder
+from pothole.storage import Confirm, LocalStorage, open_folder
 from pothole.types import Image
 from support.clips import make_clip
 from support.fakes import MagentaDetector
@@ -73,8 +73,10 @@ def test_jobs_of_other_settings_write_the_same_outputs_one_after_the_other(
     between, go_on = threading.Event(), threading.Event()
 
     class Slow(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
-            address = super().publish(path, key, content_type, replaces)
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
+            address = super().publish(path, key, content_type, confirm)
             if key.endswith(".json"):
                 between.set()
                 assert go_on.wait(30)
@@ -101,10 +103,12 @@ def test_the_right_to_publish_is_given_back_at_once(tmp_path: Path, settings: Se
     make_clip(tmp_path / "clip.mp4", 4, size=SIZE, picture=road)
 
     class Refusing(LocalStorage):
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             if fails and key.endswith(".mp4"):
                 raise StorageUnavailable("no")
-            return super().publish(path, key, content_type, replaces)
+            return super().publish(path, key, content_type, confirm)
 
     job = Job(str(tmp_path), "clip.mp4", is_live=True)
     worker = Worker(MagentaDetector(), "model", lambda _: Refusing(tmp_path), settings)

@@ -11,7 +11,7 @@ from pothole.job_result import JobResult
 from pothole.media import Video
 from pothole.outputs.registry import OUTPUTS, chosen_outputs
 from pothole.settings import Settings
-from pothole.storage import ANY, open_folder
+from pothole.storage import Confirm, open_folder
 from support.clips import make_clip
 from support.fakes import MagentaDetector
 from support.pictures import SIZE, road
@@ -98,9 +98,11 @@ def test_the_marked_video_is_published_last(tmp_path: Path, settings: Settings) 
         def __init__(self, folder: str) -> None:
             self._store = open_folder(folder)
 
-        def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+        def publish(
+            self, path: Path, key: str, content_type: str, confirm: Confirm | None = None
+        ) -> str | None:
             published.append(f"{key} {content_type}")
-            return self._store.publish(path, key, content_type, replaces)
+            return self._store.publish(path, key, content_type, confirm)
 
         def __getattr__(self, name: str) -> object:
             return getattr(self._store, name)

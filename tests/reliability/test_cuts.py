@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 CUTS = int(os.environ.get("CUTS", "4"))
 AT_ONCE = 4  # jobs that one cut hits
+# Folders are used again, or no worker could meet what it or another one has made of the same video before.
+FOLDERS = 3 * AT_ONCE
 LEASE_S = 1
 SUFFIXES = "json", "mp4"
 figures = logging.getLogger("figures")
@@ -73,9 +75,9 @@ def is_done(server: Server, bucket: str, key: str, short_labels: bool) -> bool:
     return answer.status_code == HTTPStatus.OK
 
 
-def ask_without_waiting(server: Server, bucket: str, key: str) -> None:
+def ask_without_waiting(server: Server, bucket: str, key: str, short_labels: bool) -> None:
     with suppress(requests.ConnectionError):
-        ask(server, bucket, key, wait=False)
+        ask(server, bucket, key, wait=False, short_labels=short_labels)
 
 
 @pytest.mark.timeout(7200)
@@ -95,12 +97,13 @@ def test_a_worker_that_was_cut_off_mixes_no_outputs(
             assert ask(second, bucket, key, short_labels=short_labels).status_code == HTTPStatus.OK
             whole.append(outputs(s3, bucket, f"whole{short_labels}"))
         assert whole[0][0] != whole[1][0] and whole[0][1] != whole[1][1]
+        there: dict[str, bool] = {}  # the settings of the outputs that lie in a folder
         while cuts < CUTS:
-            folders = [str(cuts + i) for i in range(AT_ONCE)]
-            others = {folder: dice.random() < 0.5 for folder in folders}  # asked for with other settings
+            folders = [str((cuts + i) % FOLDERS) for i in range(AT_ONCE)]
+            others = {folder: dice.random() < 0.5 for folder in folders}  # the settings of the second
             for folder in folders:
                 s3.put_object(Bucket=bucket, Key=f"{folder}/clip.mp4", Body=clip)
-                ask_without_waiting(first, bucket, f"{folder}/clip.mp4")
+                ask_without_waiting(first, bucket, f"{folder}/clip.mp4", not there.get(folder, True))
             time.sleep(dice.uniform(0, 1))
             trouble = dice.choice([cut_off, stopped])
             with trouble(first, proxy):
@@ -115,7 +118,9 @@ def test_a_worker_that_was_cut_off_mixes_no_outputs(
             for folder in folders:
                 made = outputs(s3, bucket, folder)
                 assert made in whole, f"{folder}: the outputs are of no one job, after {trouble.__name__}"
-                seen[f"{trouble.__name__}, {'other' if whole.index(made) else 'same'} settings last"] += 1
+                again = folder in there and there[folder] == others[folder]
+                there[folder] = bool(whole.index(made))
+                seen[f"{trouble.__name__}, {'there before' if again else 'new'}"] += 1
             cuts += AT_ONCE
     assert not [key for key in keys(s3, bucket) if "/segments/" in key]
     figures.info("%d jobs cut off: %s", cuts, dict(seen))

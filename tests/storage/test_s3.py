@@ -223,7 +223,7 @@ def test_key_and_payer_of_the_settings_reach_s3(tmp_path: Path) -> None:
         stub.add_response(
             "put_object",
             {"ETag": "e"},
-            named | encrypted | {"ContentType": "video/mp4", "Body": ANY, "Metadata": ANY},
+            named | encrypted | {"ContentType": "video/mp4", "Body": ANY},
         )
         stub.add_client_error("head_object", "404", http_status_code=404)
         store.publish(file, "clip.mp4", "video/mp4")

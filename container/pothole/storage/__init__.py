@@ -1,13 +1,13 @@
 """Videos come from and go to S3 and local folders, behind one small seam, `Storage`."""
 
-from pothole.storage.base import ANY, Publish, Stat, Storage, publishing_at_once
+from pothole.storage.base import Confirm, Publish, Stat, Storage, publishing_at_once, version_at
 from pothole.storage.disk import check_disk, disk_space
 from pothole.storage.local import LocalStorage, file_errors, open_folder, open_own_folder
 from pothole.storage.pictures import fetch_pictures, stat_pictures, stat_source
 from pothole.storage.s3 import S3Storage, open_s3
 
 __all__ = [
-    "ANY",
+    "Confirm",
     "LocalStorage",
     "Publish",
     "S3Storage",
@@ -23,4 +23,5 @@ __all__ = [
     "publishing_at_once",
     "stat_pictures",
     "stat_source",
+    "version_at",
 ]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-from pothole.errors import TooLarge
+from pothole.errors import SourceNotFound, TooLarge
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Stat:
     age_s: float
 
 
-ANY: Final = "*"
-"""In place of a version: whatever is there, and nothing as well."""
+Confirm = Callable[[], None]
+"""Returns while this worker may still write, and raises as soon as another one may."""
 
 
 class Storage(Protocol):
@@ -56,18 +56,19 @@ class Storage(Protocol):
         """
         ...
 
-    def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+    def publish(self, path: Path, key: str, content_type: str, confirm: Confirm | None = None) -> str | None:
         """Move a finished file to its place, all at once: whoever looks sees the old one or the new one.
 
         Args:
             path: The file; it may be gone when it is published.
             key: Its key.
             content_type: Its media type.
-            replaces: The version that it replaces; None for an object that is not there yet, `ANY` for
-                whatever there is.
+            confirm: Called before and during the work; what it raises goes on, with nothing published. Once
+                it returns for another worker, nobody for whom it returned earlier can write any more,
+                however long that one was stopped. None writes over whatever is there.
 
         Returns:
-            The new version; None when another one, or none, is there in place of `replaces`.
+            The new version; None, and the file still there, when somebody wrote the object at the same time.
         """
         ...
 
@@ -117,6 +118,14 @@ def publishing_at_once() -> Iterator[Publish]:
         store.publish(path, key, content_type)
 
     yield publish
+
+
+def version_at(store: Storage, key: str) -> str | None:
+    """Return the version of an object; None when there is none."""
+    try:
+        return store.stat(key).version
+    except SourceNotFound:
+        return None
 
 
 def check_size(address: str, size: int, max_bytes: int) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from pothole.errors import (
@@ -19,7 +19,7 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.files import private_folder, readable
-from pothole.storage.base import ANY, Stat, Storage, check_size
+from pothole.storage.base import Confirm, Stat, Storage, check_size
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -53,16 +53,23 @@ class LocalStorage:
         with file_errors(path), path.open("rb"):
             return path
 
-    def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+    def publish(self, path: Path, key: str, content_type: str, confirm: Confirm | None = None) -> str | None:
         """See `Storage.publish`."""
         target = self._path(key)
         with file_errors(target), _beside(target) as folder:
             whole = Path(shutil.move(path, folder / "whole"))
-            with nullcontext() if replaces == ANY else self._locked(target):
-                if replaces not in {ANY, _version_at(target)}:
-                    shutil.move(whole, path)
-                    return None
+            if confirm is None:
                 return _replace(whole, target)
+            seen = _version_at(target)
+            try:
+                confirm()
+                with self._locked(target):
+                    if seen == _version_at(target):
+                        return _replace(whole, target)
+            finally:
+                if whole.exists():
+                    shutil.move(whole, path)
+            return None
 
     def read(self, key: str) -> tuple[bytes, Stat]:
         """See `Storage.read`."""

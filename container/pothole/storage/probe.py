@@ -12,15 +12,25 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from pothole.storage.upload import Refused, sent
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+# Conditions of a write that do not hold for an object that is there.
+NEITHER_HOLDS: tuple[dict[str, Any], ...] = (
+    {"IfNoneMatch": "*"},
+    {"IfMatch": '"00000000000000000000000000000000"'},
+)
 _known: dict[tuple[str, str], Probe] = {}
 _asking = threading.Lock()
 
@@ -64,6 +74,11 @@ def probe(
         return _known[endpoint, bucket]
 
 
+def known_skew_s(client: S3Client, bucket: str) -> float:
+    """Return `Probe.skew_s` of a store that was asked already; 0 of any other."""
+    return _known.get((client.meta.endpoint_url, bucket), Probe()).skew_s
+
+
 def _ask(
     client: S3Client, bucket: str, key: str, options: dict[str, Any], age: Callable[[dict[str, Any]], float]
 ) -> Probe:
@@ -71,13 +86,36 @@ def _ask(
     payer = {name: value for name, value in options.items() if name == "RequestPayer"}
     client.put_object(**where, **options, Body=b"1")
     skew_s = age(dict(client.head_object(**where, **payer)))
-    try:
-        client.put_object(**where, **options, Body=b"2", IfNoneMatch="*")
-        keeps_conditions = False
-    except ClientError as exc:
-        if exc.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PRECONDITION_FAILED:
-            raise
-        keeps_conditions = True
+    keeps_conditions = all(
+        _is_refused(write)
+        for condition in NEITHER_HOLDS
+        for write in (
+            partial(client.put_object, **where, **options, **condition, Body=b"2"),
+            partial(_put_in_parts, client, where, options, condition),
+        )
+    )
     with suppress(ClientError):  # who may write need not be allowed to delete
         client.delete_object(**where, **payer)
     return Probe(keeps_conditions, skew_s)
+
+
+def _put_in_parts(
+    client: S3Client, where: dict[str, Any], options: dict[str, Any], condition: dict[str, Any]
+) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "probe")
+        path.write_bytes(b"2")
+        with sent(client, path, where, options) as upload:
+            upload.complete(condition)
+
+
+def _is_refused(write: Callable[[], object]) -> bool:
+    try:
+        write()
+    except Refused:
+        return True
+    except ClientError as exc:
+        if exc.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PRECONDITION_FAILED:
+            raise
+        return True
+    return False

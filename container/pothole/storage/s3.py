@@ -5,7 +5,7 @@ import hashlib
 import re
 import time
 import zlib
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
 from http import HTTPStatus
@@ -26,11 +26,11 @@ from pothole.errors import (
 )
 from pothole.files import MIB
 from pothole.settings import Settings
-from pothole.storage.base import ANY, Stat, Storage, check_size
+from pothole.storage.base import Confirm, Stat, Storage, check_size, version_at
 from pothole.storage.local import file_errors
-from pothole.storage.probe import Probe, probe
+from pothole.storage.probe import Probe, known_skew_s, probe
 from pothole.storage.s3_errors import changed, s3_errors
-from pothole.storage.upload import Refused, upload
+from pothole.storage.upload import Refused, abort_all, put, sent
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,7 +73,7 @@ class S3Storage:
 
     def stat(self, key: str) -> Stat:
         """See `Storage.stat`."""
-        return _stat(self._head(key))
+        return _stat(self._head(key), known_skew_s(self._client, self._bucket))
 
     def fetch(self, key: str, folder: Path, max_bytes: int, version: str | None = None) -> Path:
         """See `Storage.fetch`; parts come in parallel, each again where it breaks off, and are checked."""
@@ -90,15 +90,27 @@ class S3Storage:
                 raise StorageUnavailable(f"{self.address(key)} arrived damaged: its checksum is another one.")
         return path
 
-    def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
-        """See `Storage.publish`; S3 compares the checksum of every part before the object appears."""
+    def publish(self, path: Path, key: str, content_type: str, confirm: Confirm | None = None) -> str | None:
+        """See `Storage.publish`; S3 compares the checksum of every part before the object appears.
+
+        A version of S3 comes from the content, and so cannot tell a worker's output from the same output
+        of another one, later. But each upload has an id of its own, and one that was aborted is never
+        completed. So whoever publishes aborts the uploads of those who came before, and those who come later
+        abort this one.
+        """
         where = {"Bucket": self._bucket, "Key": key}
         options = self._writing | {"ContentType": content_type}
-        with file_errors(path), self._errors(key, "s3:PutObject"):
-            try:
-                return upload(self._client, path, where, options, _condition(replaces))
-            except Refused:
-                return None
+        with file_errors(path), self._errors(key, "s3:PutObject"), suppress(Refused):
+            if confirm is None:
+                return put(self._client, path, where, options)
+            confirm()
+            with self._errors(key, "s3:ListBucketMultipartUploads"):
+                abort_all(self._client, where, options)
+            with sent(self._client, path, where, options) as upload:
+                seen = version_at(self, key)
+                confirm()
+                return upload.complete(_condition(seen))
+        return None
 
     def read(self, key: str) -> tuple[bytes, Stat]:
         """See `Storage.read`."""
@@ -141,8 +153,8 @@ class S3Storage:
     def _check_conditions(self, key: str) -> None:
         if self._requires_conditions and not self._probe(key).keeps_conditions:
             raise StorageUnavailable(
-                f"{self._client.meta.endpoint_url} ignores the conditions of a write (If-None-Match), by "
-                "which workers keep out of each other's way.",
+                f"{self._client.meta.endpoint_url} ignores the conditions of a write, If-None-Match or "
+                "If-Match, by which workers keep out of each other's way.",
                 hint="Use a store that keeps them, or run one worker alone with S3_REQUIRE_CONDITIONS=false.",
             )
 
@@ -172,12 +184,12 @@ class S3Storage:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=folder.rstrip("/") + "/", **self._payer
         )
-        found = {}
+        found, skew_s = {}, known_skew_s(self._client, self._bucket)
         with self._errors(folder, "s3:ListBucket"):
             for page in pages:
                 now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
                 for item in page.get("Contents", []):
-                    age_s = (now - item["LastModified"]).total_seconds()
+                    age_s = (now - item["LastModified"]).total_seconds() - skew_s
                     found[item["Key"]] = Stat(item["Size"], item["ETag"], age_s)
         return found
 
@@ -247,8 +259,6 @@ def _s3_client(timeout_s: int) -> "S3Client":
 
 def _condition(replaces: str | None) -> dict[str, Any]:
     """Return what S3 is to compare before it writes."""
-    if replaces == ANY:
-        return {}
     return {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
 
 

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,97 +20,155 @@ PART_BYTES = 8 * 2**20
 MAX_PARTS = 9_000  # S3 takes 10,000
 PARTS_AT_ONCE = 4
 MARK = "pothole-upload"  # metadata by which an upload knows its own object again
+# What S3 answers where a condition does not hold, where another call is at the object at the same moment, and
+# where the upload was aborted.
+REFUSALS = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}
 
 
 class Refused(Exception):
-    """This exception says that the object is not the one to replace, or is being written by somebody else."""
+    """This exception says that somebody else has written the object, or has aborted the upload."""
 
 
-def upload(
-    client: S3Client, path: Path, where: dict[str, Any], options: dict[str, Any], condition: dict[str, Any]
-) -> str:
-    """Upload a file.
+@dataclass(frozen=True)
+class Upload:
+    """An upload has all its parts in S3, and is no object yet.
+
+    Attributes:
+        client: Asks S3.
+        where: `Bucket` and `Key`.
+        payer: Who pays for calls.
+        upload_id: What S3 calls it.
+        parts: Number, ETag and checksum of each part.
+        mark: The object's own mark in its metadata.
+    """
+
+    client: S3Client
+    where: dict[str, Any]
+    payer: dict[str, Any]
+    upload_id: str
+    parts: list[dict[str, Any]]
+    mark: str
+
+    def complete(self, condition: dict[str, Any]) -> str:
+        """Make it the object, and return the object's ETag.
+
+        Args:
+            condition: `IfMatch`, `IfNoneMatch`, or nothing.
+
+        Raises:
+            Refused: The condition does not hold, or somebody has aborted the upload.
+            ClientError: S3 refused otherwise.
+            BotoCoreError: S3 did not answer.
+        """
+        try:
+            return self.client.complete_multipart_upload(
+                **self.where,
+                **self.payer,
+                **condition,
+                UploadId=self.upload_id,
+                MultipartUpload={"Parts": self.parts},  # type: ignore[typeddict-item]
+            )["ETag"]
+        except ClientError as exc:
+            # By status: where the answer's body broke off, no code is known.
+            if exc.response["ResponseMetadata"]["HTTPStatusCode"] not in REFUSALS:
+                raise
+            # A call that is repeated, as its first answer was lost, finds no upload, and its object there.
+            with suppress(ClientError):
+                there = self.client.head_object(**self.where, **self.payer)
+                if there["Metadata"].get(MARK) == self.mark:
+                    return there["ETag"]
+            raise Refused from exc
+
+
+def put(client: S3Client, path: Path, where: dict[str, Any], options: dict[str, Any]) -> str:
+    """Upload a file in place of whatever is there, and return the object's ETag.
 
     Args:
         client: Asks S3.
         path: The file.
         where: `Bucket` and `Key`.
         options: Of the object: its type, its encryption, who pays.
-        condition: `IfMatch`, `IfNoneMatch`, or nothing.
-
-    Returns:
-        The object's ETag.
 
     Raises:
-        Refused: The condition does not hold.
-        ClientError: S3 refused otherwise; no part is left.
+        ClientError: S3 refused; no part is left.
         BotoCoreError: S3 did not answer.
     """
-    mark = uuid.uuid4().hex
-    options = options | {"Metadata": {MARK: mark}}
+    if path.stat().st_size <= PART_BYTES:
+        with path.open("rb") as file:
+            return client.put_object(**where, **options, Body=file)["ETag"]
     try:
-        if path.stat().st_size <= PART_BYTES:
-            with path.open("rb") as file:
-                return client.put_object(**where, **options, **condition, Body=file)["ETag"]
-        return _in_parts(client, path, where, options, condition)
-    except ClientError as exc:
-        # By status: where the answer's body broke off, no code is known. A call that is repeated, as its
-        # first answer was lost, finds its object there, or its parts gone.
-        status = exc.response["ResponseMetadata"]["HTTPStatusCode"]
-        refusals = {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND}
-        if status not in refusals:
-            raise
-        with suppress(ClientError):
-            there = client.head_object(**where, **_payer(options))
-            if there["Metadata"].get(MARK) == mark:
-                return there["ETag"]
-        if status == HTTPStatus.NOT_FOUND and "IfMatch" not in condition:
-            raise
-        raise Refused from exc
-
-
-def _in_parts(
-    client: S3Client, path: Path, where: dict[str, Any], options: dict[str, Any], condition: dict[str, Any]
-) -> str:
-    size = path.stat().st_size
-    length = max(PART_BYTES, -(-size // MAX_PARTS))
-    payer = _payer(options)
-    with _parts_of(client, where, options) as upload_id:
-
-        def send(number: int) -> Any:
-            with path.open("rb") as file:
-                file.seek((number - 1) * length)
-                data = file.read(length)
-            sent = client.upload_part(
-                **where, **payer, UploadId=upload_id, PartNumber=number, Body=data, ChecksumAlgorithm="CRC32"
-            )
-            part = {"PartNumber": number, "ETag": sent["ETag"], "ChecksumCRC32": sent.get("ChecksumCRC32")}
-            return {name: value for name, value in part.items() if value}
-
-        with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-            pending = pool.map(send, range(1, -(-size // length) + 1))
-            try:
-                parts = list(pending)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        done = client.complete_multipart_upload(
-            **where, **payer, **condition, UploadId=upload_id, MultipartUpload={"Parts": parts}
-        )
-    return done["ETag"]
+        with sent(client, path, where, options) as upload:
+            return upload.complete({})
+    except Refused as exc:
+        raise exc.__cause__ or exc from None
 
 
 @contextmanager
-def _parts_of(client: S3Client, where: dict[str, Any], options: dict[str, Any]) -> Iterator[str]:
-    """Begin an upload in parts; what a failure leaves of it is thrown away, as far as S3 can be asked to."""
-    begun = client.create_multipart_upload(**where, **options, ChecksumAlgorithm="CRC32")
+def sent(client: S3Client, path: Path, where: dict[str, Any], options: dict[str, Any]) -> Iterator[Upload]:
+    """Send the parts of a file and yield the upload, to be completed.
+
+    One that is not completed is aborted, as far as S3 can be asked to. Arguments as of `put`.
+
+    Raises:
+        Refused: Somebody has aborted it meanwhile.
+        ClientError: S3 refused otherwise.
+        BotoCoreError: S3 did not answer.
+    """
+    mark, payer = uuid.uuid4().hex, _payer(options)
+    begun = client.create_multipart_upload(
+        **where, **options, Metadata={MARK: mark}, ChecksumAlgorithm="CRC32"
+    )
     upload_id = begun["UploadId"]
     try:
-        yield upload_id
+        yield Upload(client, where, payer, upload_id, _send(client, path, where, payer, upload_id), mark)
     except BaseException:
         with suppress(ClientError, BotoCoreError):
-            client.abort_multipart_upload(**where, **_payer(options), UploadId=upload_id)
+            client.abort_multipart_upload(**where, **payer, UploadId=upload_id)
         raise
+
+
+def abort_all(client: S3Client, where: dict[str, Any], options: dict[str, Any]) -> None:
+    """Abort all uploads in parts to an object, so that none of them can be completed ever after.
+
+    Raises:
+        ClientError: S3 refused.
+        BotoCoreError: S3 did not answer.
+    """
+    bucket, key, payer = where["Bucket"], where["Key"], _payer(options)
+    pages = client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key, **payer)
+    begun = [each for page in pages for each in page.get("Uploads", []) if each["Key"] == key]
+    for each in begun:
+        with suppress(client.exceptions.NoSuchUpload):  # completed, or aborted by its own worker
+            client.abort_multipart_upload(**where, **payer, UploadId=each["UploadId"])
+
+
+def _send(
+    client: S3Client, path: Path, where: dict[str, Any], payer: dict[str, Any], upload_id: str
+) -> list[dict[str, Any]]:
+    """Send all parts, several at a time; an empty file is one empty part."""
+    size = path.stat().st_size
+    length = max(PART_BYTES, -(-size // MAX_PARTS))
+
+    def send(number: int) -> dict[str, Any]:
+        with path.open("rb") as file:
+            file.seek((number - 1) * length)
+            data = file.read(length)
+        try:
+            part = client.upload_part(
+                **where, **payer, UploadId=upload_id, PartNumber=number, Body=data, ChecksumAlgorithm="CRC32"
+            )
+        except client.exceptions.NoSuchUpload as exc:
+            raise Refused from exc
+        told = {"PartNumber": number, "ETag": part["ETag"], "ChecksumCRC32": part.get("ChecksumCRC32")}
+        return {name: value for name, value in told.items() if value}
+
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        pending = pool.map(send, range(1, max(1, -(-size // length)) + 1))
+        try:
+            return list(pending)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _payer(options: dict[str, Any]) -> dict[str, Any]:

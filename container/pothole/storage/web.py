@@ -19,7 +19,7 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.files import MIB
-from pothole.storage.base import ANY, Stat, Storage, check_size
+from pothole.storage.base import Confirm, Stat, Storage, check_size
 
 TIMEOUT_S = 30
 ATTEMPTS = 5  # attempts at a download that breaks off, each from where the last one ended
@@ -29,7 +29,7 @@ UNKNOWN = 0  # size that a server does not tell
 class ReadOnly(Storage):
     """A read-only storage refuses all methods but those that read."""
 
-    def publish(self, path: Path, key: str, content_type: str, replaces: str | None = ANY) -> str | None:
+    def publish(self, path: Path, key: str, content_type: str, confirm: Confirm | None = None) -> str | None:
         """See `Storage.publish`."""
         self._refuse()
 
