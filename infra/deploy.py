@@ -172,7 +172,7 @@ def status(args: argparse.Namespace) -> None:
             endpoint = sagemaker.describe_endpoint(EndpointName=values[output])
             instances = endpoint["ProductionVariants"][0].get("CurrentInstanceCount", 0)
             table.add_row(
-                f"endpoint {values[output]}", f"{endpoint['EndpointStatus']}, {instances} instances"
+                f"endpoint {values[output]}", f"{endpoint['EndpointStatus']}, instances: {instances}"
             )
     if "UndeliveredQueueUrl" in values:
         attributes = sqs.get_queue_attributes(

@@ -17,10 +17,11 @@ case "${extension,,}" in
     json) type=application/json ;;
     jpg | jpeg) type=image/jpeg ;;
     tif | tiff) type=image/tiff ;;
+    heic | heif | hif) type=image/heic ;;
     png | bmp | gif | webp | avif) type="image/${extension,,}" ;;
     mp4 | m4v) type=video/mp4 ;;
     mov) type=video/quicktime ;;
-    avi | mkv | webm | ts | mpg | mpeg | wmv | flv) type="video/x-${extension,,}" ;;
+    avi | mkv | webm | mpg | mpeg | ts | mts | m2ts | wmv | flv | 3gp) type="video/x-${extension,,}" ;;
     *)
         echo "$name is neither .json nor a picture or video that is known by its extension." >&2
         exit 2

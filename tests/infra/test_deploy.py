@@ -378,7 +378,7 @@ def code_key(bucket: str) -> str:
 def test_the_status_is_shown(deployed: Deployed, capsys: pytest.CaptureFixture[str]) -> None:
     deploy.run(["status", "--name", "road"])
     said = capsys.readouterr().out
-    assert "InService, 1 instances" in said
+    assert "InService, instances: 1" in said
     assert deployed["VideosBucket"] in said
 
 

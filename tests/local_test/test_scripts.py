@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pothole.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from support.clips import make_clip
 from support.pictures import SIZE, coded, road
 from support.servers import NGINX, ROOT, Server, Start, free_port, wait_for
@@ -86,6 +87,13 @@ def test_predict_sh_sends_pictures_and_videos_as_what_they_are(
     assert marked.name == "clip of tests_output.mp4"
     assert marked.read_bytes()[4:8] == b"ftyp"
     marked.unlink()
+
+
+def test_predict_sh_knows_every_kind_of_picture_and_video() -> None:
+    text = (ROOT / "local_test" / "predict.sh").read_text()
+    kinds = re.findall(r"^ +([a-z0-9 |]+)\) type=", text, re.MULTILINE)
+    known = {word for kind in kinds for word in kind.split(" | ")}
+    assert {f".{word}" for word in known} == {*PICTURE_SUFFIXES, *VIDEO_SUFFIXES, ".json"}
 
 
 def test_fault_the_scripts_opened_one_port_and_posted_to_another(aws: str, server: Server) -> None:
