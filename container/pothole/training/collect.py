@@ -107,17 +107,18 @@ def collect(
         PotholeError: `out` cannot be written; nothing of it is left then.
     """
     with new_folder(out) as folder:
-        left_out: set[Path] = set()
+        left_out: dict[Path, PotholeError] = {}
 
         def leave_out(video: Path, reason: PotholeError) -> None:
-            left_out.add(video)
+            left_out[video] = reason
             on_left_out(video, reason)
 
         candidates = _look_at_all(
             videos, detector, settings, selection.frame_interval, on_progress, leave_out
         )
         if len(left_out) == len(videos):
-            raise InvalidMedia("No video can be read.")
+            reasons = " ".join(str(reason.about(video.name)) for video, reason in left_out.items())
+            raise InvalidMedia(f"No video can be read. {reasons}")
         chosen = choose(candidates, selection)
         if not chosen:
             raise RequestError("No frame is doubtful.", "Ask for random ones, or for more videos.")

@@ -203,4 +203,5 @@ def test_a_broken_video_does_not_end_collect(monkeypatch, capsys, tmp_path):
     assert len(list((tmp_path / "out" / "images").iterdir())) == 1
     assert "left out: b.mp4" in capsys.readouterr().err
     (videos / "a.mp4").unlink()
-    assert "No video can be read" in stopped(monkeypatch, "collect", videos, "--out", tmp_path / "none")
+    said = stopped(monkeypatch, "collect", videos, "--out", tmp_path / "none")
+    assert said.startswith("pothole: No video can be read. b.mp4 is not a video that can be read.")
