@@ -206,8 +206,15 @@ def test_sound_that_goes_on_longer_than_the_pictures_is_no_damage(tmp_path):
     assert heard(output)[-1] == pytest.approx(230 / 30, abs=SYNC_S)
 
 
-def test_a_file_that_is_cut_short_and_does_not_say_how_many_frames_it_had_says_no_number(tmp_path):
-    source = marked_clip(tmp_path / "clip.flv", [10, 20], 300)
+@pytest.mark.parametrize(
+    ("name", "audio"), [("clip.flv", "aac"), ("clip.avi", "pcm_s16le"), ("clip.avi", None)]
+)
+def test_a_file_that_is_cut_short_and_does_not_say_how_many_frames_it_had_says_no_number(
+    tmp_path, name, audio
+):
+    source = marked_clip(tmp_path / name, [10, 20], 300, audio=audio)
+    _, whole = mark(source)
+    assert (whole.missing_frames, whole.decode_warning) == (0, None)
     source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
     _, video = mark(source)
     assert video.missing_frames is None

@@ -27,6 +27,7 @@ MAX_FAILURES = 16  # failures of the demuxer in a row, after which the rest is t
 THOROUGH = {"probesize": str(2**26), "analyzeduration": str(3600 * 1_000_000)}
 
 HEADER_BYTES = 2**16
+RIFF_UNKNOWN = 2**32 - 1
 # ASF headers have Content Encryption, Extended Content Encryption, Advanced Content Encryption.
 ASF_ENCRYPTION = (
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
@@ -106,6 +107,14 @@ def no_pictures(path: Path, container: InputContainer) -> InvalidMedia:
     if any(not stream.disposition & STILL for stream in container.streams.video):
         return InvalidMedia(f"{path.name} is coded in a way that is not known here.", "Convert it to H.264.")
     return InvalidMedia(f"{path.name} has no video stream.", "Use a file with pictures, not sound alone.")
+
+
+def ends_early(path: Path) -> bool:
+    """Say whether an AVI is shorter than its header says; one that was never finished says nothing."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    size = int.from_bytes(head[4:], "little")
+    return head[:4] == b"RIFF" and size != RIFF_UNKNOWN and size + len(head) > path.stat().st_size
 
 
 def check_encryption(path: Path, container: InputContainer) -> None:

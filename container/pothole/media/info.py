@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import av
 from av.container import InputContainer
 
+from pothole.media.container import ends_early
 from pothole.media.frame import Orientation
 from pothole.media.scan import DEFAULT_RATE, Scan
 from pothole.media.timeline import RUN_IN_S
@@ -125,6 +127,8 @@ def _length(
     """Return `duration_s`, `declared_s` and `is_cut`."""
     track, unit = scan.timeline.tracks[scan.stream], stream.time_base
     found = float(track.end - track.begin)
+    if container.format.name == "avi" and ends_early(Path(container.name)):
+        return found, None, True
     if scan.timeline.mended or not unit or container.format.name in ESTIMATED:
         return found, None, False
     if stream.duration and container.format.name != "asf":  # ASF gives each stream the duration of the file
