@@ -15,6 +15,7 @@ from pothole.errors import ConfigError
 
 Runtime = Literal["auto", "openvino", "tensorflow"]
 
+MAX_JSON_BYTES = 2**20  # of a request's body
 SHIPPED_MODEL = Path(__file__).parent / "weights"
 
 

@@ -9,6 +9,7 @@ from av.stream import Disposition
 
 from pothole.errors import InvalidMedia, SourceIsOutput, TooLarge
 from pothole.media import Frame, SegmentWriter, Video, VideoInfo, VideoWriter
+from pothole.media.container import open_container
 from pothole.media.frame import rgb_to_yuv
 from pothole.media.segment import check_segment, open_segment
 from pothole.types import Image
@@ -518,3 +519,18 @@ def test_frames_are_the_same_from_any_of_them_on(tmp_path):
         (f.index, f.pts, f.time) for f in read(source)[1][13:]
     ]
     assert [number_of(frame.rgb()) for frame in rest] == list(range(13, 20))
+
+
+def test_no_other_protocol_than_files_is_spoken(tmp_path: Path) -> None:
+    """Also where a name got to the demuxer as it is: these bytes alone would be a video that is read."""
+    clip = make_clip(tmp_path / "clip.mp4", 2)
+    name = f"subfile,,start,0,end,{clip.stat().st_size},,:{clip}"
+    with av.open(name) as container:
+        assert container.streams.video
+
+    class Named(type(clip)):  # type: ignore[misc]
+        def absolute(self) -> str:
+            return name
+
+    with pytest.raises(InvalidMedia, match="not a video that can be read"):
+        open_container(Named(clip))

@@ -16,7 +16,7 @@ import requests
 from pothole.settings import Settings
 from support.clips import make_clip
 from support.server_requests import SIZE, job, picture, road, send_picture
-from support.servers import NGINX, Server, Start
+from support.servers import NGINX, Server, Start, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -183,13 +183,15 @@ def lines_of(server: Server, request_id: str, job_id: str) -> dict[str, dict[str
 def test_limits_that_nginx_keeps_are_told_as_json(start: Start) -> None:
     server = start(MAX_VIDEO_BYTES="30000000", MAX_IMAGE_BYTES="1000000")
     # Often and long, for a refusal that is sent while the body still comes is easily lost.
-    for length, limit, times in ((25_000_000, "1000000", 30), (40_000_000, "30000000", 3)):
+    for kind, length, limit, times in (
+        ("image/png", 25_000_000, "1000000", 30),
+        ("video/mp4", 40_000_000, "30000000", 3),
+        ("application/json", 2_000_000, "1048576", 3),
+        ("text/plain", 2_000_000, "1048576", 3),
+    ):
         for _ in range(times):
             response = requests.post(
-                f"{server.url}/invocations",
-                data=bytes(length),
-                headers={"Content-Type": "image/png"},
-                timeout=30,
+                f"{server.url}/invocations", data=bytes(length), headers={"Content-Type": kind}, timeout=30
             )
             assert response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             assert limit in response.json()["error"]["message"]
@@ -276,3 +278,14 @@ def test_without_nginx_gunicorn_serves_alone(start: Start) -> None:
     assert len(send_picture(server).json()["output"]) == 1
     assert "nginx is not installed" in server.log.read_text()
     assert server.stop() == 0
+
+
+def test_ping_says_at_once_that_the_model_is_still_loading(start: Start) -> None:
+    """After two seconds without an answer, SageMaker takes a container for a dead one."""
+    server = start(application="support.loading_wsgi:app", ready=False)
+    wait_for(f"{server.url}/ping", server.process, HTTPStatus.SERVICE_UNAVAILABLE)
+    deadline = time.monotonic() + 30
+    while "still loading" not in (answer := requests.get(f"{server.url}/ping", timeout=2)).text:
+        assert time.monotonic() < deadline
+    assert answer.json()["error"]["code"] == "not_ready"
+    server.process.kill()

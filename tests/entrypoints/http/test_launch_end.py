@@ -15,7 +15,7 @@ import requests
 
 from support.clips import make_clip
 from support.server_requests import SIZE, job, road, send_picture
-from support.servers import NGINX, ROOT, Server, Start
+from support.servers import NGINX, ROOT, Server, Start, wait_for
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -162,3 +162,38 @@ def test_a_model_that_cannot_be_loaded_ends_serve(start: Start, tmp_path: Path) 
     server = start(ready=False, application="pothole.entrypoints.http.wsgi:app", SM_MODEL_DIR=str(tmp_path))
     assert server.process.wait(120) != 0
     assert "The model cannot be loaded" in server.log.read_text()
+
+
+def test_nothing_outlives_a_serve_that_was_killed_and_the_next_one_starts_in_its_place(start: Start) -> None:
+    first = start()
+    parts = first.children()
+    parts |= {f"{name}'s": pid for name, of in parts.items() for pid in first.children(of=of).values()}
+    first.process.kill()
+    first.process.wait()
+    second = start(SAGEMAKER_BIND_TO_PORT=str(first.port), TMPDIR=str(first.temp_dir), ready=False)
+    wait_for(f"{first.url}/ping", second.process)
+    deadline = time.monotonic() + 15
+    while any(Path(f"/proc/{pid}").exists() for pid in parts.values()):
+        assert time.monotonic() < deadline, "an orphan is left"
+        time.sleep(0.05)
+    assert send_picture(first).status_code == HTTPStatus.OK
+    assert second.stop() == 0
+    assert not list(first.temp_dir.iterdir())
+
+
+def test_a_link_in_place_of_the_temporary_folder_leaks_nothing(
+    start: Start, s3: "S3Client", bucket: str, clip: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    s3.put_object(Bucket=bucket, Key="clip.mp4", Body=clip)
+    server = start(application="support.slow_wsgi:app", TMPDIR=str(tmp_path / "link"))
+    job(server, bucket, "clip.mp4", wait=False)
+    while not (left := list(tmp_path.glob("disk/pothole-serve-*/job-*"))):
+        time.sleep(0.05)
+    [worker] = server.children(of=server.children()["gunicorn"]).values()
+    os.kill(worker, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while left[0].exists():
+        assert time.monotonic() < deadline, "what a killed worker left stays"
+        time.sleep(0.05)

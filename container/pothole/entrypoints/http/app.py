@@ -21,7 +21,7 @@ from pothole.jobs.shutdown import ShutdownSignal
 from pothole.jobs.worker import Worker
 from pothole.metrics import Metrics
 from pothole.settings import Settings
-from pothole.storage import Storage, open_s3
+from pothole.storage import Storage, check_disk, open_s3
 
 
 def create_app(
@@ -64,7 +64,9 @@ def _add_routes(
     @app.after_request
     def discard_refused_body(response: Response) -> Response:
         # Closing on a sender in the middle of a body makes nginx say 502 at times in place of our reason.
-        while response.status_code >= HTTPStatus.BAD_REQUEST and request.environ["wsgi.input"].read(MIB):
+        # Only where a body has an end, as gunicorn's has: the thread of `/ping` would wait for more for ever.
+        ends, body = request.environ.get("wsgi.input_terminated"), request.environ["wsgi.input"]
+        while response.status_code >= HTTPStatus.BAD_REQUEST and ends and body.read(MIB):
             pass
         return response
 
@@ -73,6 +75,12 @@ def _add_routes(
         if worker().shutdown.soon.is_set():
             raise NotReady("The server is stopping.", hint="Ask another one.")
         return {"status": "ready", "model": worker().detector.name}
+
+    @app.get("/room")
+    def room() -> tuple[str, HTTPStatus]:
+        # nginx asks this before it takes a body in, and lets nobody else ask.
+        check_disk(settings, request.headers.get("X-Body-Length", 0, int))
+        return "", HTTPStatus.NO_CONTENT
 
     @app.get("/metrics")
     def prometheus() -> Response:

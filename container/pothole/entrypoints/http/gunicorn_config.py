@@ -36,7 +36,7 @@ _LAST_WORDS_S = 5
 
 def post_fork(arbiter: Arbiter, worker: Worker) -> None:
     """Delete what a worker that was killed has left in the folder that `serve` made for it and the next."""
-    if Path.cwd() == _settings.temp_dir:
+    if Path.cwd().samefile(_settings.temp_dir):
         for left in (*Path().glob("job-*"), *Path().glob("body-*")):
             shutil.rmtree(left)
 

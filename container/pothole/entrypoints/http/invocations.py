@@ -26,7 +26,7 @@ from pothole.jobs.worker import Worker
 from pothole.media.picture import ALIASES, FORMATS, READABLE, encode_picture, read_picture
 from pothole.outputs.annotate import draw
 from pothole.outputs.registry import OUTPUTS
-from pothole.settings import Settings
+from pothole.settings import MAX_JSON_BYTES, Settings
 from pothole.storage import disk_space, open_folder
 
 RETRY_HINT = 'To have it tried again, send "retry": true.'
@@ -67,7 +67,7 @@ class Invocations:
         )
 
     def _job(self, request: Request, worker: Worker) -> Response:
-        asked = JobRequest.from_json(_decoded_json(_body(request, MIB)))
+        asked = JobRequest.from_json(_decoded_json(_body(request, MAX_JSON_BYTES)))
         job = worker.named(asked.job)
         try:
             place = self._queue.place()

@@ -1,5 +1,6 @@
 """This module starts, watches and stops nginx and gunicorn, which stands behind it, as one server."""
 
+import ctypes
 import logging
 import logging.config
 import os
@@ -15,11 +16,12 @@ from pathlib import Path
 
 from pothole.entrypoints.logs import logging_config
 from pothole.files import private_folder
-from pothole.settings import Settings
+from pothole.settings import MAX_JSON_BYTES, Settings
 
 APPLICATION = "pothole.entrypoints.http.wsgi:app"
 SOCKET = "unix:gunicorn.sock"
 POLL_S = 0.1
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 RESERVE_S = 5  # seconds of the time to stop that are left for all but the requests in work
 _logger = logging.getLogger("pothole.serve")
 
@@ -120,7 +122,9 @@ def _start_nginx(
         port=settings.port,
         timeout_s=settings.request_timeout_s,
         max_invocations=settings.max_invocations,
-        max_body_bytes=max(settings.max_video_bytes, settings.max_image_bytes),
+        max_video_bytes=settings.max_video_bytes,
+        max_image_bytes=settings.max_image_bytes,
+        max_json_bytes=MAX_JSON_BYTES,
     )
     Path(folder, "nginx.conf").write_text(configuration)
     # nginx's workers could not get to a whole path through folders that are root's alone.
@@ -130,7 +134,18 @@ def _start_nginx(
 def _start(command: list[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     # Each has a session of its own, or Ctrl-C in a terminal would end all of them at once, in no order.
     # The folder is the working one because the path of a socket may not be longer than 107 bytes.
-    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)  # noqa: S603
+    return subprocess.Popen(  # noqa: S603
+        command,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=_end_with_parent,  # noqa: PLW1509  # no other thread runs that could hold a lock
+    )
+
+
+def _end_with_parent() -> None:
+    """Have the system send SIGTERM to this process when `serve` ends, be it by SIGKILL (prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[bytes], number: signal.Signals, timeout_s: int) -> None:

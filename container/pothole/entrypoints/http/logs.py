@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import uuid
+from http import HTTPStatus
 
 from flask import Flask, Response, g, request
 
@@ -25,7 +26,8 @@ def log_requests(app: Flask) -> None:
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = request_id.get()
         # A health check every few seconds would bury the rest.
-        level = logging.DEBUG if request.path == "/ping" and response.status_code < 400 else logging.INFO
+        quiet = request.path in {"/ping", "/room"} and response.status_code < HTTPStatus.BAD_REQUEST
+        level = logging.DEBUG if quiet else logging.INFO
         milliseconds = round((time.monotonic() - g.started) * 1000, 1)
         fields = {"method": request.method, "path": request.path, "status": response.status_code}
         _logger.log(level, "answered", extra={**fields, "milliseconds": milliseconds})
