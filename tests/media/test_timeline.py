@@ -207,7 +207,8 @@ def test_sound_that_goes_on_longer_than_the_pictures_is_no_damage(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "audio"), [("clip.flv", "aac"), ("clip.avi", "pcm_s16le"), ("clip.avi", None)]
+    ("name", "audio"),
+    [("clip.flv", "aac"), ("clip.avi", "pcm_s16le"), ("clip.avi", None), ("clip.wmv", "wmav2")],
 )
 def test_a_file_that_is_cut_short_and_does_not_say_how_many_frames_it_had_says_no_number(
     tmp_path, name, audio

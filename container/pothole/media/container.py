@@ -34,6 +34,8 @@ ASF_ENCRYPTION = (
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
     bytes.fromhex("338505438169e6499b74ad12cb86d58c"),
 )
+ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # File Properties
+ASF_UNKNOWN = 1  # the flag of a broadcast, whose size is not known beforehand
 # Matroska has ContentEncodings, its size, ContentEncoding, its size, and not far behind ContentEncryption.
 MATROSKA_ENCRYPTION = re.compile(rb"\x6d\x80.{1,8}?\x62\x40.{1,40}?\x50\x35", re.DOTALL)
 MPEGTS_PACKET = 188
@@ -109,12 +111,18 @@ def no_pictures(path: Path, container: InputContainer) -> InvalidMedia:
     return InvalidMedia(f"{path.name} has no video stream.", "Use a file with pictures, not sound alone.")
 
 
-def ends_early(path: Path) -> bool:
-    """Say whether an AVI is shorter than its header says; one that was never finished says nothing."""
+def ends_early(path: Path, form: str) -> bool:
+    """Say whether an AVI or WMV is shorter than its header says; one that was never finished says nothing."""
     with path.open("rb") as file:
-        head = file.read(8)
-    size = int.from_bytes(head[4:], "little")
-    return head[:4] == b"RIFF" and size != RIFF_UNKNOWN and size + len(head) > path.stat().st_size
+        head = file.read(HEADER_BYTES)
+    declared = 0
+    if form == "avi":
+        size = int.from_bytes(head[4:8], "little")
+        declared = 0 if size == RIFF_UNKNOWN else size + 8
+    elif form == "asf" and (at := head.find(ASF_FILE)) >= 0:
+        flags = int.from_bytes(head[at + 88 : at + 92], "little")
+        declared = 0 if flags & ASF_UNKNOWN else int.from_bytes(head[at + 40 : at + 48], "little")
+    return declared > path.stat().st_size
 
 
 def check_encryption(path: Path, container: InputContainer) -> None:
