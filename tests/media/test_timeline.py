@@ -222,6 +222,18 @@ def test_a_file_that_is_cut_short_and_does_not_say_how_many_frames_it_had_says_n
     assert video.decode_warning == "The file is cut short: what is in it was used."
 
 
+def test_of_a_recording_in_fragments_that_is_cut_short_it_is_said(tmp_path):
+    clip = marked_clip(tmp_path / "clip.mp4", [10, 20], 300, options={"g": "15", "bf": "0"})
+    options = {"movflags": "frag_keyframe+empty_moov"}
+    source = remux(clip, tmp_path / "parts.mp4", lambda stamp: None, options=options)
+    _, whole = mark(source)
+    assert (whole.missing_frames, whole.decode_warning) == (0, None)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    _, video = mark(source)
+    assert video.missing_frames is None
+    assert video.decode_warning == "The file is cut short: what is in it was used."
+
+
 def stamps(kind, values, **options) -> Stamps:
     result = Stamps(kind, Fraction(1, 10), 1, **options)
     for number, value in enumerate(values):

@@ -36,6 +36,8 @@ ASF_ENCRYPTION = (
 )
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # File Properties
 ASF_UNKNOWN = 1  # the flag of a broadcast, whose size is not known beforehand
+MP4_BOX = 8  # bytes that a box has at least: its size and its kind
+MP4_LONG = 1  # in place of a size that follows in 64 bits
 # Matroska has ContentEncodings, its size, ContentEncoding, its size, and not far behind ContentEncryption.
 MATROSKA_ENCRYPTION = re.compile(rb"\x6d\x80.{1,8}?\x62\x40.{1,40}?\x50\x35", re.DOTALL)
 MPEGTS_PACKET = 188
@@ -112,7 +114,10 @@ def no_pictures(path: Path, container: InputContainer) -> InvalidMedia:
 
 
 def ends_early(path: Path, form: str) -> bool:
-    """Say whether an AVI or WMV is shorter than its header says; one that was never finished says nothing."""
+    """Say whether an AVI, WMV or MP4 ends before its header, or its last box, says that it does.
+
+    One that was never finished says nothing.
+    """
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
     declared = 0
@@ -122,7 +127,25 @@ def ends_early(path: Path, form: str) -> bool:
     elif form == "asf" and (at := head.find(ASF_FILE)) >= 0:
         flags = int.from_bytes(head[at + 88 : at + 92], "little")
         declared = 0 if flags & ASF_UNKNOWN else int.from_bytes(head[at + 40 : at + 48], "little")
+    elif "mp4" in form.split(","):
+        declared = _end_of_boxes(path)
     return declared > path.stat().st_size
+
+
+def _end_of_boxes(path: Path) -> int:
+    """Return where the last box of pictures and sound in an MP4 ends by its own word."""
+    position = end = 0
+    with path.open("rb") as file:
+        while len(head := file.read(16)) >= MP4_BOX:
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if size == MP4_LONG:
+                size = int.from_bytes(head[8:], "big")
+            if size < MP4_BOX:  # to the end of the file, or no box at all
+                break
+            position += size
+            end = position if kind in (b"moof", b"mdat") else end
+            file.seek(position)
+    return end
 
 
 def check_encryption(path: Path, container: InputContainer) -> None:

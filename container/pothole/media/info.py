@@ -127,7 +127,7 @@ def _length(
     """Return `duration_s`, `declared_s` and `is_cut`."""
     track, unit = scan.timeline.tracks[scan.stream], stream.time_base
     found = float(track.end - track.begin)
-    if ends_early(Path(container.name), container.format.name):
+    if _frame_count(container, stream) is None and ends_early(Path(container.name), container.format.name):
         return found, None, True
     if scan.timeline.mended or not unit or container.format.name in ESTIMATED:
         return found, None, False
