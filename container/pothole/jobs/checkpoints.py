@@ -11,6 +11,7 @@ segment names the one before, so what a worker that has lost the job still write
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -46,6 +47,15 @@ class _Data(BaseModel):
     parts: dict[str, str]
     counts: Counts
     tracker: TrackerRecord
+
+
+def stored_frames(folder: Path) -> int:
+    """Return how many frames the segments that lie in a local folder have."""
+    frames = 0
+    for path in folder.glob("*.json"):
+        with suppress(OSError, ValueError):
+            frames += _Data.model_validate_json(path.read_bytes()).counts.frames
+    return frames
 
 
 class StoredCheckpoints:

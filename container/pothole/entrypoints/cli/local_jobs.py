@@ -1,6 +1,5 @@
 """Jobs on local files are done by a worker as in the server; their records are deleted when they end."""
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pothole.errors import Busy, Interrupted
 from pothole.files import folder_digest
 from pothole.job import Job
 from pothole.job_result import Progress
+from pothole.jobs.checkpoints import stored_frames
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record, publishing_key
 from pothole.jobs.shutdown import ShutdownSignal
@@ -82,12 +82,7 @@ class LocalJobs:
     @property
     def kept(self) -> int:
         """Return the frames of the last job that are stored to go on from."""
-        if self._record is None:
-            return 0
-        with suppress(OSError, ValueError, KeyError):
-            parts = self._record.glob("segments/*.json")
-            return sum(json.loads(path.read_text())["counts"]["frames"] for path in parts)
-        return 0
+        return stored_frames(self._record / "segments") if self._record else 0
 
     def last_words(self) -> str:
         """Say what is left of a job that was stopped."""
