@@ -31,6 +31,7 @@ from support.shallow_train import SHALLOW
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "train.md").read_text()
 STEPS, EPOCHS = 12, 2
 TESTS = Path(__file__).parents[1]
+START = replace(SMALL, own_last_look=True)
 MODEL_FILES = ["config.json", "metrics.json", "weights.npz"]
 
 
@@ -40,7 +41,7 @@ def channels(root):
     for channel in ("train", "validation"):
         write_dataset(data / channel)
     keras.utils.set_random_seed(0)
-    MaskRCNN(SMALL).save_folder(data / "pretrained")
+    MaskRCNN(START).save_folder(data / "pretrained")
     (root / "output").mkdir()
     (root / "input" / "config").mkdir()
     values = {"epochs": EPOCHS, "steps-per-epoch": STEPS, "batch_size": 2, "window": "64x96", "seed": 3}
@@ -116,7 +117,7 @@ def test_sigterm_stops_after_the_step_with_a_checkpoint_and_a_model(trained):
     said = rf"stopped at step (\d+) of {STEPS * EPOCHS}; the next start goes on from {trained.parted}"
     [step] = re.findall(said, trained.stopped_log)
     assert 0 < int(step) < STEPS
-    assert trained.stopped_model == SMALL  # nothing was evaluated yet
+    assert trained.stopped_model == START  # nothing was evaluated yet
     assert trained.stopped_files == MODEL_FILES
 
 
@@ -139,6 +140,17 @@ def test_the_loss_falls_and_the_model_is_the_best_of_the_history(trained):
     assert set(history[1]["validation"]) >= {"mask_ap", "mask_ap50"}
     config = MaskRCNN.load_folder(trained.whole / "model").config
     assert config.min_confidence == history[1]["validation"]["best_min_confidence"]
+
+
+@pytest.mark.slow
+def test_the_head_of_each_look_learns(trained):
+    before = arrays(trained.whole / "input" / "data" / "pretrained" / "weights.npz")
+    after = arrays(trained.whole / "model" / "weights.npz")
+    heads = [name for name in before if "box_head" in name and name.endswith("kernel")]
+    assert len(heads) == 8
+    # Decay alone would change no weight by as much as half precision tells apart.
+    changed = {name: float((before[name] != after[name]).mean()) for name in heads}
+    assert min(changed.values()) > 0.1, changed
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The learner is the network with its losses: what `fit` trains, on whichever backend Keras runs."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -13,6 +14,14 @@ from pothole.training import losses
 from pothole.training.targets import Sampling, anchor_targets, mask_targets, roi_targets
 
 LOSSES = ("rpn_class", "rpn_box", "class", "box", "mask")
+
+
+class _Look(NamedTuple):
+    """A look has its two losses, and the examples it was given: RoIs, their objects, classes, positives."""
+
+    box_class: Any
+    box: Any
+    examples: tuple[Any, Any, Any, Any]
 
 
 class Learner(keras.Model):  # type: ignore[misc]
@@ -36,7 +45,7 @@ class Learner(keras.Model):  # type: ignore[misc]
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Return each loss, a scalar, by name."""
         network, config, sampling = self.network, self.network.config, self.sampling
-        truth, classes = inputs["boxes"], inputs["classes"]
+        truth = inputs["boxes"]
 
         pyramid = network.pyramid(inputs["images"])
         image_size = network.image_size(pyramid)
@@ -58,31 +67,45 @@ class Learner(keras.Model):  # type: ignore[misc]
         # The last boxes were not looked at yet: they score about as those that they come from.
         scores.append(scores[-1] if scores else ops.zeros_like(passes[-1][..., 0]))
         proposals = ops.concatenate(passes, axis=1)
-        rois, weights, roi_classes, wanted, match = roi_targets(
-            proposals,
-            ops.concatenate(scores, axis=1),
-            truth,
-            classes,
-            inputs["ignored"],
-            config.box_std,
-            sampling,
-            self.seed,
-        )
-        logits, deltas = network.classify(pyramid, rois)
-        own = ops.take_along_axis(deltas, roi_classes[..., None, None], axis=2)[..., 0, :]
-        foreground = ops.cast(roi_classes > 0, "float32") * weights
-        box_class = losses.cross_entropy(logits, roi_classes, weights)
-        box = losses.smooth_l1(own, wanted, foreground, weights)
+        looked = self._look(pyramid, proposals, ops.concatenate(scores, axis=1), inputs)
+        box_class, box = looked.box_class, looked.box
+        if network.last_box_head:
+            last = self._look(pyramid, passes[-1], scores[-1], inputs, last=True)
+            box_class, box = box_class + last.box_class, box + last.box
 
         count = sampling.positive_rois
-        rois, match, roi_classes = rois[:, :count], match[:, :count], roi_classes[:, :count]
+        rois, match, roi_classes, foreground = (part[:, :count] for part in looked.examples)
         mask_logits = network.mask_logits(pyramid, rois)
         own_channel = ops.maximum(roi_classes - 1, 0)[..., None, None, None]
         mask_logits = ops.take_along_axis(mask_logits, own_channel, axis=-1)[..., 0]
         wanted = mask_targets(rois, match, truth, inputs["masks"], mask_logits.shape[-1])
-        counted = ops.broadcast_to(foreground[:, :count, None, None], ops.shape(mask_logits))
+        counted = ops.broadcast_to(foreground[..., None, None], ops.shape(mask_logits))
         mask = losses.binary_cross_entropy(mask_logits, wanted, counted)
         return dict(zip(LOSSES, (rpn_class, rpn_box, box_class, box, mask), strict=True))
+
+    def _look(
+        self, pyramid: Sequence[Any], proposals: Any, scores: Any, inputs: dict[str, Any], last: bool = False
+    ) -> _Look:
+        """Let a box head look at some of the proposals, whose scores say how hard they are."""
+        config = self.network.config
+        rois, weights, roi_classes, wanted, match = roi_targets(
+            proposals,
+            scores,
+            inputs["boxes"],
+            inputs["classes"],
+            inputs["ignored"],
+            config.box_std,
+            self.sampling,
+            self.seed,
+        )
+        logits, deltas = self.network.classify(pyramid, rois, last)
+        own = ops.take_along_axis(deltas, roi_classes[..., None, None], axis=2)[..., 0, :]
+        foreground = ops.cast(roi_classes > 0, "float32") * weights
+        return _Look(
+            losses.cross_entropy(logits, roi_classes, weights),
+            losses.smooth_l1(own, wanted, foreground, weights),
+            (rois, match, roi_classes, foreground),
+        )
 
     def compute_loss(
         self,

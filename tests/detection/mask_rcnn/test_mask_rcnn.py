@@ -172,9 +172,9 @@ def test_box_head_looks_again_at_the_best_of_its_first_look_alone(network, image
     seen = []
     classify = network.classify
 
-    def watched(pyramid, rois):
+    def watched(pyramid, rois, last=False):
         seen.append(np.asarray(rois))
-        return classify(pyramid, rois)
+        return classify(pyramid, rois, last)
 
     monkeypatch.setattr(network, "config", replace(SMALL, box_passes=3, refined_rois=4))
     pyramid = network.pyramid(images)
@@ -185,3 +185,24 @@ def test_box_head_looks_again_at_the_best_of_its_first_look_alone(network, image
     refined, scores = (np.asarray(x) for x in network.refine(pyramid, seen[0]))
     best = np.argsort(-scores, axis=1, kind="stable")[:, :4]
     np.testing.assert_allclose(seen[1], np.take_along_axis(refined, best[..., None], axis=1), rtol=1e-5)
+
+
+def test_the_last_look_alone_has_a_head_of_its_own(images):
+    network = MaskRCNN(replace(SMALL, own_last_look=True, box_passes=2))
+    network.last_box_head.logits.bias.assign([-8.0, 8.0])
+    pyramid = network.pyramid(images)
+    _, scores, _ = network.detect(pyramid)
+    rois = np.tile(np.array([10, 10, 40, 40], np.float32), (2, 3, 1))
+    _, first = network.refine(pyramid, rois)
+    assert np.asarray(scores)[:, 0].min() > 0.99
+    assert np.asarray(first).max() < 0.9
+
+
+def test_a_head_of_its_own_is_kept_in_the_model_folder(tmp_path):
+    network = MaskRCNN(replace(SMALL, own_last_look=True))
+    network.last_box_head.logits.bias.assign([-8.0, 8.0])
+    network.save_folder(tmp_path)
+    assert np.asarray(MaskRCNN.load_folder(tmp_path).last_box_head.logits.bias).tolist() == [-8.0, 8.0]
+    SMALL.save(tmp_path)
+    with pytest.raises(ModelError, match=r"does not fit its config\.json: last_box_head"):
+        MaskRCNN.load_folder(tmp_path)

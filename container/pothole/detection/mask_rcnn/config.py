@@ -69,6 +69,8 @@ class MaskRCNNConfig:
         box_passes: How often the box head looks, each time at the boxes of the time before, as in iterative
             box regression (arXiv:1505.01749, sec. 5; Cascade R-CNN, arXiv:1712.00726, uses a head a stage).
         refined_rois: RoIs that it looks at again, the best of the time before; all of them when None.
+        own_last_look: Whether the last look, which gives the scores, has a box head of its own, as a stage of
+            Cascade R-CNN has; else all looks share one.
         class_names: Foreground classes.
         background_wins: Whether a RoI is dropped whose likeliest class is the background (Matterport
             `refine_detections_graph`).
@@ -119,6 +121,7 @@ class MaskRCNNConfig:
     mask_head_layers: int = 3
     box_passes: int = 3
     refined_rois: int | None = 64
+    own_last_look: bool = False
     class_names: tuple[str, ...] = DEFAULT_CLASS_NAMES
     background_wins: bool = False
     keep_empty_rois: bool = False

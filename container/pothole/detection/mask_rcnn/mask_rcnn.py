@@ -40,14 +40,17 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
             config.separable,
             name="rpn",
         )
-        self.box_head = BoxHead(config.box_head_units, config.num_classes, name="box_head")
+        units, classes = config.box_head_units, config.num_classes
+        self.box_head = BoxHead(units, classes, name="box_head")
+        self.last_box_head = BoxHead(units, classes, name="last_box_head") if config.own_last_look else None
         self.mask_head = MaskHead(
             config.mask_head_channels, config.mask_head_layers, config.num_classes, name="mask_head"
         )
         channels = config.fpn_channels
         self.fpn.build([stage.shape for stage in self.backbone.outputs])
         self.rpn.build([(1, 1, 1, channels)])
-        self.box_head.build((0, 0, config.box_pool, config.box_pool, channels))
+        for head in filter(None, (self.box_head, self.last_box_head)):
+            head.build((0, 0, config.box_pool, config.box_pool, channels))
         self.mask_head.build((0, 0, config.mask_pool, config.mask_pool, channels))
         self.built = True
 
@@ -96,7 +99,7 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
             refined, scores = self.refine(pyramid, rois)
             kept = min(self.config.refined_rois or refined.shape[1], refined.shape[1])
             _, rois = boxes.best(scores, kept, refined)
-        logits, deltas = self.classify(pyramid, rois)
+        logits, deltas = self.classify(pyramid, rois, last=True)
         within = whole_input(image_size, self.config) if limits is None else limits[:, None]
         return detect(rois, logits, deltas, within, self.config)
 
@@ -109,10 +112,17 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         """Return the anchors `(A, 4)` of pictures `(height, width)`."""
         return ops.convert_to_tensor(anchors(self.config, image_size))
 
-    def classify(self, pyramid: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the box head's logits `(B, N, K)` and deltas `(B, N, K, 4)` of RoIs `(B, N, 4)`."""
+    def classify(self, pyramid: Sequence[Tensor], rois: Tensor, last: bool = False) -> tuple[Tensor, Tensor]:
+        """Return the box head's logits `(B, N, K)` and deltas `(B, N, K, 4)` of RoIs `(B, N, 4)`.
+
+        Args:
+            pyramid: From `pyramid`.
+            rois: In `box_units`.
+            last: Whether it is the last look, see `own_last_look`.
+        """
+        head = self.last_box_head if last and self.last_box_head else self.box_head
         # The coarsest level only proposes; RoIs come from the backbone's own levels (FPN, sec. 4.2).
-        logits, deltas = self.box_head(roi_align(pyramid[:-1], rois, self.config.box_pool, self.config))
+        logits, deltas = head(roi_align(pyramid[:-1], rois, self.config.box_pool, self.config))
         return logits, deltas
 
     def refine(self, pyramid: Sequence[Tensor], rois: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from pothole.detection.mask_rcnn.config import WEIGHTS, MaskRCNNConfig
 NOT_IN_GRAPH = (  # may be changed without a new export
     *("name", "mask_quality_power", "calibration"),
     *("min_confidence", "min_confidence_low", "min_confidence_high"),
+    "own_last_look",  # may not, but the digest of the weights tells
 )
 
 
