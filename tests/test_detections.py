@@ -108,3 +108,17 @@ def test_labels_of_pictures_are_the_names_of_the_classes(monkeypatch: pytest.Mon
     image = five_patches(0)
     annotate.draw(image, Sorting().predict([image])[0])
     assert sorted(shown) == sorted(f"{name} 0.90" for name in NAMES)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -0.1, 7.0])
+def test_a_score_that_is_none_is_refused(score: float) -> None:
+    with pytest.raises(ValueError, match="scores: expected 0 to 1"):
+        Detections(
+            (9, 9), np.zeros((1, 4), np.float32), np.array([score], np.float32), (np.zeros((0, 0), bool),)
+        )
+
+
+def test_a_box_that_has_no_place_is_refused() -> None:
+    box = np.array([[0, 0, np.inf, np.nan]], np.float32)
+    with pytest.raises(ValueError, match="boxes: expected finite numbers"):
+        Detections((9, 9), box, np.array([0.9], np.float32), (np.zeros((9, 9), bool),))

@@ -13,7 +13,15 @@ import numpy as np
 import pytest
 
 from pothole.detections import Detections
-from pothole.errors import DiskFull, InvalidMedia, RequestError, SourceIsOutput, StorageUnavailable, TooLarge
+from pothole.errors import (
+    DiskFull,
+    InvalidMedia,
+    ModelError,
+    RequestError,
+    SourceIsOutput,
+    StorageUnavailable,
+    TooLarge,
+)
 from pothole.files import is_output
 from pothole.job import Job, run_job
 from pothole.job_result import JobResult, Progress
@@ -422,3 +430,30 @@ def test_an_output_is_no_source(key: str) -> None:
 def _noise(number: int) -> Image:
     """Hard to compress, so that half of the file is about half of the frames."""
     return np.random.default_rng(number).integers(0, 255, (SIZE[1], SIZE[0], 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"frame_interval": 0},
+        {"frame_interval": -1},
+        {"min_confidence": 1.5},
+        {"min_confidence": float("nan")},
+    ],
+)
+def test_a_job_in_python_refuses_what_the_api_refuses(asked: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=f"{next(iter(asked))} is "):
+        Job("bucket", "clip.mp4", **asked)
+
+
+def test_an_answer_of_a_detector_that_is_none_leaves_no_output(tmp_path: Path) -> None:
+    class Careless(MagentaDetector):
+        def predict(self, images: Sequence[Image], *_: Any) -> Any:
+            return [None for _ in images]
+
+    make_clip(tmp_path / "clip.mp4", size=SIZE)
+    with pytest.raises(ModelError, match="The detector 'magenta' answered frame 0"):
+        run_job(
+            Job(str(tmp_path), "clip.mp4", is_live=True), Careless(), open_folder, Settings(temp_dir=tmp_path)
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]

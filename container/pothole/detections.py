@@ -57,6 +57,10 @@ class Detections:
             got = getattr(self, name).shape
             if got != shape:
                 raise ValueError(f"{name}: expected shape {shape}, got {got}")
+        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+            raise ValueError(f"scores: expected 0 to 1, got {self.scores.tolist()}")
+        if not np.isfinite(self.boxes).all():
+            raise ValueError(f"boxes: expected finite numbers, got {self.boxes.tolist()}")
         if count and not 0 <= self.class_ids.min() <= self.class_ids.max() < len(self.class_names):
             got = sorted(set(self.class_ids.tolist()))
             raise ValueError(f"class_ids: expected 0 to {len(self.class_names) - 1}, got {got}")

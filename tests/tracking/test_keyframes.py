@@ -1,11 +1,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pothole.detections import Detections
+from pothole.errors import ModelError
 from pothole.media import Frame
 from pothole.tracking.keyframes import MAX_TIME, KeyFrames, detect_key_frames
 from pothole.tracking.observation import Observation
@@ -123,3 +125,23 @@ def test_failure_to_read_on_comes_out_after_the_frames_before_it():
     with pytest.raises(OSError, match="no more"):
         seen.extend(f.time for f, _ in detect_key_frames(damaged(), Witness(), KeyFrames()))
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (None, "NoneType"),
+        ([], "a list of 0"),
+        ([None], "a list of 1 of \\['NoneType'\\]"),
+        ([Detections.empty((64, 64))] * 2, "a list of 2"),
+        ([Detections.empty((10, 10))], "one in a picture of \\(10, 10\\)"),
+    ],
+)
+def test_a_detector_that_answers_with_something_else_is_named(answer: Any, named: str) -> None:
+    class Careless(Witness):
+        def predict(self, *_: Any) -> Any:
+            return answer
+
+    frames = [frame_of(np.zeros((64, 64, 3), np.uint8))]
+    with pytest.raises(ModelError, match=f"The detector 'witness' answered frame 0 with {named}"):
+        list(detect_key_frames(frames, Careless(), KeyFrames()))

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
+from pothole.errors import ModelError
 from pothole.media import Frame
 from pothole.tracking.observation import MAX_TIME, EarlierFrame, Observation, is_sparse
 from pothole.tracking.optical_flow import Step, View
@@ -75,12 +76,14 @@ def detect_key_frames(
 
     Yields:
         Each frame, and what the tracker is told of it.
+
+    Raises:
+        ModelError: The detector did not answer with the objects of the one picture, in that picture's size.
     """
 
     def detect(frame: Frame) -> Detections:
         small = frame.rgb(detector.input_size(frame.size))
-        [found] = detector.predict([small], min_confidence, [frame.size])
-        return found
+        return _only(detector.predict([small], min_confidence, [frame.size]), frame, detector)
 
     view: View | None = None
     held: tuple[Frame, Observation] | None = None  # until it is known whether it is the last
@@ -100,3 +103,21 @@ def detect_key_frames(
     if held:
         frame, last = held
         yield frame, last if last.detections is not None else replace(last, detections=detect(frame))
+
+
+def _only(answer: object, frame: Frame, detector: Detector) -> Detections:
+    """Return the one answer of a detector, which may be a user's own."""
+    found = list(answer) if isinstance(answer, Iterable) else answer
+    match found:
+        case [Detections(image_size=size) as detections] if tuple(size) == tuple(frame.size):
+            return detections
+        case [Detections(image_size=size)]:
+            got = f"one in a picture of {size}"
+        case [*answers]:
+            got = f"a list of {len(answers)} of {sorted({type(a).__name__ for a in answers})}"
+        case _:
+            got = type(found).__name__
+    raise ModelError(
+        f"The detector {detector.name!r} answered frame {frame.index} with {got}.",
+        f"Its predict has to return one Detections for each picture, here of image_size {frame.size}.",
+    )
