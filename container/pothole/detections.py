@@ -19,6 +19,8 @@ NO_IDS: NDArray[np.int32] = np.zeros(0, np.int32)
 
 DEFAULT_CLASS_NAMES = ("pothole",)
 
+ROUNDING = 1e-3  # by which a sure score may pass 1 in a network that counts with 16 bits
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -57,7 +59,7 @@ class Detections:
             got = getattr(self, name).shape
             if got != shape:
                 raise ValueError(f"{name}: expected shape {shape}, got {got}")
-        if not ((self.scores >= 0) & (self.scores <= 1)).all():
+        if not ((self.scores >= 0) & (self.scores <= 1 + ROUNDING)).all():
             raise ValueError(f"scores: expected 0 to 1, got {self.scores.tolist()}")
         if not np.isfinite(self.boxes).all():
             raise ValueError(f"boxes: expected finite numbers, got {self.boxes.tolist()}")

@@ -156,7 +156,8 @@ def test_report_that_was_not_finished_is_removed(tmp_path):
 def test_what_json_cannot_say_is_an_error_and_leaves_no_report(tmp_path):
     path = tmp_path / "clip_output.json"
     frame = Frame(0, 0, Fraction(0), av.VideoFrame(64, 48, "yuv420p"))
-    broken = replace(pothole(1), scores=np.array([np.nan], np.float32))
+    broken = pothole(1)
+    broken.scores[0] = np.nan
     with Video.open(make_clip(tmp_path / "clip.mp4", 1)) as video:
         with pytest.raises(ValueError, match="JSON"), open_report(path, video) as report:
             add(report, path, [(frame, broken)])
