@@ -93,8 +93,8 @@ check-infra: setup $(CHECKOV_VENV)/.ready ## Check the templates of infra/ for m
 	$(CHECKOV_VENV)/bin/checkov --config-file infra/.checkov.yaml --directory infra
 
 .PHONY: readme-picture notebooks
-readme-picture: setup ## Mark the README's picture, a real road, with the shipped weights
-	$(BIN)/python local_test/readme_picture.py
+readme-picture: setup ## Mark rendered roads with the shipped weights and take the README's picture from them
+	$(BIN)/python bench/readme_picture.py
 
 notebooks: setup ## Run the notebooks on this machine and keep what they show
 	POTHOLE_NOTEBOOKS=local $(BIN)/jupyter execute --inplace --NotebookClient.record_timing=False notebooks/*.ipynb

@@ -87,7 +87,7 @@ def compare(truth: dict[str, Any], report: dict[str, Any], every: int = 1) -> Vi
         report: What the job wrote beside the video; its marks without a track do not count.
         every: The job was given every n-th frame alone; what is there stays what all of them show.
     """
-    there = {p["id"] for f in truth["frames"] for p in f["potholes"] if _is_there(p, truth["width"])}
+    there = {p["id"] for f in truth["frames"] for p in f["potholes"] if is_there(p, truth["width"])}
     of, first_distances, switches = _follow(truth["frames"][::every], report)
     found = there & set(of.values())
     smaller = sum(pothole not in there for pothole in of.values())
@@ -155,7 +155,8 @@ def _follow(
     return of, first_distances, switches
 
 
-def _is_there(pothole: dict[str, Any], width: int) -> bool:
+def is_there(pothole: dict[str, Any], width: int) -> bool:
+    """Say whether a pothole is so large and plain in a frame that it counts as missed without a mark."""
     left, top, right, bottom = pothole["box"]
     large = right - left >= MIN_WIDTH * width and bottom - top >= MIN_HEIGHT * width
     return bool(large and pothole["plain"])
@@ -165,13 +166,18 @@ def pairs(
     potholes: list[dict[str, Any]], marks: list[dict[str, Any]], held: dict[int, int]
 ) -> list[tuple[int, int]]:
     """Pair potholes with marks of one frame; `held` is the last track of each pothole."""
-    overlap = _iou(_boxes(potholes), _boxes(marks))
+    overlap = overlaps(potholes, marks)
     was = np.array([[held.get(p["id"]) == m["track_id"] for m in marks] for p in potholes])
     was = was.reshape(overlap.shape)
     # A pair that held outweighs any number of new ones.
     value = np.where(overlap >= MIN_IOU, overlap + was * len(marks), 0.0)
     rows, columns = linear_sum_assignment(value, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if value[i, j] > 0]
+
+
+def overlaps(potholes: list[dict[str, Any]], marks: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """Return the IoU of the box of each pothole with that of each mark."""
+    return _iou(_boxes(potholes), _boxes(marks))
 
 
 def _boxes(records: list[dict[str, Any]]) -> NDArray[np.float64]:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 import pothole
-import readme_picture
 from pothole.entrypoints import settings_help
 from pothole.entrypoints.cli.main import parser
 from pothole.entrypoints.http.error_answers import status_of
@@ -23,7 +22,6 @@ from pothole.job import Job
 from pothole.jobs.lease import Lease
 from pothole.jobs.request import Input, JobRequest
 from pothole.jobs.worker import Worker
-from pothole.media.picture import read_picture
 from pothole.settings import Settings
 from pothole.storage import open_folder
 from support.clips import make_clip
@@ -267,15 +265,3 @@ def test_policies_give_no_more_than_is_needed():
     }
     [deleting] = [statement for statement, actions in statements if "s3:DeleteObject" in actions]
     assert deleting["Resource"].endswith("/*.pothole/*"), "videos and outputs may be deleted"
-
-
-def test_the_picture_is_a_real_road_as_the_shipped_weights_mark_it() -> None:
-    with (ROOT / "docs" / "images" / "marked.jpg").open("rb") as file:
-        shown = read_picture(file, "marked.jpg", 10**7)
-    made = readme_picture.marked_road()
-    assert shown.shape == made.shape
-    assert np.abs(shown.astype(int) - made).mean() < 2, "due: make readme-picture"
-    with (ROOT / "local_test" / "road.jpg").open("rb") as file:
-        assert np.abs(read_picture(file, "road.jpg", 10**7).astype(int) - made).max() > 100, (
-            "nothing is marked"
-        )

@@ -62,7 +62,7 @@ def test_predict_sh_sends_the_payload_that_it_is_given(
 def test_predict_sh_needs_no_aws_by_default(server: Server) -> None:
     code, said = script("predict.sh", server)
     assert code == 0
-    assert '"image":{"width":1024,"height":640}' in said
+    assert '"image":{"width":960,"height":540}' in said
 
 
 def test_predict_sh_fails_with_the_server(server: Server) -> None:
