@@ -145,3 +145,14 @@ def test_a_detector_that_answers_with_something_else_is_named(answer: Any, named
     frames = [frame_of(np.zeros((64, 64, 3), np.uint8))]
     with pytest.raises(ModelError, match=f"The detector 'witness' answered frame 0 with {named}"):
         list(detect_key_frames(frames, Careless(), KeyFrames()))
+
+
+@pytest.mark.parametrize("size", [(0, 0), (99, 64), (32.5, 32), (32,), None, "32"])
+def test_a_detector_that_wants_a_size_that_cannot_be_is_named(size: Any) -> None:
+    class Careless(Witness):
+        def input_size(self, _: Any) -> Any:
+            return size
+
+    frames = [frame_of(np.zeros((64, 64, 3), np.uint8))]
+    with pytest.raises(ModelError, match=r"'witness' wants frame 0 in the size .*\(64, 64\)"):
+        list(detect_key_frames(frames, Careless(), KeyFrames()))

@@ -1,8 +1,10 @@
 """Key frames are the frames that the detector sees."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
+from operator import index
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
@@ -10,6 +12,7 @@ from pothole.errors import ModelError
 from pothole.media import Frame
 from pothole.tracking.observation import MAX_TIME, EarlierFrame, Observation, is_sparse
 from pothole.tracking.optical_flow import Step, View
+from pothole.types import Size
 
 # Between two key frames the road may move by so much, in parts of the picture's height.
 MAX_TRAVEL = 0.115
@@ -78,11 +81,12 @@ def detect_key_frames(
         Each frame, and what the tracker is told of it.
 
     Raises:
-        ModelError: The detector did not answer with the objects of the one picture, in that picture's size.
+        ModelError: The detector wants a size that cannot be, or did not answer with the objects of the one
+            picture, in that picture's size.
     """
 
     def detect(frame: Frame) -> Detections:
-        small = frame.rgb(detector.input_size(frame.size))
+        small = frame.rgb(_input_size(frame, detector))
         return _only(detector.predict([small], min_confidence, [frame.size]), frame, detector)
 
     view: View | None = None
@@ -103,6 +107,19 @@ def detect_key_frames(
     if held:
         frame, last = held
         yield frame, last if last.detections is not None else replace(last, detections=detect(frame))
+
+
+def _input_size(frame: Frame, detector: Detector) -> Size:
+    """Return the size in which a detector, which may be a user's own, wants a frame."""
+    size = detector.input_size(frame.size)
+    with suppress(TypeError, ValueError):  # of what are no two whole numbers
+        height, width = map(index, size)
+        if 0 < height <= frame.size[0] and 0 < width <= frame.size[1]:
+            return height, width
+    raise ModelError(
+        f"The detector {detector.name!r} wants frame {frame.index} in the size {size!r}.",
+        f"Its input_size has to return (height, width): whole numbers from 1 up to the frame's {frame.size}.",
+    )
 
 
 def _only(answer: object, frame: Frame, detector: Detector) -> Detections:
