@@ -234,6 +234,17 @@ def test_of_a_recording_in_fragments_that_is_cut_short_it_is_said(tmp_path):
     assert video.decode_warning == "The file is cut short: what is in it was used."
 
 
+def test_of_an_mp4_with_another_one_behind_its_end_it_is_said(tmp_path):
+    """As `cat` joins them; every demuxer reads the first alone."""
+    clip = marked_clip(tmp_path / "clip.mp4", [10, 20], 30)
+    _, alone = mark(clip)
+    assert alone.decode_warning is None
+    clip.write_bytes(2 * clip.read_bytes())
+    _, joined = mark(clip)
+    assert joined.missing_frames == 0
+    assert "lies another one, which was not used" in joined.decode_warning
+
+
 def stamps(kind, values, **options) -> Stamps:
     result = Stamps(kind, Fraction(1, 10), 1, **options)
     for number, value in enumerate(values):

@@ -127,6 +127,14 @@ def test_failure_to_read_on_comes_out_after_the_frames_before_it():
     assert len(seen) == 2
 
 
+ONE = Detections(
+    image_size=(64, 64),
+    boxes=np.array([[10, 10, 20, 20]], np.float32),
+    scores=np.array([0.9], np.float32),
+    masks=(np.ones((10, 10), np.bool_),),
+)
+
+
 @pytest.mark.parametrize(
     ("answer", "named"),
     [
@@ -135,6 +143,7 @@ def test_failure_to_read_on_comes_out_after_the_frames_before_it():
         ([None], "a list of 1 of \\['NoneType'\\]"),
         ([Detections.empty((64, 64))] * 2, "a list of 2"),
         ([Detections.empty((10, 10))], "one in a picture of \\(10, 10\\)"),
+        ([replace(ONE, class_names=("crack", "pothole"))], "objects of the classes \\('crack', 'pothole'\\)"),
     ],
 )
 def test_a_detector_that_answers_with_something_else_is_named(answer: Any, named: str) -> None:

@@ -41,7 +41,8 @@ def mark(
         What was found; `tracks` has a record per pothole.
 
     Raises:
-        PotholeError: The video cannot be read, or an output cannot be written; nothing is left then.
+        PotholeError: The video cannot be read, or an output cannot be written.
+        Exception: Whatever a detector of your own or `on_progress` raises. Nothing is left in either case.
     """
     source = Path(video).absolute()
     job = Job(

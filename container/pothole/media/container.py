@@ -132,9 +132,20 @@ def ends_early(path: Path, form: str) -> bool:
     return declared > path.stat().st_size
 
 
+def is_joined(path: Path, form: str) -> bool:
+    """Say whether another MP4 was put behind the end of one, of which no demuxer reads anything."""
+    kinds = [kind for kind, _ in _boxes(path)] if "mp4" in form.split(",") else []
+    return kinds.count(b"moov") > 1
+
+
 def _end_of_boxes(path: Path) -> int:
     """Return where the last box of pictures and sound in an MP4 ends by its own word."""
-    position = end = 0
+    return max((end for kind, end in _boxes(path) if kind in (b"moof", b"mdat")), default=0)
+
+
+def _boxes(path: Path) -> Iterator[tuple[bytes, int]]:
+    """Yield the kind of each box of an MP4, and where it ends by its own word."""
+    position = 0
     with path.open("rb") as file:
         while len(head := file.read(16)) >= MP4_BOX:
             size, kind = int.from_bytes(head[:4], "big"), head[4:8]
@@ -143,9 +154,8 @@ def _end_of_boxes(path: Path) -> int:
             if size < MP4_BOX:  # to the end of the file, or no box at all
                 break
             position += size
-            end = position if kind in (b"moof", b"mdat") else end
+            yield kind, position
             file.seek(position)
-    return end
 
 
 def check_encryption(path: Path, container: InputContainer) -> None:

@@ -11,13 +11,14 @@ import av
 from av.container import InputContainer
 
 from pothole.errors import InvalidMedia, TooLarge
-from pothole.media.container import open_container, read_packets
+from pothole.media.container import is_joined, open_container, read_packets
 from pothole.media.decoder import Damage, decode, deinterlace, on_time
 from pothole.media.frame import Frame
 from pothole.media.info import DURATION_SLACK_S, VideoInfo
 from pothole.media.scan import DEFAULT_RATE, Scan, scan
 from pothole.media.upright import Upright
 
+JOINED = "Behind the end of this MP4 lies another one, which was not used: join videos by a tool for videos."
 MIN_WHOLE = Fraction(1, 10)  # a file is refused when a smaller part of its packets gives whole pictures
 
 
@@ -88,6 +89,8 @@ class Video:
         known = scan(path, stream)
         with ExitStack() as undo:
             container = undo.enter_context(open_container(path, known.thorough))
+            if is_joined(path, container.format.name):
+                remarks = (*remarks, JOINED)
             video = cls(path, container, known, max_pixels, deinterlace, remarks)
             undo.pop_all()
         return video

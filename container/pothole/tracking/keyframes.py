@@ -126,15 +126,20 @@ def _only(answer: object, frame: Frame, detector: Detector) -> Detections:
     """Return the one answer of a detector, which may be a user's own."""
     found = list(answer) if isinstance(answer, Iterable) else answer
     match found:
-        case [Detections(image_size=size) as detections] if tuple(size) == tuple(frame.size):
-            return detections
-        case [Detections(image_size=size)]:
+        case [Detections(image_size=size)] if tuple(size) != tuple(frame.size):
             got = f"one in a picture of {size}"
+        case [Detections(class_names=names) as one] if len(one) and tuple(names) != tuple(
+            detector.class_names
+        ):
+            got = f"objects of the classes {names}"
+        case [Detections() as detections]:
+            return detections
         case [*answers]:
             got = f"a list of {len(answers)} of {sorted({type(a).__name__ for a in answers})}"
         case _:
             got = type(found).__name__
     raise ModelError(
         f"The detector {detector.name!r} answered frame {frame.index} with {got}.",
-        f"Its predict has to return one Detections for each picture, here of image_size {frame.size}.",
+        f"Its predict has to return one Detections for each picture, here of image_size {frame.size} and of "
+        f"its own class_names, {detector.class_names}.",
     )
