@@ -88,3 +88,12 @@ def test_there_are_no_circles_within_a_room() -> None:
 
     for module in sorted(graph):
         visit(module)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_and_its_functions_are_read_at_once(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") < 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno < 60, node.name

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pothole.errors import SourceNotFound
+from pothole.errors import AccessDenied, RequestError, SourceNotFound
 from pothole.job import Job
 from pothole.jobs.record import Output, publishing_key, record_key, segments_folder
 from pothole.outputs.registry import OUTPUTS
@@ -42,6 +42,14 @@ class JobFiles:
     def source_stat(self) -> Stat:
         """Return the size, version and age of the source."""
         return stat_source(self.source, self.job.source_key)
+
+    def has_source(self) -> bool:
+        """Say whether the source is there, as far as this worker may know."""
+        try:
+            self.source_stat()
+        except (SourceNotFound, AccessDenied, RequestError):  # the last for what no file can be called
+            return False
+        return True
 
     def record_key(self, job_id: str) -> str:
         """Return the key of the job's record."""

@@ -20,10 +20,8 @@ from pothole.errors import (
     GivenUp,
     Interrupted,
     PotholeError,
-    RequestError,
     SourceChanged,
     SourceIsOutput,
-    SourceNotFound,
 )
 from pothole.files import folder_digest
 from pothole.job import Job, run_job
@@ -87,7 +85,7 @@ class Worker:
             PotholeError: As `claim`.
         """
         files = self._files(job)
-        if job.source_key.startswith("/") and not _is_there(files):
+        if job.source_key.startswith("/") and not files.has_source():
             files = self._files(replace(job, source_key=job.source_key.removeprefix("/")))
         self._check(files)
         return take_names(files, self.settings.lease_s)
@@ -282,18 +280,6 @@ class Worker:
         source = files.source_stat()
         check_size(files.source_address, source.size, self.settings.max_video_bytes)
         return source
-
-
-def _is_there(files: JobFiles) -> bool:
-    try:
-        files.source_stat()
-    except (
-        SourceNotFound,
-        AccessDenied,
-        RequestError,
-    ):  # also where nobody may know, or no file can have this name
-        return False
-    return True
 
 
 def _digest(value: Any) -> str:

@@ -217,15 +217,8 @@ def add_command(commands: Any) -> None:
         nargs="+",
         help="video, folder with videos, folder of pictures in order, or address: https, s3, rtsp",
     )
-    command.add_argument(
-        "--output-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder for the outputs (default: beside the video; for an address the current folder)",
-    )
-    command.add_argument(
-        "--duration", type=common.seconds, metavar="S", help="record a live stream for so many seconds"
-    )
+    _add_source_flags(command)
+    _add_output_flags(command)
     command.add_argument(
         "--frame-interval",
         type=common.positive,
@@ -233,14 +226,20 @@ def add_command(commands: Any) -> None:
         help="run the detector on every N-th frame (default: as the road moves)",
     )
     command.add_argument(
-        "--outputs",
-        type=outputs,
-        default=DEFAULT_OUTPUTS,
-        metavar="NAME,...",
-        help=f"what to make, of {', '.join(OUTPUTS)} (default: {','.join(DEFAULT_OUTPUTS)})",
+        "--resume", action="store_true", help="go on where the same command was stopped or killed"
     )
     command.add_argument(
-        "--overwrite", action="store_true", help="replace also outputs of other videos or settings"
+        "--preview",
+        action="store_true",
+        help="mark only the first 0.01 s, at least one frame, as <stem>_preview_output",
+    )
+    command.set_defaults(run=mark)
+
+
+def _add_source_flags(command: argparse.ArgumentParser) -> None:
+    """Add the flags that say how a source is read."""
+    command.add_argument(
+        "--duration", type=common.seconds, metavar="S", help="record a live stream for so many seconds"
     )
     command.add_argument(
         "--video-stream",
@@ -254,20 +253,31 @@ def add_command(commands: Any) -> None:
         action="store_false",
         help="leave interlaced pictures as they are",
     )
+
+
+def _add_output_flags(command: argparse.ArgumentParser) -> None:
+    """Add the flags that say what is made, and where."""
+    command.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder for the outputs (default: beside the video; for an address the current folder)",
+    )
+    command.add_argument(
+        "--outputs",
+        type=outputs,
+        default=DEFAULT_OUTPUTS,
+        metavar="NAME,...",
+        help=f"what to make, of {', '.join(OUTPUTS)} (default: {','.join(DEFAULT_OUTPUTS)})",
+    )
+    command.add_argument(
+        "--overwrite", action="store_true", help="replace also outputs of other videos or settings"
+    )
     command.add_argument(
         "--short-labels",
         action="store_true",
         help="leave the class out of the labels where there is only one",
     )
-    command.add_argument(
-        "--resume", action="store_true", help="go on where the same command was stopped or killed"
-    )
-    command.add_argument(
-        "--preview",
-        action="store_true",
-        help="mark only the first 0.01 s, at least one frame, as <stem>_preview_output",
-    )
-    command.set_defaults(run=mark)
 
 
 def outputs(text: str) -> tuple[str, ...]:
