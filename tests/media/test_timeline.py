@@ -206,6 +206,15 @@ def test_sound_that_goes_on_longer_than_the_pictures_is_no_damage(tmp_path):
     assert heard(output)[-1] == pytest.approx(230 / 30, abs=SYNC_S)
 
 
+def check_that_half_of_it_is_told(source):
+    _, whole = mark(source)
+    assert (whole.missing_frames, whole.decode_warning) == (0, None)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+    _, video = mark(source)
+    assert video.missing_frames is None
+    assert video.decode_warning == "The file is cut short: what is in it was used."
+
+
 @pytest.mark.parametrize(
     ("name", "audio"),
     [("clip.flv", "aac"), ("clip.avi", "pcm_s16le"), ("clip.avi", None), ("clip.wmv", "wmav2")],
@@ -214,24 +223,14 @@ def test_a_file_that_is_cut_short_and_does_not_say_how_many_frames_it_had_says_n
     tmp_path, name, audio
 ):
     source = marked_clip(tmp_path / name, [10, 20], 300, audio=audio)
-    _, whole = mark(source)
-    assert (whole.missing_frames, whole.decode_warning) == (0, None)
-    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    _, video = mark(source)
-    assert video.missing_frames is None
-    assert video.decode_warning == "The file is cut short: what is in it was used."
+    check_that_half_of_it_is_told(source)
 
 
 def test_of_a_recording_in_fragments_that_is_cut_short_it_is_said(tmp_path):
     clip = marked_clip(tmp_path / "clip.mp4", [10, 20], 300, options={"g": "15", "bf": "0"})
     options = {"movflags": "frag_keyframe+empty_moov"}
     source = remux(clip, tmp_path / "parts.mp4", lambda stamp: None, options=options)
-    _, whole = mark(source)
-    assert (whole.missing_frames, whole.decode_warning) == (0, None)
-    source.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
-    _, video = mark(source)
-    assert video.missing_frames is None
-    assert video.decode_warning == "The file is cut short: what is in it was used."
+    check_that_half_of_it_is_told(source)
 
 
 def test_of_an_mp4_with_another_one_behind_its_end_it_is_said(tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
@@ -256,6 +257,20 @@ def test_a_store_that_ignores_conditions_is_refused_unless_it_is_wanted(
     assert S3Storage(bucket, client, requires_conditions=False).write("record.json", b"1", None)
     assert [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["record.json"]
     assert not s3.list_multipart_uploads(Bucket=bucket).get("Uploads")
+
+
+def test_a_store_that_fails_at_uploads_in_parts_is_not_taken_for_one_that_keeps_conditions(
+    s3: "S3Client", bucket: str
+) -> None:
+    client = boto3.session.Session().client("s3")
+
+    def lose(**_: object) -> Any:
+        gone = {"Error": {"Code": "NoSuchUpload"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        raise ClientError(gone, "CompleteMultipartUpload")  # type: ignore[arg-type]
+
+    client.meta.events.register("before-call.s3.CompleteMultipartUpload", lose)
+    with pytest.raises(SourceNotFound):
+        S3Storage(bucket, client).write("roads/.pothole/1/record.json", b"1", None)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -37,6 +37,7 @@ ASF_ENCRYPTION = (
 ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # File Properties
 ASF_UNKNOWN = 1  # the flag of a broadcast, whose size is not known beforehand
 MP4_BOX = 8  # bytes that a box has at least: its size and its kind
+MAX_MP4_BOXES = 2**18  # boxes that are looked at, or a file of empty ones would be looked at for minutes
 MP4_LONG = 1  # in place of a size that follows in 64 bits
 # Matroska has ContentEncodings, its size, ContentEncoding, its size, and not far behind ContentEncryption.
 MATROSKA_ENCRYPTION = re.compile(rb"\x6d\x80.{1,8}?\x62\x40.{1,40}?\x50\x35", re.DOTALL)
@@ -147,7 +148,10 @@ def _boxes(path: Path) -> Iterator[tuple[bytes, int]]:
     """Yield the kind of each box of an MP4, and where it ends by its own word."""
     position = 0
     with path.open("rb") as file:
-        while len(head := file.read(16)) >= MP4_BOX:
+        for _ in range(MAX_MP4_BOXES):
+            head = file.read(16)
+            if len(head) < MP4_BOX:
+                break
             size, kind = int.from_bytes(head[:4], "big"), head[4:8]
             if size == MP4_LONG:
                 size = int.from_bytes(head[8:], "big")

@@ -112,10 +112,11 @@ def _put_in_parts(
 def _is_refused(write: Callable[[], object]) -> bool:
     try:
         write()
-    except Refused:
-        return True
-    except ClientError as exc:
-        if exc.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PRECONDITION_FAILED:
-            raise
+    except (Refused, ClientError) as exc:
+        refusal = exc.__cause__ if isinstance(exc, Refused) else exc
+        assert isinstance(refusal, ClientError)
+        # Any other answer, as of a store that knows no uploads in parts, says nothing about conditions.
+        if refusal.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.PRECONDITION_FAILED:
+            raise refusal from None
         return True
     return False

@@ -280,6 +280,11 @@ def test_without_nginx_gunicorn_serves_alone(start: Start) -> None:
     assert server.stop() == 0
 
 
+def test_nobody_is_asked_before_a_worker_listens(start: Start) -> None:
+    """nginx says in the log that nobody listens, in lines that are no JSON."""
+    assert "connect() to" not in start().log.read_text()
+
+
 def test_ping_says_at_once_that_the_model_is_still_loading(start: Start) -> None:
     """After two seconds without an answer, SageMaker takes a container for a dead one."""
     server = start(application="support.loading_wsgi:app", ready=False)

@@ -20,6 +20,7 @@ from pothole.settings import MAX_JSON_BYTES, Settings
 
 APPLICATION = "pothole.entrypoints.http.wsgi:app"
 SOCKET = "unix:gunicorn.sock"
+PING_SOCKET = "ping.sock"  # without a folder, since the path of a socket may not be longer than 107 bytes
 POLL_S = 0.1
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 RESERVE_S = 5  # seconds of the time to stop that are left for all but the requests in work
@@ -54,7 +55,7 @@ def serve(env: Mapping[str, str], application: str = APPLICATION) -> int:
     with private_folder(settings.temp_dir, "pothole-serve-") as folder:
         # Started by root, nginx works as nobody and must reach gunicorn's socket in here.
         folder.chmod(0o711)
-        with _running(settings, env, application, folder) as processes:
+        with _running(settings, env, application, folder, stop) as processes:
             while not stop.wait(POLL_S):
                 for name, process in processes.items():
                     if (code := process.poll()) is not None:
@@ -74,7 +75,7 @@ def _stop_signal() -> threading.Event:
 
 @contextmanager
 def _running(
-    settings: Settings, env: Mapping[str, str], application: str, folder: Path
+    settings: Settings, env: Mapping[str, str], application: str, folder: Path, stop: threading.Event
 ) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """Start both and yield them by name; then stop gunicorn first, while nginx passes on its answers."""
     # Debian keeps nginx where only root's PATH looks.
@@ -85,6 +86,13 @@ def _running(
         address = SOCKET if nginx else f"{settings.host}:{settings.port}"
         processes["gunicorn"] = _start_gunicorn(settings, env, application, folder, address, grace_s)
         if nginx:
+            # Asked before a worker listens, nginx would say so in the log, in lines that are no JSON.
+            while not (
+                (folder / PING_SOCKET).exists()
+                or processes["gunicorn"].poll() is not None
+                or stop.wait(POLL_S)
+            ):
+                pass
             processes["nginx"] = _start_nginx(settings, env, folder, nginx)
         else:
             _logger.warning(

@@ -7,7 +7,7 @@ from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-SOCKET = "ping.sock"  # in the working folder, since the path of a socket may not be longer than 107 bytes
+from pothole.entrypoints.http.launch import PING_SOCKET
 
 
 class _Quiet(WSGIRequestHandler):
@@ -18,12 +18,14 @@ class _Quiet(WSGIRequestHandler):
 
 
 def answer_pings(application: Any) -> None:
-    """Serve a WSGI application at `SOCKET`, one request after the other, until the process ends."""
-    path = Path(SOCKET)
+    """Serve a WSGI application at `PING_SOCKET`, one request after the other, until the process ends."""
+    path = Path(PING_SOCKET)
     path.unlink(missing_ok=True)  # a worker that was killed leaves it
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(SOCKET)
+    listening.bind(PING_SOCKET)
     path.chmod(0o777)  # nginx works as nobody; the folder is private
     listening.listen(64)
-    server = make_server(f"unix://{SOCKET}", 0, application, request_handler=_Quiet, fd=listening.detach())
+    server = make_server(
+        f"unix://{PING_SOCKET}", 0, application, request_handler=_Quiet, fd=listening.detach()
+    )
     threading.Thread(target=server.serve_forever, name="ping", daemon=True).start()
