@@ -437,6 +437,9 @@ def _noise(number: int) -> Image:
     [
         {"frame_interval": 0},
         {"frame_interval": -1},
+        {"frame_interval": "3"},
+        {"min_confidence": "0.5"},
+        {"outputs": "json"},
         {"min_confidence": 1.5},
         {"min_confidence": float("nan")},
     ],

@@ -59,6 +59,17 @@ def test_nothing_below_the_entry_points_reads_the_environment() -> None:
 def test_a_temporary_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"Nothing can be written to TMPDIR, {tmp_path}/nowhere"):
         Settings.from_env({"TMPDIR": str(tmp_path / "nowhere")})
+    with pytest.raises(ConfigError, match="TMPDIR"):
+        Settings(temp_dir=tmp_path / "nowhere")
+
+
+def test_folders_may_be_given_as_text(tmp_path: Path) -> None:
+    assert Settings(temp_dir=str(tmp_path)) == Settings(temp_dir=tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_model_folder_that_is_named_and_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"There is no folder {tmp_path}/nowhere"):
+        Settings.from_env({"SM_MODEL_DIR": str(tmp_path / "nowhere")})
 
 
 def test_the_temporary_folder_is_that_of_the_environment_that_is_read(tmp_path: Path) -> None:

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from pothole.entrypoints.python import mark
     from pothole.job import Job, run_job
     from pothole.media import Video
+    from pothole.settings import Settings
 
 __version__ = "0.1.0"
-__all__ = ["Detections", "Job", "Video", "load_detector", "mark", "run_job"]
+__all__ = ["Detections", "Job", "Settings", "Video", "load_detector", "mark", "run_job"]
 
 _HOMES = {
     "Detections": "pothole.detections",
     "Job": "pothole.job",
+    "Settings": "pothole.settings",
     "Video": "pothole.media",
     "load_detector": "pothole.detection.registry",
     "mark": "pothole.entrypoints.python",

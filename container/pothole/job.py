@@ -87,10 +87,11 @@ class Job:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", chosen_outputs(self.outputs))
-        if self.frame_interval is not None and self.frame_interval < 1:
-            raise RequestError(f"frame_interval is {self.frame_interval}, expected 1 or more.")
-        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
-            raise RequestError(f"min_confidence is {self.min_confidence}, expected 0 to 1.")
+        every, score = self.frame_interval, self.min_confidence
+        if every is not None and not (isinstance(every, int) and every >= 1):
+            raise RequestError(f"frame_interval is {every!r}, expected a whole number of 1 or more.")
+        if score is not None and not (isinstance(score, int | float) and 0 <= score <= 1):
+            raise RequestError(f"min_confidence is {score!r}, expected a number from 0 to 1.")
         if not split_key(self.source_key)[1]:
             raise RequestError(
                 f"{self.source_key!r} names nothing.", hint="Name a video, or a folder of pictures."

@@ -104,7 +104,11 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings say how the server and the commands run; `declarations` tells of each."""
+    """The settings say how the server and the commands run; `declarations` tells of each.
+
+    Raises:
+        ConfigError: Nothing can be written to `temp_dir`.
+    """
 
     host: str = _setting(
         "127.0.0.1",
@@ -235,6 +239,14 @@ class Settings:
         LEVEL,
     )
 
+    def __post_init__(self) -> None:
+        for name in "model_dir", "temp_dir":  # Python programs give text as well
+            object.__setattr__(self, name, Path(getattr(self, name)))
+        if not os.access(self.temp_dir, os.W_OK | os.X_OK):
+            raise ConfigError(
+                f"Nothing can be written to TMPDIR, {self.temp_dir}.", hint="Mount a disk or tmpfs there."
+            )
+
     @property
     def max_invocations(self) -> int:
         """Return how many invocations of all kinds there may be: pictures, and videos in work and in wait."""
@@ -248,7 +260,7 @@ class Settings:
             env: The environment.
 
         Raises:
-            ConfigError: A value is not what it has to be; names the variable.
+            ConfigError: A value is not what it has to be, or a folder is not there; names the variable.
         """
         values: dict[str, Any] = {}
         for name, declaration in declarations().items():
@@ -256,13 +268,10 @@ class Settings:
                 values[name] = declaration.read(text)
         given = values.get("model_dir", Path("/opt/ml/model"))
         has_model = any((given / file).is_file() for file in ("config.json", "detector.json"))
+        if "model_dir" in values and not given.is_dir():
+            raise ConfigError(f"There is no folder {given}.", hint="Let SM_MODEL_DIR name a model folder.")
         values["model_dir"] = given if has_model else SHIPPED_MODEL
-        settings = cls(**values)
-        if not os.access(settings.temp_dir, os.W_OK | os.X_OK):
-            raise ConfigError(
-                f"Nothing can be written to TMPDIR, {settings.temp_dir}.", hint="Mount a disk or tmpfs there."
-            )
-        return settings
+        return cls(**values)
 
 
 def declarations() -> dict[str, Declaration]:
@@ -272,7 +281,7 @@ def declarations() -> dict[str, Declaration]:
 
 def shown_default(name: str) -> str:
     """Return the default of a field as people read it, in Markdown."""
-    declaration, value = declarations()[name], getattr(Settings(), name)
+    declaration, value = declarations()[name], Settings.__dataclass_fields__[name].default
     return declaration.shown or (f"`{value}`" if value not in ("", ()) else "none")
 
 

@@ -44,8 +44,10 @@ def chosen_outputs(names: Iterable[str]) -> tuple[str, ...]:
     Raises:
         RequestError: One is not known, or there is none.
     """
-    given = list(names)
     known = ", ".join(OUTPUTS)
+    if isinstance(names, str):
+        raise RequestError(f"outputs is {names!r}, expected a list.", hint=f"Known are {known}.")
+    given = list(names)
     for name in given:
         if name not in OUTPUTS:
             raise RequestError(f"outputs names {name!r}, which is no output.", hint=f"Known are {known}.")

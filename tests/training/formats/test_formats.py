@@ -190,6 +190,9 @@ BOMB = (
 )
 
 
+UNEVEN = {"name": "polygon", "all_points_x": [1, 2, 3], "all_points_y": [1, 2]}
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [
@@ -204,6 +207,10 @@ BOMB = (
         (cvat('<mask label="pothole" rle="9" left="2" top="1" width="3" height="4"/>'), "rle does not fill"),
         ("<annotations><track id='0'/></annotations>", "of a video"),
         ("<annotations><image name='a.png' width='8'/></annotations>", "height"),
+        (
+            {"a": {"filename": "a.png", "regions": [{"shape_attributes": UNEVEN}]}},
+            "3 numbers in all_points_x, 2 in all_points_y",
+        ),
         ("<annotation><object/></annotation>", "known here"),
         ("<annotations>", "as XML"),
         (cvat("", "&e7;", BOMB), "as XML"),

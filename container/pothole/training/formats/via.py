@@ -50,7 +50,10 @@ def _values(attributes: Json) -> Iterable[str]:
 def _polygon(shape: Json) -> NDArray[np.float64]:
     match shape["name"]:
         case "polygon" | "polyline":
-            return np.array(list(zip(shape["all_points_x"], shape["all_points_y"], strict=True)), np.float64)
+            xs, ys = shape["all_points_x"], shape["all_points_y"]
+            if len(xs) != len(ys):
+                raise ValueError(f"{len(xs)} numbers in all_points_x, {len(ys)} in all_points_y")
+            return np.column_stack([np.array(xs, np.float64), np.array(ys, np.float64)])
         case "rect":
             x, y = float(shape["x"]), float(shape["y"])
             return rectangle((x, y), (x + shape["width"], y + shape["height"]))
