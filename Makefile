@@ -140,8 +140,10 @@ bench: setup bench-peers ## Measure speed on a rendered road or CLIP=path; ROUND
 	$${ONLY:+true} $(BIN)/python bench/speed_plot.py $(BENCH)/speed.json $(BENCH)/speed.svg
 
 .PHONY: chaos
-chaos: setup system ## Kill workers 200 times, cut 300 off from S3, let 30 % of the calls to S3 fail, send every event 20 times
-	KILLS=$${KILLS:-200} CUTS=$${CUTS:-300} JOBS=$${JOBS:-100} ROUNDS=$${ROUNDS:-20} $(BIN)/pytest \
+chaos: setup system ## Kill workers 220 times, cut 300 off from S3, let 30 % of the calls to S3 fail, send every event 20 times
+	KILLS=$${KILLS:-200} CUTS=$${CUTS:-300} JOBS=$${JOBS:-100} ROUNDS=$${ROUNDS:-20} \
+	    QUEUE_VIDEOS=$${QUEUE_VIDEOS:-50} QUEUE_WORKERS=$${QUEUE_WORKERS:-3} QUEUE_KILLS=$${QUEUE_KILLS:-20} $(BIN)/pytest \
+	    tests/reliability/test_queue.py \
 	    tests/reliability/test_kills.py tests/reliability/test_cuts.py tests/reliability/test_faulty_s3.py tests/reliability/test_duplicates.py --log-cli-level=INFO
 
 .PHONY: fuzz

@@ -26,7 +26,8 @@ from matching import VideoFigures, compare, pool
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
 from pothole.entrypoints.cli.common import console, load_model, positive, progress_bar, share
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.settings import Settings
 from pothole.storage import LocalStorage
 from pothole.types import Image, Size
@@ -167,7 +168,7 @@ def mark(
             lambda p: update(p.frames, p.total, f"{p.potholes} potholes"),
         )
     remembering.save()
-    report: dict[str, Any] = json.loads((folder / job.output_key(".json")).read_text())
+    report: dict[str, Any] = json.loads((folder / job.output_key("json")).read_text())
     return report
 
 

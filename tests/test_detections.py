@@ -12,7 +12,8 @@ import pytest
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.registry import load_detector
 from pothole.detections import Detections
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.media import Video
 from pothole.outputs.annotate import label
 from pothole.settings import Settings

@@ -23,7 +23,8 @@ from pothole.errors import (
     TooLarge,
 )
 from pothole.files import is_output
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
 from pothole.jobs.request import JobRequest
 from pothole.media import Video
@@ -367,12 +368,12 @@ def test_fault_the_string_false_counted_as_true() -> None:
     ],
 )
 def test_fault_the_output_overwrote_a_source_of_an_unusual_extension(source: str, output: str) -> None:
-    assert Job("b", source).output_key(".mp4") == output
+    assert Job("b", source).output_key("video") == output
     assert output != source
 
 
 def test_fault_a_second_dot_lost_track_of_the_extension() -> None:
-    assert Job("b", "a/clip.b.mp4").output_key(".mp4") == "a/clip.b_output.mp4"
+    assert Job("b", "a/clip.b.mp4").output_key("video") == "a/clip.b_output.mp4"
 
 
 def test_fault_two_videos_of_one_name_collided(tmp_path: Path, settings: Settings) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import cv2
 
 from pothole.entrypoints.cli.common import load_model
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.settings import Settings
 from pothole.storage import LocalStorage

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from pothole.detection.registry import load_detector
     from pothole.detections import Detections
     from pothole.entrypoints.python import mark
-    from pothole.job import Job, run_job
+    from pothole.job import run_job
+    from pothole.job_order import Job
     from pothole.media import Video
     from pothole.settings import Settings
 
@@ -20,7 +21,7 @@ __all__ = ["Detections", "Job", "Settings", "Video", "load_detector", "mark", "r
 
 _HOMES = {
     "Detections": "pothole.detections",
-    "Job": "pothole.job",
+    "Job": "pothole.job_order",
     "Settings": "pothole.settings",
     "Video": "pothole.media",
     "load_detector": "pothole.detection.registry",

@@ -18,7 +18,7 @@ from pothole.entrypoints.cli.main import parser
 from pothole.entrypoints.http.error_answers import status_of
 from pothole.entrypoints.http.invocations import answer_json
 from pothole.errors import ConfigError, DatasetError, PotholeError, RequestError
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.lease import Lease
 from pothole.jobs.request import Input, JobRequest
 from pothole.jobs.worker import Worker

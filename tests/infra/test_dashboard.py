@@ -12,7 +12,7 @@ import pytest
 from infra.test_rules import OF_ENDPOINT, OF_VARIANT, alarms
 from infra.test_templates import resources
 from pothole.entrypoints.logs import logging_config
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.worker import Worker
 from pothole.settings import Settings
 from pothole.storage import open_folder

@@ -18,7 +18,7 @@ import pytest
 from pothole.detections import Detections
 from pothole.errors import DiskFull, GivenUp, Interrupted, LeaseLost, SourceChanged, StorageUnavailable
 from pothole.files import file_digest
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.checkpoints import StoredCheckpoints
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record, record_key, segments_folder

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 from pothole.errors import Interrupted, LeaseLost, StorageUnavailable
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record
 from pothole.jobs.worker import Worker

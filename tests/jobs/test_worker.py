@@ -13,7 +13,7 @@ import pytest
 
 from pothole.detections import Detections
 from pothole.errors import InvalidMedia, LeaseLost, SourceIsOutput, StorageUnavailable
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.lease import Lease
 from pothole.jobs.record import Record
 from pothole.jobs.worker import Worker

@@ -11,7 +11,8 @@ from PIL import Image as Pillow
 
 from pothole.detection.detector import Detector
 from pothole.errors import InvalidMedia, SourceNotFound, TooLarge
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.media import Video
 from pothole.media.sequence import join_pictures
 from pothole.settings import Settings

@@ -6,7 +6,8 @@ import cv2
 import pytest
 
 from pothole.errors import RequestError
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.job_result import JobResult
 from pothole.media import Video
 from pothole.outputs.registry import OUTPUTS, chosen_outputs
@@ -111,6 +112,7 @@ def test_the_marked_video_is_published_last(tmp_path: Path, settings: Settings) 
     job = Job(str(tmp_path), "clip.mp4", is_live=True, outputs=tuple(OUTPUTS))
     result = run_job(job, MagentaDetector(), Recording, settings)  # type: ignore[arg-type]
     assert published == [
+        "pothole_detection/clip.json application/json",
         "clip_output.jpg image/jpeg",
         "clip_output.json application/json",
         "clip_output.mp4 video/mp4",

@@ -140,7 +140,7 @@ ONE = Detections(
     [
         (None, "NoneType"),
         ([], "a list of 0"),
-        ([None], "a list of 1 of \\['NoneType'\\]"),
+        ([None], "a list with NoneType"),
         ([Detections.empty((64, 64))] * 2, "a list of 2"),
         ([Detections.empty((10, 10))], "one in a picture of \\(10, 10\\)"),
         ([replace(ONE, class_names=("crack", "pothole"))], "objects of the classes \\('crack', 'pothole'\\)"),

@@ -7,7 +7,8 @@ from pathlib import Path
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
 from pothole.files import private_folder
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 from pothole.settings import SHIPPED_MODEL, Settings

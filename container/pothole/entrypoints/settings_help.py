@@ -5,7 +5,8 @@ python -m pothole.entrypoints.settings_help > docs/reference/settings.md
 
 from itertools import groupby
 
-from pothole.settings import Declaration, declarations, shown_default
+from pothole.declaration import Declaration
+from pothole.settings import declarations, shown_default
 
 HEAD = """# Settings
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pothole.errors import Interrupted, PotholeError
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.metrics import Metrics
 
 _logger = logging.getLogger("pothole.jobs")

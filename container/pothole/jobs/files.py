@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pothole.errors import AccessDenied, RequestError, SourceNotFound
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.record import Output, publishing_key, record_key, segments_folder
-from pothole.outputs.registry import OUTPUTS
 from pothole.storage import Stat, Storage, stat_source
 
 
@@ -37,7 +36,7 @@ class JobFiles:
     @property
     def publishing_key(self) -> str:
         """Return the key of the record of who publishes outputs in these places."""
-        return publishing_key(self.job.output_key(""))
+        return publishing_key(self.job.outputs_key)
 
     def source_stat(self) -> Stat:
         """Return the size, version and age of the source."""
@@ -53,7 +52,7 @@ class JobFiles:
 
     def record_key(self, job_id: str) -> str:
         """Return the key of the job's record."""
-        return record_key(self.job.output_key(""), job_id)
+        return record_key(self.job.outputs_key, job_id)
 
     def record_address(self, job_id: str) -> str:
         """Return the name of the job's record, for people."""
@@ -67,7 +66,7 @@ class JobFiles:
         """Say whether one of the outputs, or more, is there."""
         for name in self.job.outputs:
             try:
-                self.outputs.stat(self.job.output_key(OUTPUTS[name].suffix))
+                self.outputs.stat(self.job.output_key(name))
             except SourceNotFound:
                 continue
             return True
@@ -75,7 +74,7 @@ class JobFiles:
 
     def published(self) -> tuple[Output, ...]:
         """Return the outputs as they are there now."""
-        keys = [self.job.output_key(OUTPUTS[name].suffix) for name in self.job.outputs]
+        keys = [self.job.output_key(name) for name in self.job.outputs]
         return tuple(
             Output(key=key, address=self.outputs.address(key), version=self.outputs.stat(key).version)
             for key in keys

@@ -7,7 +7,7 @@ Whoever comes first has `clip_output.mp4`, as the record of who publishes there 
 from dataclasses import replace
 
 from pothole.errors import AccessDenied, SourceNotFound
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.files import JobFiles
 from pothole.jobs.record import Record
 

@@ -8,11 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from pothole.errors import RequestError
-from pothole.job import Job
+from pothole.job_order import DEFAULT_STEP, Job
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 
 # Keys of S3 are no longer than this.
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+# It is a folder's name.
+StepName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Input(BaseModel):
@@ -31,6 +33,7 @@ class Input(BaseModel):
     video_stream: Annotated[int, Field(ge=0)] | None = None
     deinterlace: bool = True
     short_labels: bool = False
+    step: StepName = DEFAULT_STEP
     wait: bool = True
     retry: bool = False
 
@@ -51,6 +54,7 @@ EXPECTED = {
     "string_unicode": "Unicode text",
     "string_too_short": "at least {min_length} character",
     "string_too_long": "at most {max_length} characters",
+    "string_pattern_mismatch": "1 to 64 letters, digits, - or _",
     "greater_than_equal": "at least {ge}",
     "less_than_equal": "at most {le}",
 }
@@ -92,6 +96,7 @@ class JobRequest:
             video_stream=given.video_stream,
             deinterlace=given.deinterlace,
             short_labels=given.short_labels,
+            step=given.step,
         )
         return cls(job, given.wait, given.retry)
 

@@ -24,7 +24,8 @@ from pothole.errors import (
     SourceIsOutput,
 )
 from pothole.files import folder_digest
-from pothole.job import Job, run_job
+from pothole.job import run_job
+from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
 from pothole.jobs.accounting import accounted, log_fields
 from pothole.jobs.checkpoints import StoredCheckpoints

@@ -37,6 +37,7 @@ class VideoInfo:
         frame_count: Declared number of frames, None when the file has no exact one.
         rotation: Degrees counter-clockwise by which the stored pictures are turned.
         codec: Name of the codec, e.g. `h264`.
+        codec_tag: Its four characters in the file, e.g. `avc1`; made of its name where the file has none.
         pixel_format: FFmpeg's name, e.g. `yuv420p10le`.
         sample_aspect_ratio: Width of a pixel to its height, upright.
         color_matrix: YUV matrix of the frames, H.273 code point; as players assume it when the file does
@@ -58,6 +59,7 @@ class VideoInfo:
     frame_count: int | None
     rotation: int
     codec: str
+    codec_tag: str
     pixel_format: str
     sample_aspect_ratio: Fraction
     color_matrix: int
@@ -102,6 +104,7 @@ class VideoInfo:
             frame_count=_frame_count(container, stream),
             rotation=orientation.rotation,
             codec=stream.codec_context.name,
+            codec_tag=_tag(stream),
             pixel_format=first.format.name,
             sample_aspect_ratio=aspect,
             color_matrix=matrix,
@@ -109,6 +112,12 @@ class VideoInfo:
             color_transfer=transfer,
             scan=scan,
         )
+
+
+def _tag(stream: av.VideoStream) -> str:
+    """Return the four characters by which a file or a library calls the codec."""
+    tag = stream.codec_context.codec_tag
+    return tag if tag.isprintable() and len(tag) == 4 else f"{stream.codec_context.name:<4.4}"
 
 
 def _delay(container: InputContainer, first: int, unit: Fraction, scan: Scan) -> Fraction:

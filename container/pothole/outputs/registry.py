@@ -7,6 +7,7 @@ from pathlib import Path
 from pothole.errors import RequestError
 from pothole.outputs.contact_sheet import ContactSheetSink
 from pothole.outputs.report import ReportSink
+from pothole.outputs.result_file import ResultFileSink
 from pothole.outputs.sink import Sink, Source
 from pothole.outputs.video import VideoSink
 
@@ -20,12 +21,15 @@ class OutputKind:
         content_type: Its media type.
         open: Makes the sink that writes it to a path.
         draws: Whether it shows every frame with its marks drawn.
+        is_of_step: Whether it is named `<step>/<stem><suffix>` beside the folder of the video instead, as
+            pipelines of several steps have it.
     """
 
     suffix: str
     content_type: str
     open: Callable[[Path, Source], Sink]
     draws: bool = False
+    is_of_step: bool = False
 
 
 # Answers list the outputs in this order. They are published in the opposite one: where the marked video is,
@@ -34,6 +38,7 @@ OUTPUTS = {
     "video": OutputKind(".mp4", "video/mp4", VideoSink, draws=True),
     "json": OutputKind(".json", "application/json", ReportSink),
     "contact_sheet": OutputKind(".jpg", "image/jpeg", ContactSheetSink),
+    "result_file": OutputKind(".json", "application/json", ResultFileSink, is_of_step=True),
 }
 DEFAULT_OUTPUTS = ("video", "json")
 

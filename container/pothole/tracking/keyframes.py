@@ -1,8 +1,7 @@
 """Key frames are the frames that the detector sees."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from fractions import Fraction
 from operator import index
 
@@ -24,10 +23,13 @@ class KeyFrames:
     Args:
         interval: Choose every n-th frame, whatever happens in them; None to go by motion.
         max_frames: Frames from one key frame to the next that fit into memory.
+
+    Attributes:
+        max_frames: The same.
     """
 
     def __init__(self, interval: int | None = None, max_frames: int = 64) -> None:
-        self._interval, self._max_frames = interval, max_frames
+        self._interval, self.max_frames = interval, max_frames
         self._travel = 0.0
         self._last: tuple[int, Fraction] | None = None  # index and time of the last key frame
         self._before = Fraction(0)  # time of the frame before
@@ -55,7 +57,7 @@ class KeyFrames:
     def _is_due(
         self, index: int, time: Fraction, gap: Fraction, last_index: int, last_time: Fraction
     ) -> bool:
-        if index - last_index >= min(self._interval or self._max_frames, self._max_frames):
+        if index - last_index >= min(self._interval or self.max_frames, self.max_frames):
             return True
         moved = self._travel >= MAX_TRAVEL or time - last_time >= MAX_TIME
         return self._interval is None and (moved or is_sparse(gap))
@@ -67,6 +69,7 @@ def detect_key_frames(
     key_frames: KeyFrames,
     min_confidence: float | None = None,
     last_key_frame: int = -1,
+    batch_size: int = 1,
 ) -> Iterator[tuple[Frame, Observation | EarlierFrame]]:
     """Run the detector on the key frames and on the last frame.
 
@@ -76,37 +79,45 @@ def detect_key_frames(
         key_frames: Chooses the key frames.
         min_confidence: Score threshold; the model's own when None.
         last_key_frame: Index of the key frame up to which an earlier attempt came; -1 for none.
+        batch_size: Key frames that the detector sees in one call; frames wait until there are so many.
 
     Yields:
         Each frame, and what the tracker is told of it.
 
     Raises:
-        ModelError: The detector wants a size that cannot be, or did not answer with the objects of the one
+        ModelError: The detector wants a size that cannot be, or did not answer with the objects of each
             picture, in that picture's size.
     """
-
-    def detect(frame: Frame) -> Detections:
-        small = frame.rgb(_input_size(frame, detector))
-        return _only(detector.predict([small], min_confidence, [frame.size]), frame, detector)
-
     view: View | None = None
-    held: tuple[Frame, Observation] | None = None  # until it is known whether it is the last
+    held: list[tuple[Frame, View]] = []
+    chosen: set[int] = set()  # key frames among them
     for frame in frames:
-        if held:
-            yield held
+        # The last frame is seen in any case, so one is held until it is known whether it is the last.
+        if held and (not chosen or len(chosen) == batch_size or len(held) >= key_frames.max_frames):
+            yield from _observed(held, chosen, detector, min_confidence)
+            held, chosen = [], set()
         before, view = view, View.of(frame.planes[0])
         if frame.index <= last_key_frame:
             key_frames.start_from(frame.index, frame.time)
             yield frame, EarlierFrame(frame.index, frame.time, frame.size, view)
             continue
-        is_key_frame = key_frames.is_key_frame(
-            frame.index, frame.time, Step(before, view) if before else None
-        )
-        found = detect(frame) if is_key_frame else None
-        held = frame, Observation(frame.index, frame.time, frame.size, view, found)
+        if key_frames.is_key_frame(frame.index, frame.time, Step(before, view) if before else None):
+            chosen.add(frame.index)
+        held.append((frame, view))
     if held:
-        frame, last = held
-        yield frame, last if last.detections is not None else replace(last, detections=detect(frame))
+        yield from _observed(held, chosen | {held[-1][0].index}, detector, min_confidence)
+
+
+def _observed(
+    held: Sequence[tuple[Frame, View]], chosen: set[int], detector: Detector, min_confidence: float | None
+) -> Iterator[tuple[Frame, Observation]]:
+    """Yield frames with what the detector sees, in one call, in those that are chosen."""
+    seen = [frame for frame, _ in held if frame.index in chosen]
+    small = [frame.rgb(_input_size(frame, detector)) for frame in seen]
+    answer = detector.predict(small, min_confidence, [frame.size for frame in seen]) if seen else []
+    found = dict(zip((frame.index for frame in seen), _checked(answer, seen, detector), strict=True))
+    for frame, view in held:
+        yield frame, Observation(frame.index, frame.time, frame.size, view, found.get(frame.index))
 
 
 def _input_size(frame: Frame, detector: Detector) -> Size:
@@ -122,23 +133,28 @@ def _input_size(frame: Frame, detector: Detector) -> Size:
     )
 
 
-def _only(answer: object, frame: Frame, detector: Detector) -> Detections:
-    """Return the one answer of a detector, which may be a user's own."""
-    found = list(answer) if isinstance(answer, Iterable) else answer
-    match found:
-        case [Detections(image_size=size)] if tuple(size) != tuple(frame.size):
-            got = f"one in a picture of {size}"
-        case [Detections(class_names=names) as one] if len(one) and tuple(names) != tuple(
-            detector.class_names
-        ):
-            got = f"objects of the classes {names}"
-        case [Detections() as detections]:
-            return detections
-        case [*answers]:
-            got = f"a list of {len(answers)} of {sorted({type(a).__name__ for a in answers})}"
-        case _:
-            got = type(found).__name__
-    raise ModelError(
+def _checked(answer: object, frames: Sequence[Frame], detector: Detector) -> Iterator[Detections]:
+    """Yield the answers of a detector, which may be a user's own, one for each frame."""
+    if not frames:
+        return
+    answers = list(answer) if isinstance(answer, Iterable) else None
+    if answers is None or len(answers) != len(frames):
+        got = type(answer).__name__ if answers is None else f"a list of {len(answers)}"
+        raise _wrong_answer(f"{got} for {len(frames)} pictures", frames[0], detector)
+    for found, frame in zip(answers, frames, strict=True):
+        match found:
+            case Detections(image_size=size) if tuple(size) != tuple(frame.size):
+                raise _wrong_answer(f"one in a picture of {size}", frame, detector)
+            case Detections(class_names=names) if len(found) and tuple(names) != tuple(detector.class_names):
+                raise _wrong_answer(f"objects of the classes {names}", frame, detector)
+            case Detections():
+                yield found
+            case _:
+                raise _wrong_answer(f"a list with {type(found).__name__}", frame, detector)
+
+
+def _wrong_answer(got: str, frame: Frame, detector: Detector) -> ModelError:
+    return ModelError(
         f"The detector {detector.name!r} answered frame {frame.index} with {got}.",
         f"Its predict has to return one Detections for each picture, here of image_size {frame.size} and of "
         f"its own class_names, {detector.class_names}.",

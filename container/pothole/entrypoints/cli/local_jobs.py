@@ -10,7 +10,7 @@ from pathlib import Path
 from pothole.detection.detector import Detector
 from pothole.errors import Busy, Interrupted
 from pothole.files import folder_digest
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.job_result import Progress
 from pothole.jobs.checkpoints import stored_frames
 from pothole.jobs.lease import Lease
@@ -75,7 +75,7 @@ class LocalJobs:
         finally:
             if not keeps:
                 shutil.rmtree(record, ignore_errors=True)
-                Path(job.output_bucket or job.source_bucket, publishing_key(job.output_key(""))).unlink(True)
+                Path(job.output_bucket or job.source_bucket, publishing_key(job.outputs_key)).unlink(True)
                 with suppress(OSError):  # another job's files may be in it
                     record.parent.rmdir()
 

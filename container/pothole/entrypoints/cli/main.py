@@ -18,11 +18,12 @@ from pothole.entrypoints.cli import (
     mark,
     serve,
     train,
+    work,
 )
 from pothole.entrypoints.cli.stop import exit_on_signals
 from pothole.errors import PotholeError
 
-COMMANDS = (mark, detect, evaluate, compare, calibrate, collect, import_weights, export, train, serve)
+COMMANDS = (mark, detect, evaluate, compare, calibrate, collect, import_weights, export, train, serve, work)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from pothole.entrypoints.cli.stop import stop_on_signals
 from pothole.entrypoints.cli.videos import find_videos
 from pothole.errors import Interrupted, PotholeError, RequestError
 from pothole.files import private_folder, readable
-from pothole.job import Job
+from pothole.job_order import Job
 from pothole.jobs.addresses import Address, find_remote, opener, path_or_address
 from pothole.jobs.record import Record
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
@@ -181,7 +181,7 @@ def _check_outputs(
 
 
 def _output(job: Job, folder: Path, name: str) -> Path:
-    return folder / job.output_key(OUTPUTS[name].suffix)
+    return folder / job.output_key(name)
 
 
 def _report_head(report: Path) -> dict[str, Any]:

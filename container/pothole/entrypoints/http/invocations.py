@@ -19,13 +19,13 @@ from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.files import MIB
-from pothole.job import COPIES, Job
+from pothole.job import COPIES
+from pothole.job_order import Job
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
 from pothole.jobs.worker import Worker
 from pothole.media.picture import ALIASES, FORMATS, READABLE, encode_picture, read_picture
 from pothole.outputs.annotate import draw
-from pothole.outputs.registry import OUTPUTS
 from pothole.settings import MAX_JSON_BYTES, Settings
 from pothole.storage import disk_space, open_folder
 
@@ -117,7 +117,7 @@ class Invocations:
                 shutil.copyfileobj(request.stream, file, MIB)
             result = place.start(worker.run_unrecorded, job, open_folder).result()
             # Open while it is deleted: the bytes stay until they are sent, and no file is left behind.
-            marked = Path(folder, job.output_key(OUTPUTS["video"].suffix)).open("rb")  # noqa: SIM115
+            marked = Path(folder, job.output_key("video")).open("rb")  # noqa: SIM115
         response = Response(FileWrapper(marked, MIB), mimetype="video/mp4")
         response.content_length = marked.seek(0, 2)
         marked.seek(0)
