@@ -76,13 +76,16 @@ deploy-local: setup ## Deploy into emulators of AWS on this machine, until Ctrl-
 	local_test/install_system_packages.sh nginx
 	$(BIN)/python local_test/deploy_local.py $${SET:-}
 
-.PHONY: deploy status destroy
+.PHONY: deploy status redrive destroy
 deploy: setup ## Deploy to AWS; NAME=, IMAGE=, MODEL=folder, SET="Parameter=value ..." (docs/how-to/deploy.md)
 	$(BIN)/python infra/deploy.py deploy --name "$${NAME:-pothole}" $${IMAGE:+--image "$$IMAGE"} \
 	    $${MODEL:+--model "$$MODEL"} $${SET:-}
 
 status: setup ## Show how what is deployed does; NAME=
 	$(BIN)/python infra/deploy.py status --name "$${NAME:-pothole}"
+
+redrive: setup ## Send again what could not be sent; NAME=
+	$(BIN)/python infra/deploy.py redrive --name "$${NAME:-pothole}"
 
 destroy: setup ## Take everything off AWS but the videos; NAME=
 	$(BIN)/python infra/deploy.py destroy --name "$${NAME:-pothole}"

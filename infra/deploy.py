@@ -1,6 +1,6 @@
 """Deploy everything to AWS, show how it does, take it away.
 
-python infra/deploy.py deploy|status|destroy [--name pothole] [Parameter=value ...]
+python infra/deploy.py deploy|status|redrive|destroy [--name pothole] [Parameter=value ...]
 
 Parameters are those of the templates beside this file. What is not given keeps its last value, and
 has its default the first time. Each command can be given again, also after one that broke off.
@@ -20,6 +20,7 @@ from rich.table import Table
 from packages import SHIPPED_MODEL, pack_functions, pack_model, push_image, repository_of, upload
 from smoke import smoke_job
 from stacks import Failed, Stack
+from undelivered import send_again
 
 # In the order in which one needs the other. The first holds the videos and is never deleted.
 KINDS = ("videos", "work", "endpoints", "trigger", "operations")
@@ -62,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = result.add_subparsers(required=True, dest="command")
-    for run in (deploy, status, destroy):
+    for run in (deploy, status, redrive, destroy):
         command = commands.add_parser(run.__name__, help=run.__doc__, description=run.__doc__)
         command.set_defaults(run=run)
         command.add_argument("--name", default="pothole", help="first part of all names (default: pothole)")
@@ -183,6 +184,14 @@ def status(args: argparse.Namespace) -> None:
         )
     console.print(table)
     show_addresses(values)
+
+
+def redrive(args: argparse.Namespace) -> None:
+    """Send again what could not be sent or told."""
+    outputs = Stack(args.name, "trigger").outputs()
+    if not outputs:
+        raise Failed(f"There is no stack {args.name}-trigger. `make deploy` makes it.")
+    say(f"events sent again: {send_again(outputs['UndeliveredQueueUrl'], outputs['AgainQueueUrl'])}")
 
 
 def destroy(args: argparse.Namespace) -> None:

@@ -11,6 +11,8 @@ Where a video goes, told by the environment; what is not set is not used:
     the whole, or a larger sample     asynchronous endpoint  VIDEOS_ENDPOINT_NAME, up to LARGEST_VIDEO_BYTES
     the whole, if it is larger still  processing job         PROCESSING_JOB, JSON for create_processing_job
 
+A request for the asynchronous endpoint is stored in REQUESTS_BUCKET, so that it can be sent again. Processing
+jobs need `processing_job.py` beside this file.
 OUTPUTS chooses what is made of a video (`video,json,contact_sheet`); without it, the video and its data.
 A real-time call may take 60 s and an asynchronous one an hour; how long a video takes is judged by its size,
 since that is what the event tells. The outputs are written beside the video, where the trigger watches, so
@@ -34,7 +36,6 @@ records come in one event, all are tried before the failed ones are raised.
 import hashlib
 import json
 import os
-from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -59,9 +60,6 @@ BUSY = 429  # its queue is full: another time it may take the video
 # The most that SageMaker takes: for working on a video, and for keeping it in the queue.
 INVOCATION_TIMEOUT_S = 3600
 QUEUED_AT_MOST_S = 6 * 3600
-# A job's disk holds the video and its marked copy, which may be larger.
-DISK_PER_VIDEO = 4
-SMALLEST_DISK_GB = 30
 
 Result = dict[str, Any]
 
@@ -73,6 +71,11 @@ class Video(NamedTuple):
     key: str
     size: int
     event_id: str
+
+    @property
+    def number(self) -> str:
+        """A digest that is one upload's, however often its event is delivered."""
+        return hashlib.sha256(f"{self.bucket}/{self.key}/{self.event_id}".encode()).hexdigest()[:20]
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result]]:
@@ -175,7 +178,7 @@ def _send(video: Video, live: bool, context: Any) -> Result:
         if live and os.environ.get("PROCESSING_JOB") and video.size > _limit("LARGEST_VIDEO_BYTES"):
             return _start_job(video)
         if videos_endpoint and (live or video.size > _limit("LARGEST_PREVIEW_BYTES")):
-            return _queue(videos_endpoint, body)
+            return _queue(videos_endpoint, body, video)
         return _invoke(body, context)
     except (ClientError, BotoCoreError) as exc:
         return {"status": "failed", "reason": str(exc)}
@@ -202,16 +205,14 @@ def _invoke(body: dict[str, Any], context: Any) -> Result:
         return _judge(exc)
 
 
-def _queue(endpoint: str, body: dict[str, Any]) -> Result:
-    """Put the request into the asynchronous endpoint's queue."""
-    runtime = boto3.client("sagemaker-runtime", config=_one_attempt(20.0))
-    response = runtime.invoke_endpoint_async(
-        EndpointName=endpoint,
-        ContentType="application/json",
-        Body=json.dumps(body),
-        InvocationTimeoutSeconds=INVOCATION_TIMEOUT_S,
-        RequestTTLSeconds=QUEUED_AT_MOST_S,
-    )
+def _queue(endpoint: str, body: dict[str, Any], video: Video) -> Result:
+    """Put the request where the asynchronous endpoint fetches it, and its address into the queue."""
+    bucket = os.environ.get("REQUESTS_BUCKET")
+    if not bucket:
+        raise ValueError("VIDEOS_ENDPOINT_NAME is set, and REQUESTS_BUCKET is not.")
+    key = f"requests/{video.number}.json"
+    boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(body).encode())
+    response = invoke_async(endpoint, f"s3://{bucket}/{key}", f"{video.number}-1")
     return {
         "status": "queued",
         "inference_id": response["InferenceId"],
@@ -220,38 +221,27 @@ def _queue(endpoint: str, body: dict[str, Any]) -> Result:
     }
 
 
+def invoke_async(endpoint: str, location: str, identity: str) -> dict[str, Any]:
+    """Put a stored request into an asynchronous endpoint's queue."""
+    runtime = boto3.client("sagemaker-runtime", config=_one_attempt(20.0))
+    response = runtime.invoke_endpoint_async(
+        EndpointName=endpoint,
+        ContentType="application/json",
+        InputLocation=location,
+        InferenceId=identity,
+        InvocationTimeoutSeconds=INVOCATION_TIMEOUT_S,
+        RequestTTLSeconds=QUEUED_AT_MOST_S,
+    )
+    return dict(response)
+
+
 def _start_job(video: Video) -> Result:
-    """Start a processing job of the same image; SageMaker brings it the video and takes away the outputs."""
-    request = json.loads(os.environ["PROCESSING_JOB"])
-    folder, _, name = video.key.rpartition("/")
-    # One event gives one job, however often it is delivered; another upload of the video gives another.
-    digest = hashlib.sha256(f"{video.bucket}/{video.key}/{video.event_id}".encode()).hexdigest()[:20]
-    request["ProcessingJobName"] = f"{request['ProcessingJobName']}-{digest}"
-    request["AppSpecification"]["ContainerEntrypoint"] = ["pothole", "mark"]
-    request["AppSpecification"]["ContainerArguments"] = [
-        f"/opt/ml/processing/input/{name}",
-        "--output-dir=/opt/ml/processing/output",
-        *([f"--outputs={outputs}"] if (outputs := os.environ.get("OUTPUTS")) else []),
-    ]
-    cluster = request["ProcessingResources"]["ClusterConfig"]
-    cluster["VolumeSizeInGB"] = max(SMALLEST_DISK_GB, DISK_PER_VIDEO * video.size // 10**9)
-    source = {
-        "S3Uri": f"s3://{video.bucket}/{video.key}",
-        "LocalPath": "/opt/ml/processing/input",
-        "S3DataType": "S3Prefix",
-        "S3InputMode": "File",
-    }
-    target = {
-        "S3Uri": f"s3://{video.bucket}/{folder}".rstrip("/"),
-        "LocalPath": "/opt/ml/processing/output",
-        "S3UploadMode": "EndOfJob",
-    }
-    request["ProcessingInputs"] = [{"InputName": "video", "S3Input": source}]
-    request["ProcessingOutputConfig"]["Outputs"] = [{"OutputName": "marked", "S3Output": target}]
-    sagemaker = boto3.client("sagemaker", config=_one_attempt(20.0))
-    with suppress(sagemaker.exceptions.ResourceInUse):
-        sagemaker.create_processing_job(**request)
-    return {"status": "started", "job": request["ProcessingJobName"]}
+    """Start a processing job of the same image."""
+    import processing_job  # noqa: PLC0415  # not there where this file was pasted by itself
+
+    name = f"{video.number}-1"
+    processing_job.start(name, video.bucket, video.key, processing_job.disk_gb(video.size))
+    return {"status": "started", "job": processing_job.full_name(name)}
 
 
 def _judge(exc: Any) -> Result:

@@ -25,7 +25,7 @@ class Forwarded(NamedTuple):
         return 200 <= self.status < 300
 
 
-Forward = Callable[[bytes, str | None, str | None, float], Forwarded]
+Forward = Callable[[bytes, Mapping[str, str], float], Forwarded]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Request:
     """One that waits; times are in seconds, `received` is of the monotonic clock."""
 
     identity: str
+    place: str
     body: bytes
     given: Mapping[str, str]
     received: float
@@ -46,7 +47,7 @@ class AsyncQueue:
     Args:
         endpoint: The endpoint's name.
         config: Its `AsyncInferenceConfig`.
-        forward: Asks the container: body, content type, accepted type, seconds to wait.
+        forward: Asks the container: body, the invocation's headers, seconds to wait.
     """
 
     def __init__(self, endpoint: str, config: dict[str, Any], forward: Forward) -> None:
@@ -76,11 +77,12 @@ class AsyncQueue:
         Returns:
             The request's id, where a success is written, and where a failure is.
         """
-        identity = str(uuid.uuid4())
+        place = str(uuid.uuid4())
+        identity = given.get("inference-id", place)
         timeout_s = min(longest_s, float(given.get("invocationtimeoutseconds", 900)))
         keep_s = min(keep_longest_s, float(given.get("requestttlseconds", 6 * 3600)))
-        self._waiting.put(Request(identity, body, given, time.monotonic(), timeout_s, keep_s))
-        return identity, f"{self._done_at}/{identity}.out", f"{self._failed_at}/{identity}-error.out"
+        self._waiting.put(Request(identity, place, body, given, time.monotonic(), timeout_s, keep_s))
+        return identity, f"{self._done_at}/{place}.out", f"{self._failed_at}/{place}-error.out"
 
     def close(self) -> None:
         """Let go of what waits; what is in work is worked off."""
@@ -92,13 +94,12 @@ class AsyncQueue:
             if time.monotonic() - request.received > request.keep_s:
                 self._fail(request, "RequestExpired: the request was in the queue for too long.")
                 continue
-            kind, accept = request.given.get("content-type"), request.given.get("accept")
-            answer = self._forward(self._body(request), kind, accept, request.timeout_s)
+            answer = self._forward(self._body(request), request.given, request.timeout_s)
             if answer.ok:
-                self._write(f"{self._done_at}/{request.identity}.out", answer.content)
+                self._write(f"{self._done_at}/{request.place}.out", answer.content)
                 self._tell("SuccessTopic", request, {"invocationStatus": "Completed"})
             else:
-                self._write(f"{self._failed_at}/{request.identity}-error.out", answer.content)
+                self._write(f"{self._failed_at}/{request.place}-error.out", answer.content)
                 message = answer.content.decode(errors="replace")
                 side = "Client" if 400 <= answer.status < 500 else "Server"
                 self._fail(
@@ -130,7 +131,8 @@ class AsyncQueue:
                 "requestParameters": {
                     "endpointName": self._endpoint,
                     "contentType": request.given.get("content-type"),
+                    "inputLocation": request.given.get("inputlocation"),
                 },
-                "responseParameters": {"outputLocation": f"{self._done_at}/{request.identity}.out"},
+                "responseParameters": {"outputLocation": f"{self._done_at}/{request.place}.out"},
             }
             self._sns.publish(TopicArn=self._topics[topic], Message=json.dumps(message))

@@ -9,6 +9,7 @@ One listener for three of AWS's services:
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -24,6 +25,13 @@ from processing_jobs import ProcessingJobs
 
 # Stacks whose name ends like this hold SageMaker's resources, which only moto knows.
 MOTO_STACKS = "-endpoints"
+# Of an invocation's headers a container gets these, and no other.
+PASSED_HEADERS = {
+    "content-type": "Content-Type",
+    "accept": "Accept",
+    "inference-id": "X-Amzn-SageMaker-Inference-Id",
+    "custom-attributes": "X-Amzn-SageMaker-Custom-Attributes",
+}
 HOP_HEADERS = {"host", "content-length", "connection", "transfer-encoding"}
 
 
@@ -59,6 +67,7 @@ class SageMakerFront:
         server: The address of the server that stands for every endpoint's container.
         limits: SageMaker's, to be replaced by shorter ones.
         invocations: Number of real-time and asynchronous invocations so far.
+        unavailable: Whether the instances answer 503, as those that are being stopped do.
         rolls_back: Whether new versions of endpoints fail, so that they stay as they are without a word.
     """
 
@@ -66,6 +75,7 @@ class SageMakerFront:
         self.server = ""
         self.limits = Limits()
         self.invocations = 0
+        self.unavailable = False
         self.rolls_back = False
         self._ministack, self._moto = ministack, moto
         self._jobs = ProcessingJobs(pothole)
@@ -125,8 +135,7 @@ class SageMakerFront:
             _refuse(client, 413, "RequestEntityTooLarge", f"The body is above {limits.realtime_bytes} bytes.")
             return
         self._count()
-        kind, accept = client.headers.get("Content-Type"), client.headers.get("Accept")
-        answer = self._forward(body, kind, accept, limits.realtime_s)
+        answer = self._forward(body, _given(client), limits.realtime_s)
         if answer.ok and len(answer.content) > limits.realtime_bytes:
             answer = Forwarded(500, f"The answer is above {limits.realtime_bytes} bytes.".encode(), None)
         if answer.ok:
@@ -139,9 +148,7 @@ class SageMakerFront:
 
     def _queue(self, client: BaseHTTPRequestHandler, endpoint: str, body: bytes) -> None:
         config = self._configuration(endpoint)
-        given = {
-            name.lower().removeprefix("x-amzn-sagemaker-"): value for name, value in client.headers.items()
-        }
+        given = _given(client)
         if config is None or "AsyncInferenceConfig" not in config:
             _refuse(client, 400, "ValidationError", f"Endpoint {endpoint} not found or not asynchronous.")
         elif bool(body) == ("inputlocation" in given):
@@ -204,9 +211,11 @@ class SageMakerFront:
         config = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
         return {key: value for key, value in config.items() if value}
 
-    def _forward(self, body: bytes, kind: str | None, accept: str | None, patience_s: float) -> Forwarded:
-        """Ask the server as SageMaker asks a container: for so long, and not a second time."""
-        headers = {name: value for name, value in (("Content-Type", kind), ("Accept", accept)) if value}
+    def _forward(self, body: bytes, given: Mapping[str, str], patience_s: float) -> Forwarded:
+        """Ask the server as SageMaker asks a container: with few headers, for so long, not a second time."""
+        if self.unavailable:
+            return Forwarded(503, b"", None)
+        headers = {name: given[short] for short, name in PASSED_HEADERS.items() if short in given}
         try:
             answer = requests.post(f"{self.server}/invocations", body, headers=headers, timeout=patience_s)
         except requests.Timeout:
@@ -222,6 +231,11 @@ class SageMakerFront:
     def _count(self) -> None:
         with self._lock:
             self.invocations += 1
+
+
+def _given(client: BaseHTTPRequestHandler) -> dict[str, str]:
+    """Return an invocation's headers, in small letters and without SageMaker's prefix."""
+    return {name.lower().removeprefix("x-amzn-sagemaker-"): value for name, value in client.headers.items()}
 
 
 def _refuse(client: BaseHTTPRequestHandler, status: int, error: str, message: str, **details: Any) -> None:

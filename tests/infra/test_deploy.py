@@ -1,11 +1,8 @@
 """What `make deploy` makes, in the emulated cloud: the real templates, functions and server, real uploads."""
 
 import json
-import os
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,117 +15,26 @@ import requests
 from botocore.exceptions import ClientError
 
 import deploy
-from local_aws import Cloud
 from pothole.types import Image
-from sagemaker_front import Limits
 from stacks import Failed, Stack
 from support.clips import make_clip
+from support.deployment import (
+    IMAGE,
+    SAME,
+    Deployed,
+    receive,
+    report_of,
+    s3_event,
+    sending,
+    wait_for_object,
+)
 from support.fakes import MAGENTA
-from support.servers import ROOT, Server, free_port
+from support.servers import free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 FRAMES = 20
-IMAGE = "registry.example/pothole:1"
-SAME = ["deploy", "--name", "road", "--image", IMAGE, "--no-smoke"]
-Message = dict[str, Any]
-Deployed = dict[str, str]
-
-
-def make(target: str, **variables: str) -> str:
-    """Run a make target as a user does, and return what it says."""
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("MAKE")}
-    environment |= {"NAME": "road", "COLUMNS": "200"} | variables
-    done = subprocess.run(
-        ["make", target], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def deployed(cloud: Cloud, server: Server) -> Iterator[Deployed]:
-    """The outputs of all stacks, made, taken away, and made once more."""
-    cloud.front.server = server.url
-    made = make("deploy", IMAGE=IMAGE)
-    assert all(f"road-{kind} made" in made for kind in ("work", "endpoints", "trigger", "operations"))
-    assert "a first video was marked" in made
-    assert "The videos are still in s3://road-videos-000000000000-us-east-1" in make("destroy")
-    assert outputs() == {"VideosBucket": "road-videos-000000000000-us-east-1"}
-    assert "road-videos unchanged" in make("deploy", IMAGE=IMAGE)
-    yield outputs()
-    make("destroy")
-    assert outputs() == {"VideosBucket": "road-videos-000000000000-us-east-1"}
-    buckets = {bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]}
-    assert "road-videos-000000000000-us-east-1" in buckets
-    assert "road-work-000000000000-us-east-1" not in buckets
-    assert boto3.client("sagemaker").list_endpoints()["Endpoints"] == []
-    assert boto3.client("lambda").list_functions()["Functions"] == []
-
-
-def outputs() -> Deployed:
-    cloudformation = boto3.client("cloudformation")
-    found = {}
-    for kind in ("videos", "work", "endpoints", "trigger", "operations"):
-        try:
-            stack = cloudformation.describe_stacks(StackName=f"road-{kind}")["Stacks"][0]
-        except ClientError:
-            continue
-        found |= {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    return found
-
-
-@pytest.fixture
-def front(cloud: Cloud, server: Server) -> Iterator[Any]:
-    yield cloud.front
-    cloud.front.limits = Limits()
-    cloud.front.server = server.url
-
-
-@pytest.fixture
-def bucket(deployed: Deployed, s3: "S3Client") -> str:
-    return deployed["VideosBucket"]
-
-
-@pytest.fixture
-def listen(deployed: Deployed) -> Callable[[str], Callable[[], Message]]:
-    """Subscribes a queue to a topic; what it returns waits for the topic's next message."""
-    sqs, sns = boto3.client("sqs"), boto3.client("sns")
-
-    def listen(topic: str) -> Callable[[], Message]:
-        name = f"heard-{time.monotonic_ns()}"
-        url = sqs.create_queue(QueueName=name)["QueueUrl"]
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-        arn = attributes["Attributes"]["QueueArn"]
-        sns.subscribe(TopicArn=deployed[topic], Protocol="sqs", Endpoint=arn)
-        return lambda: json.loads(receive(url)["Body"])
-
-    return listen
-
-
-def receive(url: str, timeout_s: float = 60) -> Message:
-    sqs = boto3.client("sqs")
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        for message in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=2).get("Messages", []):
-            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-            return message
-    raise TimeoutError(f"no message in {timeout_s} s")
-
-
-@contextmanager
-def sending(**settings: str) -> Iterator[None]:
-    """Change the settings of the function that sends videos."""
-    client = boto3.client("lambda")
-    before = client.get_function_configuration(FunctionName="road-send")["Environment"]["Variables"]
-    client.update_function_configuration(
-        FunctionName="road-send", Environment={"Variables": before | settings}
-    )
-    try:
-        yield
-    finally:
-        client.update_function_configuration(FunctionName="road-send", Environment={"Variables": before})
 
 
 def with_patch(number: int) -> Image:
@@ -150,30 +56,6 @@ def upload_unnoticed(s3: "S3Client", bucket: str, clip: Path, *keys: str) -> Non
     for key in keys:
         s3.upload_file(str(clip), bucket, key)
     events.enable_rule(Name="road-uploaded")
-
-
-def s3_event(bucket: str, *keys: str) -> str:
-    records = [
-        {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": bucket}, "object": {"key": key}}}
-        for key in keys
-    ]
-    return json.dumps({"Records": records})
-
-
-def report_of(s3: "S3Client", bucket: str, stem: str) -> dict[str, Any]:
-    return json.loads(s3.get_object(Bucket=bucket, Key=f"{stem}_output.json")["Body"].read())  # type: ignore[no-any-return]
-
-
-def wait_for_object(s3: "S3Client", bucket: str, key: str, timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        try:
-            s3.head_object(Bucket=bucket, Key=key)
-        except ClientError:
-            time.sleep(0.1)
-        else:
-            return
-    raise TimeoutError(f"{key} did not appear in {timeout_s} s")
 
 
 def test_a_whole_video_is_marked_by_the_asynchronous_endpoint_and_told_with_a_link(
@@ -233,8 +115,8 @@ def test_a_failed_video_is_told_with_its_reason(s3: "S3Client", bucket: str, lis
     assert message["invocationStatus"] == "Failed"
     assert "ClientError: Received client error (422)" in message["failureReason"]
     mail = told()
-    assert mail["Subject"] == "A video was not marked"
-    assert "text.mp4" in mail["Message"]
+    assert mail["Subject"] == "Not marked: text.mp4"
+    assert f"s3://{bucket}/broken/text.mp4" in mail["Message"]
     assert "invalid_media" in mail["Message"]
 
 

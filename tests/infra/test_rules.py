@@ -7,6 +7,7 @@ import yaml
 
 import deploy
 from infra.test_templates import Loader, as_list, resources, statements
+from pothole.settings import Settings
 from stacks import Failed
 from support.servers import ROOT
 
@@ -128,9 +129,37 @@ def test_a_new_account_can_be_deployed_to() -> None:
     """lambda/latest/dg/configuration-concurrency.html: 100 of an account's executions stay unreserved."""
     trigger = yaml.load((ROOT / "infra" / "trigger.yaml").read_text(), Loader)
     assert trigger["Parameters"]["ConcurrentFunctions"]["Default"] == 0
-    for name in ("Send", "Notify"):
+    for name in ("Send", "Redrive", "Notify"):
         reserved = trigger["Resources"][name]["Properties"]["ReservedConcurrentExecutions"]
         assert reserved["If"][0] == "Reserves"
+
+
+def test_what_fails_is_sent_again_or_told_by_one_function_alone() -> None:
+    """sagemaker/latest/dg/async-inference-monitor.html: SageMaker tries no asynchronous request again."""
+    trigger = resources("trigger")
+    subscribed = [
+        r["Properties"]["Endpoint"]
+        for r in trigger.values()
+        if r["Type"] == "AWS::SNS::Subscription" and r["Properties"]["TopicArn"] == "!Ref FailedTopicArn"
+    ]
+    assert subscribed == ["!GetAtt Redrive.Arn"]
+    assert [t["Arn"] for t in trigger["JobEnded"]["Properties"]["Targets"]] == ["!GetAtt Redrive.Arn"]
+
+
+def test_a_request_waits_longer_than_a_lease_and_no_longer_than_sqs_takes() -> None:
+    """Else the container answers 202 for a worker that is gone, which SageMaker takes for a success."""
+    delay = yaml.load((ROOT / "infra" / "trigger.yaml").read_text(), Loader)["Parameters"]["RedriveDelay"]
+    assert delay["Default"] >= 2 * Settings().lease_s
+    assert delay["MaxValue"] <= 900
+
+
+def test_a_queue_of_a_function_hides_a_message_for_six_times_its_time_and_keeps_what_fails() -> None:
+    """lambda/latest/dg/services-sqs-configure.html"""
+    trigger = resources("trigger")
+    queue, function = (trigger[name]["Properties"] for name in ("Again", "Redrive"))
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == "!GetAtt Undelivered.Arn"
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
 
 
 def test_deleted_scratch_leaves_nothing_for_good() -> None:

@@ -21,7 +21,10 @@ from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS
 from support.servers import ROOT
 
 TEMPLATES = sorted((ROOT / "infra").glob("[!.]*.yaml"))
-SEND, NOTIFY = ROOT / "lambda" / "lambda_handler.py", ROOT / "lambda" / "notify_handler.py"
+SEND, REDRIVE, NOTIFY, JOB = (
+    ROOT / "lambda" / f"{name}.py"
+    for name in ("lambda_handler", "redrive_handler", "notify_handler", "processing_job")
+)
 S3 = [ROOT / "container" / "pothole" / "storage" / f"{name}.py" for name in ("s3", "upload", "probe")]
 # What a call needs: IAM names actions otherwise than boto3 its methods.
 NEEDS = {
@@ -41,12 +44,18 @@ NEEDS = {
     "list_objects_v2": {"s3:ListBucket"},
     "publish": {"sns:Publish"},
     "put_object": {"s3:PutObject"},
+    "send_message": {"sqs:SendMessage"},
     "upload_part": {"s3:PutObject"},
 }
 # What the platform does in a role's name, and no line of ours.
 PLATFORM = {
     "SendRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
     "NotifyRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
+    # Lambda takes the messages of a queue in the function's name.
+    "RedriveRole": {
+        *("logs:CreateLogStream", "logs:PutLogEvents"),
+        *("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+    },
 }
 # These know no resources.
 UNBOUND = {"ecr:GetAuthorizationToken", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData"}
@@ -98,7 +107,7 @@ def calls(path: Path) -> set[str]:
     return (names | paged) & NEEDS.keys()
 
 
-@pytest.mark.parametrize("path", [SEND, NOTIFY, *S3], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [SEND, REDRIVE, NOTIFY, JOB, *S3], ids=lambda path: path.name)
 def test_no_call_is_unknown_here(path: Path) -> None:
     """So that a new call cannot pass the tests below unseen."""
     made = re.findall(
@@ -107,9 +116,17 @@ def test_no_call_is_unknown_here(path: Path) -> None:
     assert set(made) - {"get_paginator", "client"} <= NEEDS.keys()
 
 
-@pytest.mark.parametrize(("role", "path"), [("SendRole", SEND), ("NotifyRole", NOTIFY)])
-def test_a_function_may_do_what_it_does_and_no_more(role: str, path: Path) -> None:
-    needed = set().union(*(NEEDS[call] for call in calls(path)))
+# The calls of a file beside it that a function makes, too.
+@pytest.mark.parametrize(
+    ("role", "path", "borrowed"),
+    [
+        ("SendRole", SEND, calls(JOB)),
+        ("RedriveRole", REDRIVE, calls(JOB) | {"invoke_endpoint_async", "publish"}),
+        ("NotifyRole", NOTIFY, set()),
+    ],
+)
+def test_a_function_may_do_what_it_does_and_no_more(role: str, path: Path, borrowed: set[str]) -> None:
+    needed = set().union(*(NEEDS[call] for call in calls(path) | borrowed))
     assert actions(role) == needed | PLATFORM[role]
 
 
@@ -200,7 +217,8 @@ def test_the_same_code_and_model_are_the_same_archives(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(model)) as archive:
         assert archive.getnames() == ["config.json", "openvino.xml", "weights.npz"]
     with zipfile.ZipFile(io.BytesIO(functions)) as archive:
-        assert archive.namelist() == ["lambda_handler.py", "notify_handler.py"]
+        names = ["lambda_handler.py", "notify_handler.py", "processing_job.py", "redrive_handler.py"]
+        assert archive.namelist() == names
 
 
 @pytest.mark.parametrize(

@@ -347,7 +347,7 @@ def test_a_job_that_cannot_be_started_is_tried_again(long_videos: Endpoint) -> N
 
 
 def test_only_known_events_are_told_to_people(endpoint: Endpoint) -> None:
-    with pytest.raises(ValueError, match="Expected an event of S3"):
+    with pytest.raises(ValueError, match='Expected an event "Object Created"'):
         notify_handler.lambda_handler({"key1": "value1"}, None)
 
     assert endpoint.posts == []
