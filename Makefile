@@ -149,6 +149,13 @@ chaos: setup system ## Kill workers 220 times, cut 300 off from S3, let 30 % of 
 	    tests/reliability/test_queue.py \
 	    tests/reliability/test_kills.py tests/reliability/test_cuts.py tests/reliability/test_faulty_s3.py tests/reliability/test_duplicates.py --log-cli-level=INFO
 
+.PHONY: detectors test-detectors
+detectors: setup ## Fetch FaceDetector and HumanDetector into container/detectors, from where the image takes them (needs npm)
+	PYTHON=$(CURDIR)/$(BIN)/python container/fetch_detectors.sh
+
+test-detectors: setup ## Fetch FaceDetector and HumanDetector and look with them at a photograph
+	$(BIN)/pytest -m detectors tests/detection/box_networks
+
 .PHONY: fuzz
 fuzz: setup system ## Send 20,000 damaged pictures and videos, and odd requests, headers and keys
 	INPUTS=$${INPUTS:-20000} $(BIN)/pytest tests/reliability/test_fuzz_media.py tests/reliability/test_fuzz_requests.py \

@@ -83,7 +83,10 @@ def test_a_mask_rcnn_may_say_what_runs_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (["yolo", {}], "'yolo', which is not installed. Known are broken, mask_rcnn, none, whole;"),
+        (
+            ["yolo", {}],
+            "'yolo', which is not installed. Known are broken, center_face, mask_rcnn, none, ssd, whole;",
+        ),
         (["whole", {"scores": 1}], "scores of whole: .*Known are score"),
         (["whole", {"score": "high"}], "score of whole: "),
         (["broken", {}], "'broken' cannot be imported: ModuleNotFoundError"),

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pothole.detection.detector import Detector
 from pothole.detection.mask_rcnn_detector import load_mask_rcnn
@@ -53,10 +53,57 @@ class MaskRCNNArguments(Arguments):
     runtime: Runtime = "auto"
 
 
+class CenterFaceArguments(Arguments):
+    """These are the arguments of CenterFace.
+
+    Attributes:
+        network: Its file in the folder.
+        longest_side: To which larger pictures are scaled down, in pixels: more finds smaller faces.
+    """
+
+    network: str = "centerface.onnx"
+    longest_side: Annotated[int, Field(ge=32, le=4096)] = 640
+
+
+class SSDArguments(Arguments):
+    """These are the arguments of an SSD.
+
+    Attributes:
+        network: Its file in the folder.
+        labels: The file there with what it can tell apart, one a line.
+        classes: Those that are looked for.
+    """
+
+    network: str = "ssd_mobilenet_v2.tflite"
+    labels: str = "labels.txt"
+    classes: tuple[str, ...] = ("Person",)
+
+
+def _load_mask_rcnn(folder: Path, arguments: MaskRCNNArguments) -> Detector:
+    return load_mask_rcnn(folder, arguments.runtime)
+
+
+# OpenVINO is imported for the kinds that cannot do without it, and not for a network of TensorFlow's.
+def _load_center_face(folder: Path, arguments: CenterFaceArguments) -> Detector:
+    from pothole.detection.box_networks.center_face import CenterFace  # noqa: PLC0415
+
+    return CenterFace(folder / arguments.network, arguments.longest_side)
+
+
+def _load_ssd(folder: Path, arguments: SSDArguments) -> Detector:
+    from pothole.detection.box_networks.ssd import SSD  # noqa: PLC0415
+
+    try:
+        labels = (folder / arguments.labels).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as exc:
+        raise ModelError(f"{folder / arguments.labels} cannot be read: {exc}.") from exc
+    return SSD(folder / arguments.network, labels, arguments.classes)
+
+
 BUILT_IN = {
-    DEFAULT_KIND: DetectorKind(
-        MaskRCNNArguments, lambda folder, arguments: load_mask_rcnn(folder, arguments.runtime)
-    )
+    DEFAULT_KIND: DetectorKind(MaskRCNNArguments, _load_mask_rcnn),
+    "center_face": DetectorKind(CenterFaceArguments, _load_center_face),
+    "ssd": DetectorKind(SSDArguments, _load_ssd),
 }
 
 
