@@ -174,7 +174,8 @@ def test_the_function_and_the_package_know_the_same_videos_and_outputs() -> None
     template = yaml.load((ROOT / "infra" / "trigger.yaml").read_text(), Loader)
     described = template["Parameters"]["Outputs"]
     assert described["Default"].split(",") == list(DEFAULT_OUTPUTS)
-    assert all(name in described["Description"] for name in OUTPUTS)
+    # What lies beside the folder of the video is for a queue's worker, which has a role of its own.
+    assert all((name in described["Description"]) != kind.is_of_step for name, kind in OUTPUTS.items())
 
 
 def test_the_trigger_knows_the_functions_suffixes() -> None:
