@@ -23,6 +23,7 @@ from pothole.media import Video
 from pothole.media.picture import encode_picture
 from pothole.types import Image
 from roads.output import write_video
+from roads.trip import Trip
 from roads.world import Road
 
 FRAMES, RATE, SPEED_M_S, LENGTH_M, POTHOLES = 240, Fraction(30), 10.0, 80.0, 14
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def marked(folder: Path, seed: int) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """Render a road and mark it; returns its truth, the job's data and the marked video."""
     road, clip = Road(seed=seed, length=LENGTH_M, potholes=POTHOLES), folder / f"road{seed}.mp4"
-    truth = write_video(clip, road, FRAMES, RATE, SPEED_M_S, count_area=400, sound=False)
+    truth = write_video(clip, road, FRAMES, RATE, Trip(SPEED_M_S), count_area=400, sound=False)
     mark(clip, folder)
     return (
         truth,

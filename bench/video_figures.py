@@ -32,6 +32,7 @@ from pothole.settings import Settings
 from pothole.storage import LocalStorage
 from pothole.types import Image, Size
 from roads.output import write_video
+from roads.trip import Trip
 from roads.world import Road
 from thinning import replaced, thinned
 
@@ -134,7 +135,9 @@ def render(drive: Drive, folder: Path) -> tuple[Path, dict[str, Any]]:
     if not truth.is_file():
         road = Road(drive.seed, SIZE, drive.metres, drive.potholes)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as new:
-            write_video(Path(new, name), road, drive.frames, drive.rate, drive.speed, COUNT_AREA, sound=False)
+            write_video(
+                Path(new, name), road, drive.frames, drive.rate, Trip(drive.speed), COUNT_AREA, sound=False
+            )
             Path(new, name).replace(path)
             Path(new, truth.name).replace(truth)
     return path, json.loads(truth.read_text())

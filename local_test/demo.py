@@ -38,6 +38,7 @@ from local_aws import Failed, Process
 from pothole.errors import PotholeError
 from pothole.media import Video
 from roads.output import write_video
+from roads.trip import Trip
 from roads.world import Road
 from sagemaker_front import SageMakerFront
 
@@ -104,7 +105,7 @@ def render() -> Path:
     path = OUTPUT / "road.mp4"
     with doing("Rendering a road ..."):
         road = Road(seed=SEED, length=100, potholes=12)
-        truth = write_video(path, road, 300, Fraction(30), 10.0, count_area=400, sound=True)
+        truth = write_video(path, road, 300, Fraction(30), Trip(10.0), count_area=400, sound=True)
         there = truth["potholes"]
     say(f"rendered {path.name}: 300 frames, {there} potholes, and manholes, patches and stains between them")
     return path

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from roads.output import write_dataset, write_video
+from roads.trip import Receiver, Trip
 from roads.world import Road
 
 
@@ -26,6 +27,13 @@ def main(arguments: list[str] | None = None) -> None:
         "--rate", type=Fraction, default=Fraction(30), help="frames a second, such as 30000/1001"
     )
     video.add_argument("--speed", type=float, default=10.0, help="metres a second")
+    video.add_argument("--vary", type=float, default=0.0, help="part by which the speed changes, such as 0.3")
+    video.add_argument("--gpx", action="store_true", help="write OUT.gpx, what a receiver says of the drive")
+    video.add_argument(
+        "--gps-noise", type=float, default=0.0, help="metres by which it is off along each axis"
+    )
+    video.add_argument("--gps-lag", type=float, default=0.0, help="seconds by which it comes late")
+    video.add_argument("--gps-dropout", type=_span, action="append", default=[], help="FROM-TO in seconds")
     video.add_argument("--potholes", type=int, default=15, help="number along the way")
     video.add_argument("--decoys", type=float, default=0.5, help="cracks, patches, stains … a metre")
     video.add_argument("--count-area", type=int, default=400, help="pixels from which a pothole counts")
@@ -47,8 +55,20 @@ def main(arguments: list[str] | None = None) -> None:
         return
     length = given.speed * given.frames / float(given.rate)
     road = Road(given.seed, given.size, length, given.potholes, given.decoys)
-    truth = write_video(given.out, road, given.frames, given.rate, given.speed, given.count_area, given.sound)
+    receiver = Receiver(given.gps_noise, given.gps_lag, tuple(given.gps_dropout)) if given.gpx else None
+    trip = Trip(given.speed, given.vary)
+    truth = write_video(
+        given.out, road, given.frames, given.rate, trip, given.count_area, given.sound, receiver
+    )
     print(f"{given.out}: {given.frames} frames, {truth['potholes']} potholes")
+
+
+def _span(text: str) -> tuple[float, float]:
+    begin, _, end = text.partition("-")
+    try:
+        return float(begin), float(end)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FROM-TO, such as 12-15") from exc
 
 
 def _size(text: str) -> tuple[int, int]:

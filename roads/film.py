@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from roads.camera import Camera
 from roads.scenery import Picture, stand
+from roads.trip import Trip
 from roads.world import Level, Road
 
 FARTHEST = 72.0
@@ -47,7 +48,12 @@ class Shot(NamedTuple):
 
 
 def render(
-    road: Road, frames: int, speed_m_s: float = 10.0, rate: float = 30.0, min_area: int = 40
+    road: Road,
+    frames: int,
+    speed_m_s: float = 10.0,
+    rate: float = 30.0,
+    min_area: int = 40,
+    vary: float = 0.0,
 ) -> Iterator[Shot]:
     """Film the road from a moving car.
 
@@ -57,6 +63,7 @@ def render(
         speed_m_s: Metres a second.
         rate: Frames a second.
         min_area: Pixels from which a pothole counts as seen.
+        vary: Part of its speed by which the car goes faster and slower.
 
     Yields:
         The frames.
@@ -69,16 +76,18 @@ def render(
         # Springs and hands: each angle and the bounce follow slow noise that returns to zero.
         shake = 0.86 * shake + rng.normal(0, 1, 4) * (0.0007, 0.0009, 0.0008, 0.004)
         start = road.camera
+        trip = Trip(speed_m_s, vary)
+        aside, ahead = trip.place(time)
         camera = replace(
             start,
             pitch=start.pitch + shake[0],
             yaw=start.yaw + shake[1] + 0.008 * np.sin(0.5 * time),
             roll=start.roll + shake[2],
             height=start.height + shake[3],
-            x=start.x + 0.12 * np.sin(0.37 * time),
-            z=start.z + speed_m_s * time,
+            x=start.x + aside,
+            z=start.z + ahead,
         )
-        yield take(road, camera, time, speed_m_s * EXPOSURE_S, sensor, min_area)
+        yield take(road, camera, time, trip.speed(time) * EXPOSURE_S, sensor, min_area)
 
 
 def photograph(road: Road, camera: Camera, number: int, min_area: int = 40) -> Shot:

@@ -13,14 +13,23 @@ from av.audio.resampler import AudioResampler
 
 from roads.camera import Camera
 from roads.film import Truth, photograph, render
+from roads.pothole import Pothole
 from roads.scenery import Picture
+from roads.trip import START, Receiver, Site, Trip
 from roads.world import Road
 
 AUDIO_RATE = 48000
 
 
 def write_video(
-    path: Path, road: Road, frames: int, rate: Fraction, speed_m_s: float, count_area: int, sound: bool
+    path: Path,
+    road: Road,
+    frames: int,
+    rate: Fraction,
+    trip: Trip,
+    count_area: int,
+    sound: bool,
+    receiver: Receiver | None = None,
 ) -> dict[str, Any]:
     """Write an H.264 video and, beside it, `<stem>.truth.json`.
 
@@ -29,24 +38,28 @@ def write_video(
         road: What to film.
         frames: Number of frames.
         rate: Frames a second.
-        speed_m_s: Metres a second.
+        trip: How the car drives.
         count_area: Pixels that a pothole must show in some frame to count in `potholes`.
         sound: Adds a sine tone.
+        receiver: Writes what it says of the drive into `<stem>.gpx`; None for none.
 
     Returns:
         The truth: `light`, `potholes` (how many showed `count_area` pixels), `pothole_ids`, and per frame
         each pothole's `id`, `box` (xyxy), `polygons`, `distance_m` (along the road, from camera to centre)
         and `plain` (a person would mark it in this frame), and of `decoys` in view the kind and the pixel
-        of its centre.
+        of its centre. On the plane: of each pothole `lat`, `lon`, and its size in metres; the camera.
     """
     height, width = road.camera.size
+    site = Site()
     seen: set[int] = set()
     per_frame = []
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         video = container.add_stream("libx264", rate=rate, options={"crf": "19", "preset": "veryfast"})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio = container.add_stream("aac", rate=AUDIO_RATE, layout="mono") if sound else None
-        for index, shot in enumerate(render(road, frames, speed_m_s, float(rate))):
+        container.metadata["creation_time"] = START.isoformat()
+        shots = render(road, frames, trip.speed_m_s, float(rate), vary=trip.vary)
+        for index, shot in enumerate(shots):
             container.mux(video.encode(av.VideoFrame.from_ndarray(shot.picture, format="rgb24")))
             seen |= {t.pothole_id for t in shot.potholes if int(t.mask.sum()) >= count_area}
             potholes = [_record(shot.picture, t) for t in shot.potholes]
@@ -67,7 +80,17 @@ def write_video(
         "potholes": len(seen),
         "pothole_ids": sorted(seen),
         "frames": per_frame,
+        "on_road": [_on_road(pothole, site) for pothole in road.potholes],
+        "camera": {
+            "height_m": road.camera.height,
+            "focal_px": road.camera.focal,
+            "horizon_px": road.camera.horizon,
+        },
     }
+    if receiver:
+        start = road.camera.x, road.camera.z
+        gpx = receiver.gpx(trip, site, start, float(frames / rate), road.seed)
+        path.with_suffix(".gpx").write_text(gpx)
     path.with_suffix(".truth.json").write_text(json.dumps(truth_json))
     return truth_json
 
@@ -79,6 +102,25 @@ def _record(picture: Picture, truth: Truth) -> dict[str, Any]:
         "polygons": _polygons(truth),
         "distance_m": round(truth.distance, 2),
         "plain": _can_be_seen(picture, truth),
+    }
+
+
+def _on_road(pothole: Pothole, site: Site) -> dict[str, Any]:
+    outline = pothole.outline
+    low, high = outline.min(0), outline.max(0)
+    middle = (low + high) / 2
+    lat, lon = site.place(float(middle[0]), float(middle[1]))
+    x, z = outline[:, 0], outline[:, 1]
+    return {
+        "id": pothole.id,
+        "lat": lat,
+        "lon": lon,
+        "x_m": round(float(middle[0]), 3),
+        "z_m": round(float(middle[1]), 3),
+        "width_m": round(float(high[0] - low[0]), 3),
+        "length_m": round(float(high[1] - low[1]), 3),
+        "area_m2": round(float(abs(np.dot(x, np.roll(z, 1)) - np.dot(z, np.roll(x, 1))) / 2), 4),
+        "depth_m": round(float(pothole.depth.max()), 3),
     }
 
 

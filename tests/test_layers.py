@@ -16,6 +16,7 @@ LAYERS = (
     {"job"},
     {"pipeline", "job_order"},
     {"outputs", "job_result"},
+    {"geo"},
     {"tracking"},
     {"detection"},
     {"media"},

@@ -14,6 +14,7 @@ import numpy as np
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.types import Image
 from roads.output import write_video
+from roads.trip import Trip
 from roads.world import Road
 
 RATE = Fraction(30)
@@ -86,7 +87,7 @@ def rendered(folder: Path, size: tuple[int, int], seconds: float) -> Path:
         metres = seconds * SPEED_M_S
         road = Road(SEED, size, metres, max(1, round(POTHOLES_PER_M * metres)))
         with _made(path) as new:
-            write_video(new, road, frames, RATE, SPEED_M_S, COUNT_AREA, sound=True)
+            write_video(new, road, frames, RATE, Trip(SPEED_M_S), COUNT_AREA, sound=True)
     return path
 
 

@@ -3,40 +3,37 @@
 Read this first: `run_job` is the whole of it, a stage a line.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from pothole.detection.detector import Detector, score_threshold
+from pothole.geo.flow import FlowMeter
+from pothole.geo.plane import Camera
 from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
 from pothole.media import Video
 from pothole.media.limits import check_frames, check_length
-from pothole.media.sequence import PictureSequence, join_pictures
+from pothole.media.sequence import PictureSequence
 from pothole.outputs.registry import OUTPUTS
+from pothole.outputs.sightings import SightingsSink
 from pothole.outputs.sink import Sink, Source, Summary
 from pothole.pipeline.prefetch import Stages
 from pothole.pipeline.segments import Checkpoints, Counts, NoCheckpoints, mark, write_segments
+from pothole.pipeline.source import fetch_source, fetch_track, work_folder
 from pothole.pipeline.waiting import WaitingFrames
 from pothole.settings import Settings
 from pothole.storage import (
     Publish,
     Storage,
     check_disk,
-    disk_space,
-    fetch_pictures,
     publishing_at_once,
-    stat_source,
 )
 from pothole.tracking.keyframes import KeyFrames, detect_key_frames
 from pothole.tracking.tracker import Tracker
 from pothole.tracking.tracks import Track
 
-# The disk has to hold the source and the marked video, which is about as large. It also holds three segments
-# at most, and those of an earlier attempt, which are deleted as the marked video grows.
-COPIES = 2
 MAX_PREFETCHED = 16  # frames that wait between two stages
 MAX_PREFETCHED_BYTES = 2**25  # bytes of the frames that wait between two stages
 MAX_WAITING_BYTES = 2**27  # bytes of frames between two key frames, and of those that wait for the tracker
@@ -71,19 +68,22 @@ def run_job(
     """
     started = time.monotonic()
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
-    with _work_folder(job, inputs, settings) as folder:
-        file, pictures = _fetch(job, inputs, folder, settings)
+    with work_folder(inputs, job.source_key, settings) as folder:
+        file, pictures = fetch_source(inputs, job.source_key, job.source_version, folder, settings)
         with (
             Video.open(
                 file, settings.max_image_pixels, job.video_stream, job.deinterlace, pictures.remarks
             ) as video,
             _open_sinks(job, _source(job, file, pictures, video, detector, inputs, outputs), folder) as sinks,
         ):
+            sightings = _sightings(job, open_store, video, file, folder)
+            recording = sinks | ({"sightings": sightings} if sightings else {})
             summary, tracks = _mark(
-                job, video, detector, sinks, checkpoints or NoCheckpoints(), folder, settings, on_progress
+                job, video, detector, recording, checkpoints or NoCheckpoints(), folder, settings, on_progress
             )
+            located = sightings.located(video) if sightings else None
             for sink in sinks.values():
-                sink.finish(summary, tracks, video)
+                sink.finish(summary, tracks, video, located)
         with publishing() as publish:
             for output in reversed(job.outputs):
                 kind = OUTPUTS[output]
@@ -101,25 +101,15 @@ def run_job(
     )
 
 
-@contextmanager
-def _work_folder(job: Job, inputs: Storage, settings: Settings) -> Iterator[Path]:
-    """Make a temporary folder with room for the source and the outputs."""
-    needed = COPIES * stat_source(inputs, job.source_key).size
-    with (
-        disk_space(settings, needed),
-        tempfile.TemporaryDirectory(prefix="job-", dir=settings.temp_dir) as folder,
-    ):
-        yield Path(folder)
-
-
-def _fetch(job: Job, inputs: Storage, folder: Path, settings: Settings) -> tuple[Path, PictureSequence]:
-    """Fetch the source to this machine; a folder of pictures becomes a video file."""
-    to, limit, version = folder / "source", settings.max_video_bytes, job.source_version
-    if not job.is_of_pictures:
-        return inputs.fetch(job.source_key, to, limit, version), PictureSequence()
-    file = folder / "pictures.mov"
-    pictures = fetch_pictures(inputs, job.source_key, to, limit, version)
-    return file, join_pictures(pictures, file, settings.max_image_pixels)
+def _sightings(
+    job: Job, open_store: Callable[[str], Storage], video: Video, file: Path, folder: Path
+) -> SightingsSink | None:
+    """Return what records where potholes are; None when nothing is known of the camera or its way."""
+    store = open_store(job.track_bucket or job.source_bucket)
+    gps = fetch_track(store, job.track, job.track_offset_s, video, file, folder)
+    if gps is None and job.camera is None:
+        return None
+    return SightingsSink(video.info.rate, gps, job.camera or Camera(), job.track_offset_s is None)
 
 
 def _mark(
@@ -142,7 +132,8 @@ def _mark(
     threshold = score_threshold(detector, job.min_confidence)
     tracker, counts = Tracker(held, settings.segment_s, start, threshold), Counts()
     total = video.info.frame_count if job.is_live else None
-    draws = any(OUTPUTS[output].draws for output in sinks)
+    draws = any(OUTPUTS[output].draws for output in job.outputs)
+    meter = FlowMeter(video.info.rate) if "sightings" in sinks else None
 
     def tell(frames: int) -> None:
         check_frames(video.info, frames, settings)
@@ -157,7 +148,7 @@ def _mark(
         )
         observed = waiting.observations(stages.prefetch(detected, depth))
         tracked = waiting.join(tracker.track(observed))
-        marks = stages.prefetch(mark(tracked, draws, job.short_labels), depth)
+        marks = stages.prefetch(mark(tracked, draws, job.short_labels, meter), depth)
         segments = stages.prefetch(write_segments(marks, sinks, folder, tell), 1)
         for segment in checkpoints.save(segments):
             counts += segment.counts

@@ -6,6 +6,7 @@ from typing import Any
 
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.files import is_output, split_key
+from pothole.geo.plane import Camera
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 
 DEFAULT_STEP = "pothole_detection"
@@ -34,6 +35,10 @@ class Job:
             another video have the short names.
         step: Name of the pipeline's step that the job is; the folder of a result file.
         source_version: Version of the video that is meant, see `Stat`; the one that is there when None.
+        track: Key of a file that says where the camera was; what the video itself says when None.
+        track_bucket: Bucket, or folder, of that file; the source's when None.
+        track_offset_s: Seconds by which its positions are moved to later; None leaves that to the flow.
+        camera: What the user knows of the camera; None for nothing.
     """
 
     source_bucket: str
@@ -51,6 +56,10 @@ class Job:
     names_extension: bool = False
     step: str = DEFAULT_STEP
     source_version: str | None = None
+    track: str | None = None
+    track_bucket: str | None = None
+    track_offset_s: float | None = None
+    camera: Camera | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", chosen_outputs(self.outputs))
@@ -83,7 +92,14 @@ class Job:
     def settings(self) -> dict[str, Any]:
         """Return what a report says of how the work was asked for."""
         names = "is_live", "frame_interval", "video_stream", "deinterlace", "short_labels"
-        return {name: getattr(self, name) for name in names}
+        settings = {name: getattr(self, name) for name in names}
+        if self.track is not None:
+            settings["track"] = self.track
+        if self.track_offset_s is not None:
+            settings["track_offset_s"] = self.track_offset_s
+        if self.camera is not None:
+            settings["camera"] = self.camera.given
+        return settings
 
     def output_key(self, output: str) -> str:
         """Return the key of an output: `<stem>_output<suffix>` beside the source, or below the prefix."""

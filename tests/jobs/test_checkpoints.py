@@ -202,6 +202,33 @@ def test_a_contact_sheet_is_the_same_whether_a_job_was_interrupted_or_not(
     assert sheets[0].read_bytes() == sheets[1].read_bytes()
 
 
+def test_places_are_the_same_whether_a_job_was_interrupted_or_not(
+    road: Road, tmp_path: Path, clip: bytes
+) -> None:
+    undisturbed = Road(tmp_path / "undisturbed", clip, road.settings)
+    for each in (road, undisturbed):
+        each.job = replace(each.job, track="clip.csv")
+        rows = [f"{t},{48 + 2.7e-5 * t},11.5" for t in range(9)]
+        (each.folder / "clip.csv").write_text("\n".join(["time_s,lat,lon", *rows]))
+    undisturbed.work()
+    stopping = ShutdownSignal()
+    with pytest.raises(Interrupted):
+        road.work(ending(2, stopping), shutdown=stopping)
+    assert road.work()[0].resumed_at > 0
+    assert road.outputs() == undisturbed.outputs()
+    assert b'"position":{"lat":48.' in road.outputs()[1]
+
+
+def test_a_job_is_another_one_with_another_track(road: Road) -> None:
+    road.job = replace(road.job, track="clip.csv")
+    track = road.folder / "clip.csv"
+    ids = []
+    for shift in ("0", "0.001"):
+        track.write_text(f"time_s,lat,lon\n0,48.{shift[2:]}1,11.5\n9,48.{shift[2:]}1,11.5\n")
+        ids.append(road.work()[0].id)
+    assert ids[0] != ids[1]
+
+
 def test_a_job_may_be_ended_between_checkpoints(road: Road, undisturbed: tuple[bytes, bytes]) -> None:
     class Ended(Wavering):
         """Slow, and told to end some frames after each checkpoint."""

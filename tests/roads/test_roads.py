@@ -134,3 +134,22 @@ def test_wrong_size_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         render_road.main(["video", "x.mp4", "--size", "big"])
 
     assert "'big' is not WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+def test_truth_says_where_on_earth_and_how_big(tmp_path: Path) -> None:
+    out = tmp_path / "road.mp4"
+    command = f"video {out} --frames 10 --size 160x96 --potholes 4 --vary 0.3 --gpx --gps-dropout 2-4"
+    render_road.main(command.split())
+    truth = json.loads(out.with_suffix(".truth.json").read_text())
+    road = Road(1, (96, 160), length=10 / 3, potholes=4)
+    assert [p["id"] for p in truth["on_road"]] == [p.id for p in road.potholes]
+    for record, pothole in zip(truth["on_road"], road.potholes, strict=True):
+        assert record["width_m"] == pytest.approx(np.ptp(pothole.outline[:, 0]), abs=0.01)
+        assert 0 < record["area_m2"] < record["width_m"] * record["length_m"]
+        north, east = (record["lat"] - 48.137) * 111_200, (record["lon"] - 11.575) * 74_350
+        assert np.hypot(north, east) == pytest.approx(np.hypot(record["x_m"], record["z_m"]), rel=0.01)
+    assert truth["camera"]["height_m"] == road.camera.height
+    gpx = out.with_suffix(".gpx").read_text()
+    assert gpx.count("<trkpt") == 11 - 2
+    with av.open(str(out)) as container:
+        assert container.metadata["creation_time"].startswith("2026-05-04T10:00:00")

@@ -7,6 +7,7 @@ from pathlib import Path
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
 from pothole.files import private_folder
+from pothole.geo.plane import Camera
 from pothole.job import run_job
 from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
@@ -23,6 +24,9 @@ def mark(
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS,
     frame_interval: int | None = None,
     min_confidence: float | None = None,
+    track: Path | str | None = None,
+    track_offset_s: float | None = None,
+    camera: Camera | None = None,
     settings: Settings | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> JobResult:
@@ -35,6 +39,9 @@ def mark(
         outputs: What to make: names of `pothole.outputs.registry.OUTPUTS`.
         frame_interval: Detect on every n-th frame; as the road moves when None.
         min_confidence: Score threshold, 0..1; the model's own when None.
+        track: GPX, NMEA or CSV file that says where the camera was; what the video itself says when None.
+        track_offset_s: Seconds by which its positions are moved to later; found by itself when None.
+        camera: What is known of the camera.
         settings: Limits; the defaults when None.
         on_progress: Called after each frame; what it raises ends the work.
 
@@ -46,6 +53,7 @@ def mark(
         Exception: Whatever a detector of your own or `on_progress` raises. Nothing is left in either case.
     """
     source = Path(video).absolute()
+    positions = Path(track).absolute() if track else None
     job = Job(
         source_bucket=str(source.parent),
         source_key=source.name + ("/" if source.is_dir() else ""),
@@ -54,6 +62,10 @@ def mark(
         min_confidence=min_confidence,
         output_bucket=str(Path(output_dir).absolute()) if output_dir else None,
         outputs=outputs,
+        track=positions.name if positions else None,
+        track_bucket=str(positions.parent) if positions else None,
+        track_offset_s=track_offset_s,
+        camera=camera,
     )
     detector = detector or load_detector(SHIPPED_MODEL)
     settings = settings or Settings()

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from pothole.errors import RequestError
+from pothole.geo.plane import Camera
 from pothole.job_order import DEFAULT_STEP, Job
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 
@@ -20,7 +21,7 @@ StepName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 class Input(BaseModel):
     """These fields stand under `input`; see `pothole.job.Job` for their meaning."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
     s3_bucket: ShortText
     s3_source_filename: ShortText
@@ -34,6 +35,9 @@ class Input(BaseModel):
     deinterlace: bool = True
     short_labels: bool = False
     step: StepName = DEFAULT_STEP
+    track: ShortText | None = None
+    track_offset_s: Annotated[float, Field(ge=-86400, le=86400)] | None = None
+    camera: dict[str, float] | None = None
     wait: bool = True
     retry: bool = False
 
@@ -45,7 +49,9 @@ class _Body(BaseModel):
 
 
 EXPECTED = {
+    "dict_type": "a JSON object",
     "bool_type": "a JSON boolean (true or false)",
+    "finite_number": "a finite number",
     "float_type": "a number",
     "int_type": "a whole number",
     "list_type": "a list",
@@ -97,6 +103,9 @@ class JobRequest:
             deinterlace=given.deinterlace,
             short_labels=given.short_labels,
             step=given.step,
+            track=given.track,
+            track_offset_s=given.track_offset_s,
+            camera=None if given.camera is None else Camera.of(given.camera),
         )
         return cls(job, given.wait, given.retry)
 

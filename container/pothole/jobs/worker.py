@@ -259,12 +259,20 @@ class Worker:
         files = self._files(job)
         source, address = self._check(files), files.source_address
         record = Record.new(
-            id=_digest([asdict(job), address, source.version, self.model, __version__]),
+            id=_digest(
+                [asdict(job), address, source.version, self._track_version(job), self.model, __version__]
+            ),
             source=address,
             source_version=source.version,
             lease_s=self.settings.lease_s,
         )
         return record, source.age_s
+
+    def _track_version(self, job: Job) -> str | None:
+        """Return the version of the file of positions; None where none is named."""
+        if job.track is None:
+            return None
+        return self.open_store(job.track_bucket or job.source_bucket).stat(job.track).version
 
     def _check(self, files: JobFiles) -> Stat:
         """Check a job without reading its source, and return what the storage says of the source."""

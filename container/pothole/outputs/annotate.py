@@ -14,6 +14,7 @@ import numpy as np
 from PIL import ImageFont
 
 from pothole.detections import Detections
+from pothole.geo.flow import Flow
 from pothole.media.frame import Frame, rgb_to_yuv
 from pothole.types import Area, Color, Image, Mask, Plane
 
@@ -64,13 +65,17 @@ class MarkedFrame:
         frame: As it came from the source. It is let go of when the marks are drawn: memory is for few frames.
         detections: The marks.
         short_labels: See `marked`.
+        flow: How the road moved up to this frame, where that was measured.
 
     Attributes:
         detections: The same.
+        flow: The same.
     """
 
-    def __init__(self, frame: Frame, detections: Detections, short_labels: bool = False) -> None:
-        self.detections = detections
+    def __init__(
+        self, frame: Frame, detections: Detections, short_labels: bool = False, flow: Flow | None = None
+    ) -> None:
+        self.detections, self.flow = detections, flow
         self._frame, self._is_drawn, self._short_labels = frame, False, short_labels
 
     @property

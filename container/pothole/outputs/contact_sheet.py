@@ -12,6 +12,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from pothole.geo.located import Located
 from pothole.media import Frame, Video
 from pothole.media.picture import encode_picture
 from pothole.outputs.annotate import MarkedFrame, label
@@ -115,7 +116,9 @@ class ContactSheetSink:
             if self._best.is_better(track_id, tile.score):
                 self._best.put(track_id, tile)
 
-    def finish(self, summary: Summary, tracks: Sequence[Track], video: Video) -> None:
+    def finish(
+        self, summary: Summary, tracks: Sequence[Track], video: Video, located: Located | None = None
+    ) -> None:
         """See `Sink.finish`."""
         tiles = [tile.image for _, tile in self._best.items()]
         more = f"The {len(tiles)} surest of {len(tracks)}" if len(tracks) > len(tiles) else ""

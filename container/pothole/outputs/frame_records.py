@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self, TextIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from pothole.geo.located import Located
 from pothole.media import Video
 from pothole.outputs.annotate import MarkedFrame
 from pothole.outputs.sink import Summary
@@ -56,7 +57,9 @@ class FrameRecordSink(ABC):
         """Return the record of a frame; None for one that is left out."""
 
     @abstractmethod
-    def closing(self, summary: Summary, tracks: Sequence[Track], video: Video) -> str:
+    def closing(
+        self, summary: Summary, tracks: Sequence[Track], video: Video, located: Located | None
+    ) -> str:
         """Return what stands behind the last record."""
 
     @contextmanager
@@ -90,9 +93,11 @@ class FrameRecordSink(ABC):
                     self._file.write(("\n" if self._is_empty else BETWEEN) + line.removesuffix("\n"))
                     self._is_empty = False
 
-    def finish(self, summary: Summary, tracks: Sequence[Track], video: Video) -> None:
+    def finish(
+        self, summary: Summary, tracks: Sequence[Track], video: Video, located: Located | None = None
+    ) -> None:
         """See `Sink.finish`."""
-        self._file.write(self.closing(summary, tracks, video))
+        self._file.write(self.closing(summary, tracks, video, located))
         self._finished = True
 
     def __exit__(

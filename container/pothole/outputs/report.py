@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
+from pothole.geo.located import Located
 from pothole.media import Video
 from pothole.outputs.annotate import MarkedFrame
 from pothole.outputs.frame_records import BETWEEN, FrameRecordSink, Record, Strict, to_json
@@ -64,7 +65,9 @@ class ReportSink(FrameRecordSink):
             "potholes": marked.detections.to_json(),
         }
 
-    def closing(self, summary: Summary, tracks: Sequence[Track], video: Video) -> str:
+    def closing(
+        self, summary: Summary, tracks: Sequence[Track], video: Video, located: Located | None
+    ) -> str:
         """See `FrameRecordSink.closing`."""
         info = video.info
         about_video = {
@@ -82,12 +85,14 @@ class ReportSink(FrameRecordSink):
         if self._pictures:
             about = BETWEEN.join(to_json(taken.to_json()) for taken in self._pictures[: summary.frames])
             pictures = f'\n"pictures":[\n{about}\n],'
-        records = BETWEEN.join(to_json(self._track_record(track)) for track in tracks)
+        records = BETWEEN.join(to_json(self._track_record(track, located)) for track in tracks)
+        drive = f'"drive":{to_json(located.to_json())},\n' if located else ""
         return (
-            f'\n],{pictures}\n"tracks":[\n{records}\n],\n"video":{to_json(about_video)},\n'
+            f'\n],{pictures}\n"tracks":[\n{records}\n],\n"video":{to_json(about_video)},\n{drive}'
             f'"summary":{to_json(asdict(summary))}}}\n'
         )
 
-    def _track_record(self, track: Track) -> dict[str, Any]:
+    def _track_record(self, track: Track, located: Located | None) -> dict[str, Any]:
         names = self._class_names
-        return track.to_json() | ({"label": names[track.class_id]} if len(names) > 1 else {})
+        record = track.to_json() | ({"label": names[track.class_id]} if len(names) > 1 else {})
+        return record | (located.record(track.id) if located else {})

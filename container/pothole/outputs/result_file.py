@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from pothole.detections import Detections
+from pothole.geo.located import Located
 from pothole.media import Video
 from pothole.outputs.annotate import MarkedFrame
 from pothole.outputs.frame_records import FrameRecordSink, Record, Strict, to_json
@@ -60,7 +61,9 @@ class ResultFileSink(FrameRecordSink):
             **_categories(marked.detections, self._class_names),
         }
 
-    def closing(self, summary: Summary, tracks: Sequence[Track], video: Video) -> str:
+    def closing(
+        self, summary: Summary, tracks: Sequence[Track], video: Video, located: Located | None
+    ) -> str:
         """See `FrameRecordSink.closing`."""
         return "\n]}\n"
 

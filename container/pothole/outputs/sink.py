@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+from pothole.geo.located import Located
 from pothole.media import Video, VideoInfo
 from pothole.media.sequence import Taken
 from pothole.outputs.annotate import MarkedFrame
@@ -103,12 +104,15 @@ class Sink(AbstractContextManager["Sink"], Protocol):
         """Add the next part; the file may be gone afterwards."""
         ...
 
-    def finish(self, summary: Summary, tracks: Sequence[Track], video: Video) -> None:
+    def finish(
+        self, summary: Summary, tracks: Sequence[Track], video: Video, located: Located | None
+    ) -> None:
         """Write what is known only after the last frame.
 
         Args:
             summary: Of all frames.
             tracks: The confirmed potholes.
             video: The source, after its last frame.
+            located: Where the potholes are, None where nothing is known of it.
         """
         ...

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pothole.geo.located import Located
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.media.segment import SUFFIX, check_segment
 from pothole.outputs.annotate import MarkedFrame
@@ -45,7 +46,9 @@ class VideoSink:
         """See `Sink.append`."""
         self._writer.append(part)
 
-    def finish(self, summary: Summary, tracks: Sequence[Track], video: Video) -> None:
+    def finish(
+        self, summary: Summary, tracks: Sequence[Track], video: Video, located: Located | None = None
+    ) -> None:
         """See `Sink.finish`; a video has nothing more to say than its frames."""
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
+from pothole.geo.flow import FlowMeter
 from pothole.media import Frame
 from pothole.outputs.annotate import MarkedFrame
 from pothole.outputs.sink import Sink
@@ -61,13 +62,26 @@ class Segment:
 
 
 def mark(
-    tracked: Iterable[tuple[Frame, TrackedFrame]], draws: bool, short_labels: bool = False
+    tracked: Iterable[tuple[Frame, TrackedFrame]],
+    draws: bool,
+    short_labels: bool = False,
+    meter: FlowMeter | None = None,
 ) -> Iterator[Marks]:
-    """Join frames with their marks, and draw the marks already here when some sink shows every frame."""
+    """Join frames with their marks, and draw the marks already here when some sink shows every frame.
+
+    Args:
+        tracked: Frames, and what the tracker says of them.
+        draws: Whether some sink shows every frame.
+        short_labels: See `annotate.marked`.
+        meter: Measures how the road moves, before marks are drawn on it; None to leave that out.
+    """
     for frame, said in tracked:
-        marked = MarkedFrame(frame, said.detections, short_labels)
+        flow = meter.look(frame.index, frame.time, frame.planes[0]) if meter else None
+        marked = MarkedFrame(frame, said.detections, short_labels, flow)
         if draws:
             _ = marked.picture
+        if meter and said.state:  # whoever goes on from here knows no frame before
+            meter.reset()
         yield marked, said.state
 
 

@@ -205,3 +205,20 @@ def test_a_broken_video_does_not_end_collect(monkeypatch, capsys, tmp_path):
     (videos / "a.mp4").unlink()
     said = stopped(monkeypatch, "collect", videos, "--out", tmp_path / "none")
     assert said.startswith("pothole: No video can be read. b.mp4 is not a video that can be read.")
+
+
+def test_a_track_and_a_camera_are_named_on_the_command_line(monkeypatch, tmp_path, clip):
+    track = tmp_path / "elsewhere" / "drive.csv"
+    track.parent.mkdir()
+    track.write_text("time_s,lat,lon\n0,48.1,11.5\n9,48.1001,11.5\n")
+    run(monkeypatch, "mark", clip, "--outputs", "json", "--track", track, "--camera", "height=1.4,fov=70")
+    report = json.loads((tmp_path / "road_output.json").read_text())
+    assert report["drive"]["track"]["fixes"] == 2
+    assert report["settings"]["camera"] == {"height_m": 1.4, "fov_deg": 70.0}
+    said = stopped(monkeypatch, "mark", clip, "--track", tmp_path / "gone.gpx", "--overwrite")
+    assert "gone.gpx" in said
+
+
+def test_a_wrong_camera_is_named_with_what_it_may_be(monkeypatch, capsys, clip):
+    assert stopped(monkeypatch, "mark", clip, "--camera", "lens=3") == "2"
+    assert "'lens=3' is none of height=N" in capsys.readouterr().err

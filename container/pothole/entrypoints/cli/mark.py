@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pothole.detection.detector import Detector, score_threshold
-from pothole.entrypoints.cli import common
+from pothole.entrypoints.cli import common, positions
 from pothole.entrypoints.cli.local_jobs import LocalJobs
 from pothole.entrypoints.cli.stop import stop_on_signals
 from pothole.entrypoints.cli.videos import find_videos
@@ -95,6 +95,7 @@ def _job(bucket: str, key: str, args: argparse.Namespace) -> Job:
         video_stream=args.video_stream,
         deinterlace=args.deinterlace,
         short_labels=args.short_labels,
+        **positions.job_fields(args),
     )
 
 
@@ -218,6 +219,7 @@ def add_command(commands: Any) -> None:
         help="video, folder with videos, folder of pictures in order, or address: https, s3, rtsp",
     )
     _add_source_flags(command)
+    positions.add_flags(command)
     _add_output_flags(command)
     command.add_argument(
         "--frame-interval",

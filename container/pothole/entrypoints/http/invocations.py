@@ -19,13 +19,13 @@ from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.files import MIB
-from pothole.job import COPIES
 from pothole.job_order import Job
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
 from pothole.jobs.worker import Worker
 from pothole.media.picture import ALIASES, FORMATS, READABLE, encode_picture, read_picture
 from pothole.outputs.annotate import draw
+from pothole.pipeline.source import COPIES
 from pothole.settings import MAX_JSON_BYTES, Settings
 from pothole.storage import disk_space, open_folder
 

@@ -1,0 +1,93 @@
+"""All that is known of places after a drive, from what was recorded on the way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pothole.geo.calibrate import find_horizon
+from pothole.geo.flow import Flow
+from pothole.geo.lag import Lag, find_lag
+from pothole.geo.locate import Place, Sighting, locate
+from pothole.geo.plane import Camera, GroundPlane, ground_plane
+from pothole.media.telemetry.track import GpsTrack
+from pothole.types import Size
+
+
+@dataclass(frozen=True)
+class Located:
+    """These are the places of a drive.
+
+    Attributes:
+        places: Where potholes are, by the ids of their tracks.
+        track: Where the camera was.
+        lag: What the road's speed says of the clock of the track; None where it says nothing.
+        plane: How the road lies in the picture; None where that is not known.
+        plane_reason: Why it is not known, in a sentence.
+    """
+
+    places: Mapping[int, Place]
+    track: GpsTrack | None = None
+    lag: Lag | None = None
+    plane: GroundPlane | None = None
+    plane_reason: str = field(default="")
+
+    def record(self, track_id: int) -> dict[str, Any]:
+        """Return what a report says of a pothole, by the id of its track."""
+        place = self.places.get(track_id)
+        return {"position": place.to_json() if place else None}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a report says of the whole drive."""
+        return {"track": self._track(), "ground_plane": self._plane()}
+
+    def _track(self) -> dict[str, Any] | None:
+        if self.track is None:
+            return None
+        return {
+            "source": self.track.source,
+            "clock": self.track.clock,
+            "offset_s": round(self.track.offset, 3),
+            "lag_s": None if self.lag is None else self.lag.seconds,
+            "lag_confidence": None if self.lag is None else round(self.lag.confidence, 3),
+            "fixes": len(self.track),
+            "dropped": dict(self.track.dropped),
+            "length_m": round(self.track.length, 1),
+        }
+
+    def _plane(self) -> dict[str, Any]:
+        if self.plane is None:
+            return {"source": None, "reason": self.plane_reason}
+        return {
+            "source": self.plane.source,
+            "reason": None,
+            "camera_height_m": round(self.plane.height, 2),
+            "focal_px": round(self.plane.focal, 1),
+            "horizon_px": round(self.plane.row, 1),
+        }
+
+
+def find_places(
+    flows: Sequence[Flow],
+    sightings: Sequence[Sighting],
+    track: GpsTrack | None,
+    camera: Camera,
+    size: Size,
+    corrects_lag: bool = True,
+) -> Located:
+    """Return the places of a drive.
+
+    Args:
+        flows: How the road moved, once a second.
+        sightings: Which potholes were seen, and where in the picture.
+        track: Where the camera was; None when it is not known.
+        camera: What the user knows of the camera.
+        size: Picture `(height, width)`.
+        corrects_lag: Whether a lag that the flow shows is taken off; not where the user gave an offset.
+    """
+    horizon = find_horizon(flows, size)
+    lag = find_lag(horizon, track) if horizon and track else None
+    if lag and track and lag.seconds and corrects_lag:
+        track = track.shifted(-lag.seconds)
+    plane, reason = ground_plane(horizon, track, camera, size)
+    places = locate(sightings, track, plane) if track else {}
+    return Located(places, track, lag, plane, reason)
