@@ -67,9 +67,9 @@ types: setup ## Check the types of the package, and of all that is around it but
 	MYPYPATH=container:bench:infra:lambda:local_test:tests $(BIN)/mypy --explicit-package-bases roads bench/*.py bench/speed infra lambda local_test
 
 .PHONY: demo
-demo: setup ## Run the main job for real on this machine, on a rendered road or VIDEO=path
+demo: setup ## Run the main job for real on this machine, on a rendered road or VIDEO=path; by a message with WAY=queue
 	local_test/install_system_packages.sh nginx
-	$(BIN)/python local_test/demo.py $${VIDEO:+"$$VIDEO"}
+	$(BIN)/python local_test/$(if $(WAY),$(WAY)_)demo.py $${VIDEO:+"$$VIDEO"}
 
 .PHONY: deploy-local
 deploy-local: setup ## Deploy into emulators of AWS on this machine, until Ctrl-C; SET="Parameter=value ..."

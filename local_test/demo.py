@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -61,10 +62,18 @@ SEED = 4
 console = Console()
 
 
-def main() -> int:
-    """Run the demo; returns the exit status."""
+def main(run: Callable[[Path, Path], None] | None = None, description: str | None = __doc__) -> int:
+    """Run a demo on the video that the command line names, or on a rendered road.
+
+    Args:
+        run: Does it, with the video and a folder for temporary files; by an upload when None.
+        description: What it is.
+
+    Returns:
+        The exit status.
+    """
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("video", type=Path, nargs="?", help="a road video (default: a rendered road)")
     given: Path | None = parser.parse_args().video
@@ -76,7 +85,7 @@ def main() -> int:
             check(given)
         OUTPUT.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
-            run(given or render(), Path(folder))
+            (run or run_upload)(given or render(), Path(folder))
     except (Failed, stacks.Failed, PotholeError) as exc:
         console.print(f"[red]{exc}", highlight=False)
         return 1
@@ -111,7 +120,7 @@ def render() -> Path:
     return path
 
 
-def run(video: Path, folder: Path) -> None:
+def run_upload(video: Path, folder: Path) -> None:
     """Start all parts, upload the video, wait for the outputs, and take all down again."""
     pothole = [str(Path(sys.executable).with_name("pothole"))]
     cloud = local_aws.Cloud(folder, pothole)

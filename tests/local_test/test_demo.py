@@ -13,7 +13,9 @@ import requests
 from support.clips import make_clip
 
 ROOT = Path(__file__).parents[2]
-DEMO, DEPLOY_LOCAL = (ROOT / "local_test" / f"{name}.py" for name in ("demo", "deploy_local"))
+DEMO, QUEUE_DEMO, DEPLOY_LOCAL = (
+    ROOT / "local_test" / f"{name}.py" for name in ("demo", "queue_demo", "deploy_local")
+)
 
 
 def start(argument: Path | str, script: Path = DEMO, **environment: str) -> subprocess.Popen[str]:
@@ -121,3 +123,15 @@ def test_a_local_deployment_works_until_it_is_stopped_and_leaves_nothing(tmp_pat
     assert "pothole-operations" in listed
     assert_nothing_listens(said)
     assert list(temporary.iterdir()) == []
+
+
+def test_the_queues_way_shows_the_document_before_and_after(tmp_path: Path) -> None:
+    video = make_clip(tmp_path / "clip.mp4", 4)
+    with start(video, QUEUE_DEMO, TMPDIR=str(tmp_path)) as demo:
+        said = demo.communicate()[0]
+    assert demo.returncode == 0, said
+    before, after = (line for line in said.splitlines() if line.startswith("the document "))
+    assert "pothole_detection" not in before
+    assert '"step": "pothole_detection", "state": "done"' in after
+    assert "survey/pothole_detection/clip.json" in after
+    assert_nothing_listens(said)

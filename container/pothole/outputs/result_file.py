@@ -73,8 +73,8 @@ def _categories(found: Detections, class_names: Sequence[str]) -> dict[str, Any]
     return {
         name.capitalize(): {
             "classes": [name] * len(objects),
-            "boxes": [[y0, x0, y1, x1] for x0, y0, x1, y1 in objects.boxes.round(2).tolist()],
-            "scores": [min(1.0, score) for score in objects.scores.round(4).tolist()],
+            "boxes": [[round(v, 2) for v in (y0, x0, y1, x1)] for x0, y0, x1, y1 in objects.boxes.tolist()],
+            "scores": [min(1.0, round(score, 4)) for score in objects.scores.tolist()],
         }
         for number, name in enumerate(class_names)
         for objects in [found[found.class_ids == number]]
