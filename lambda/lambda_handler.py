@@ -13,7 +13,7 @@ Where a video goes, told by the environment; what is not set is not used:
 
 A request for the asynchronous endpoint is stored in REQUESTS_BUCKET, so that it can be sent again. Processing
 jobs need `processing_job.py` beside this file.
-OUTPUTS chooses what is made of a video (`video,json,contact_sheet`); without it, the video and its data.
+OUTPUTS chooses what is made of a video (`video,json,geojson`); without it, the video and its data.
 A real-time call may take 60 s and an asynchronous one an hour; how long a video takes is judged by its size,
 since that is what the event tells. The outputs are written beside the video, where the trigger watches, so
 `<name>_output.<extension>` is skipped; a folder of such a name is not.

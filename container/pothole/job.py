@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from pothole.detection.detector import Detector, score_threshold
+from pothole.errors import RequestError
 from pothole.geo.flow import FlowMeter
 from pothole.geo.plane import Camera
 from pothole.job_order import Job
@@ -107,6 +108,12 @@ def _sightings(
     """Return what records where potholes are; None when nothing is known of the camera or its way."""
     store = open_store(job.track_bucket or job.source_bucket)
     gps = fetch_track(store, job.track, job.track_offset_s, video, file, folder)
+    maps = [output for output in job.outputs if OUTPUTS[output].needs_track]
+    if gps is None and maps:
+        raise RequestError(
+            f"Nothing says where the camera was, which {', '.join(maps)} has to show.",
+            hint="Name a track of positions, or leave it out of outputs.",
+        )
     if gps is None and job.camera is None:
         return None
     return SightingsSink(video.info.rate, gps, job.camera or Camera(), job.track_offset_s is None)

@@ -17,6 +17,8 @@ from support.clips import make_clip
 from support.fakes import MagentaDetector
 from support.pictures import SIZE, road
 
+TRACK = "time_s,lat,lon\n0,48.1,11.5\n9,48.1001,11.5\n"
+
 
 def done(folder: Path, settings: Settings, *outputs: str) -> JobResult:
     if not (folder / "clip.mp4").exists():
@@ -85,7 +87,8 @@ def test_a_failed_job_leaves_no_output(tmp_path: Path, settings: Settings) -> No
         def predict(self, *args: object, **kwargs: object) -> list[object]:  # type: ignore[override]
             raise OSError("broken")
 
-    job = Job(str(tmp_path), "clip.mp4", is_live=True, outputs=tuple(OUTPUTS))
+    (tmp_path / "t.csv").write_text(TRACK)
+    job = Job(str(tmp_path), "clip.mp4", is_live=True, outputs=tuple(OUTPUTS), track="t.csv")
     with pytest.raises(OSError, match="broken"):
         run_job(job, Failing(), open_folder, settings)
     assert made(tmp_path) == []
@@ -109,10 +112,16 @@ def test_the_marked_video_is_published_last(tmp_path: Path, settings: Settings) 
             return getattr(self._store, name)
 
     make_clip(tmp_path / "clip.mp4", 2, 6, SIZE)
-    job = Job(str(tmp_path), "clip.mp4", is_live=True, outputs=tuple(OUTPUTS))
+    (tmp_path / "t.csv").write_text(TRACK)
+    job = Job(str(tmp_path), "clip.mp4", is_live=True, outputs=tuple(OUTPUTS), track="t.csv")
     result = run_job(job, MagentaDetector(), Recording, settings)  # type: ignore[arg-type]
     assert published == [
         "pothole_detection/clip.json application/json",
+        "clip_output.gpkg application/geopackage+sqlite3",
+        "clip_output.gpx application/gpx+xml",
+        "clip_output.kml application/vnd.google-earth.kml+xml",
+        "clip_output.csv text/csv",
+        "clip_output.geojson application/geo+json",
         "clip_output.jpg image/jpeg",
         "clip_output.json application/json",
         "clip_output.mp4 video/mp4",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pothole.errors import RequestError
 from pothole.outputs.contact_sheet import ContactSheetSink
+from pothole.outputs.exports import export
 from pothole.outputs.report import ReportSink
 from pothole.outputs.result_file import ResultFileSink
 from pothole.outputs.sink import Sink, Source
@@ -23,6 +24,7 @@ class OutputKind:
         draws: Whether it shows every frame with its marks drawn.
         is_of_step: Whether it is named `<step>/<stem><suffix>` beside the folder of the video instead, as
             pipelines of several steps have it.
+        needs_track: Whether it shows places and nothing else, and so is of no use without them.
     """
 
     suffix: str
@@ -30,6 +32,7 @@ class OutputKind:
     open: Callable[[Path, Source], Sink]
     draws: bool = False
     is_of_step: bool = False
+    needs_track: bool = False
 
 
 # Answers list the outputs in this order. They are published in the opposite one: where the marked video is,
@@ -38,6 +41,11 @@ OUTPUTS = {
     "video": OutputKind(".mp4", "video/mp4", VideoSink, draws=True),
     "json": OutputKind(".json", "application/json", ReportSink),
     "contact_sheet": OutputKind(".jpg", "image/jpeg", ContactSheetSink),
+    "geojson": OutputKind(".geojson", "application/geo+json", export("geojson"), needs_track=True),
+    "csv": OutputKind(".csv", "text/csv", export("csv")),
+    "kml": OutputKind(".kml", "application/vnd.google-earth.kml+xml", export("kml"), needs_track=True),
+    "gpx": OutputKind(".gpx", "application/gpx+xml", export("gpx"), needs_track=True),
+    "gpkg": OutputKind(".gpkg", "application/geopackage+sqlite3", export("gpkg"), needs_track=True),
     "result_file": OutputKind(".json", "application/json", ResultFileSink, is_of_step=True),
 }
 DEFAULT_OUTPUTS = ("video", "json")
