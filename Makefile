@@ -81,8 +81,8 @@ deploy: setup ## Deploy to AWS; NAME=, IMAGE=, MODEL=folder, SET="Parameter=valu
 	$(BIN)/python infra/deploy.py deploy --name "$${NAME:-pothole}" $${IMAGE:+--image "$$IMAGE"} \
 	    $${MODEL:+--model "$$MODEL"} $${SET:-}
 
-status: setup ## Show how what is deployed does; NAME=
-	$(BIN)/python infra/deploy.py status --name "$${NAME:-pothole}"
+status: setup ## Show how what is deployed does, or JOB=a video's key, a job's id or a processing job's name; NAME=
+	$(BIN)/python infra/deploy.py status --name "$${NAME:-pothole}" $${JOB:+--job "$$JOB"}
 
 redrive: setup ## Send again what could not be sent; NAME=
 	$(BIN)/python infra/deploy.py redrive --name "$${NAME:-pothole}"

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from rich.console import Console
 from rich.table import Table
 
+from job_status import job_table
 from packages import SHIPPED_MODEL, pack_functions, pack_model, push_image, repository_of, upload
 from smoke import smoke_job
 from stacks import Failed, Stack
@@ -76,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--no-smoke", action="store_true", help="send no video at the end")
             command.add_argument("values", nargs="*", type=assignment, metavar="Parameter=value")
+        if run is status:
+            command.add_argument("--job", help="one video's key, job's id or processing job's name")
     return result
 
 
@@ -160,7 +163,10 @@ def given(args: argparse.Namespace, stacks: dict[str, Stack]) -> dict[str, str]:
 
 
 def status(args: argparse.Namespace) -> None:
-    """Show each stack, the endpoints, what waits and what could not be delivered."""
+    """Show each stack, the endpoints and what could not be delivered; or how one job does."""
+    if args.job:
+        console.print(job_table(args.name, Stack(args.name, "videos").outputs()["VideosBucket"], args.job))
+        return
     table = Table("", "is")
     values = {}
     for kind in KINDS:

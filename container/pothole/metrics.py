@@ -1,4 +1,7 @@
-"""This module counts the work in a form that Prometheus reads."""
+"""This module counts the work in a form that Prometheus reads, and one that CloudWatch reads from the log."""
+
+import time
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -14,10 +17,20 @@ MODEL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 JOB_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600)
 
 
-class Metrics:
-    """These are the metrics of one process, with those of the process itself: memory, time and open files."""
+EMBEDDED = "embedded_metrics"
+"""This field of a line of the log says which others are metrics; `entrypoints.logs` writes it as `_aws`."""
+UNITS = {"jobs": "Count", "frames": "Count", "potholes": "Count", "seconds": "Seconds"}
 
-    def __init__(self) -> None:
+
+class Metrics:
+    """These are the metrics of one process, with those of the process itself: memory, time and open files.
+
+    Args:
+        namespace: CloudWatch's, of what the log says of jobs; empty to say nothing for it.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        self._namespace = namespace
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -38,6 +51,24 @@ class Metrics:
         )
         self.running = Gauge("pothole_jobs_running", "Videos in work.", registry=registry)
         self.queued = Gauge("pothole_jobs_queued", "Videos that wait for their turn.", registry=registry)
+
+    def embedded(self, outcome: str, said: dict[str, Any]) -> dict[str, Any]:
+        """Return what makes a line of the log about a job's end metrics of CloudWatch.
+
+        Its embedded metric format names the fields of the line that are metrics. Behind an endpoint the log
+        is the only way there.
+
+        Args:
+            outcome: How the job ended: the metrics' one dimension.
+            said: What the line says beside that.
+        """
+        if not self._namespace:
+            return {}
+        told = {"jobs": 1, **said}
+        metrics = [{"Name": name, "Unit": unit} for name, unit in UNITS.items() if name in told]
+        directive = {"Namespace": self._namespace, "Dimensions": [["outcome"]], "Metrics": metrics}
+        about = {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": [directive]}
+        return {"jobs": 1, "outcome": outcome, EMBEDDED: about}
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -167,6 +167,14 @@ class Settings:
         "lowest level of what is logged, one JSON object a line on stdout",
         LEVEL,
     )
+    metrics_namespace: str = setting(
+        "",
+        "METRICS_NAMESPACE",
+        "server",
+        "namespace under which CloudWatch finds jobs, frames, potholes and seconds in the log, by outcome; "
+        "without it the log names no metrics",
+        TEXT,
+    )
 
     def __post_init__(self) -> None:
         for name in "model_dir", "temp_dir":  # Python programs give text as well

@@ -81,6 +81,26 @@ def test_failed_notifications_are_noticed() -> None:
     assert any(m["MetricName"] == "NotificationFailures" for a in alarms().values() for m in metrics(a))
 
 
+def test_every_function_that_fails_raises_an_alarm() -> None:
+    made = {
+        r["Properties"]["FunctionName"]
+        for r in resources("trigger").values()
+        if r["Type"] == "AWS::Lambda::Function"
+    }
+    watched = {a["Dimensions"][0]["Value"] for a in alarms().values() if a.get("Namespace") == "AWS/Lambda"}
+    assert watched == made
+
+
+def test_a_processing_job_that_ends_badly_raises_an_alarm() -> None:
+    """SageMaker emits no metric of it; eventbridge/latest/userguide/eb-monitoring.html: each rule does."""
+    rule = resources("trigger")["JobEnded"]["Properties"]["Name"]
+    [alarm] = [a for a in alarms().values() if a.get("Namespace") == "AWS/Events"]
+    assert (alarm["MetricName"], alarm["Dimensions"]) == (
+        "TriggeredRules",
+        [{"Name": "RuleName", "Value": rule}],
+    )
+
+
 def test_no_instance_is_stopped_that_works() -> None:
     """Target tracking stops those that work when they are few; the backlog counts what is in work."""
     found = resources("endpoints")
@@ -106,7 +126,11 @@ def test_a_release_starts_a_container_also_where_none_runs() -> None:
 
 def test_the_container_is_told_its_region_and_how_many_videos_come_at_a_time() -> None:
     told = resources("endpoints")["Model"]["Properties"]["PrimaryContainer"]["Environment"]
-    assert told == {"MAX_JOBS": "!Ref VideosPerInstance", "AWS_DEFAULT_REGION": "!Ref AWS::Region"}
+    assert told == {
+        "MAX_JOBS": "!Ref VideosPerInstance",
+        "AWS_DEFAULT_REGION": "!Ref AWS::Region",
+        "METRICS_NAMESPACE": "!Sub potholes/${Name}",
+    }
 
 
 def test_all_that_scales_goes_when_the_instance_type_changes() -> None:

@@ -4,6 +4,8 @@ import logging
 from contextvars import ContextVar
 from typing import Any
 
+from pothole.metrics import EMBEDDED
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that this thread works on; None outside of requests."""
 
@@ -27,7 +29,8 @@ def logging_config(level: str) -> dict[str, Any]:
             "json": {
                 "()": "pythonjsonlogger.json.JsonFormatter",
                 "fmt": ["levelname", "name", "message", "request_id"],
-                "rename_fields": {"levelname": "level", "name": "logger"},
+                # A field whose name begins with "_" would be left out.
+                "rename_fields": {"levelname": "level", "name": "logger", EMBEDDED: "_aws"},
                 "timestamp": True,
             }
         },

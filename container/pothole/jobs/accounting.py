@@ -36,16 +36,18 @@ def accounted(metrics: Metrics, job_id: str, job: Job) -> Iterator[dict[str, Any
     try:
         yield done
         outcome = "done"
-        _logger.info("the job is done", extra=about | done)
+        _logger.info("the job is done", extra=about | done | metrics.embedded(outcome, done))
     except Interrupted as exc:
         outcome = "interrupted"
-        _logger.warning("the job was interrupted", extra=about | {"reason": str(exc)})
+        embedded = metrics.embedded(outcome, {})
+        _logger.warning("the job was interrupted", extra=about | {"reason": str(exc)} | embedded)
         raise
     except PotholeError as exc:
-        _logger.error("the job failed", extra=about | {"code": exc.code, "reason": str(exc)})
+        embedded = metrics.embedded(outcome, {})
+        _logger.error("the job failed", extra=about | {"code": exc.code, "reason": str(exc)} | embedded)
         raise
     except Exception:
-        _logger.exception("the job failed", extra=about)
+        _logger.exception("the job failed", extra=about | metrics.embedded(outcome, {}))
         raise
     finally:
         metrics.jobs.labels(outcome).inc()

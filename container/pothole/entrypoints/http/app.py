@@ -41,7 +41,7 @@ def create_app(
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
-    metrics, shutdown = Metrics(), ShutdownSignal()
+    metrics, shutdown = Metrics(settings.metrics_namespace), ShutdownSignal()
     log_requests(app)
     answer_errors_as_json(app, metrics)
 

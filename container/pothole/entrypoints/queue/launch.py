@@ -53,7 +53,9 @@ def work(env: Mapping[str, str], variables: Variables, load_detector: Callable[[
     with private_folder(settings.temp_dir, "pothole-work-") as folder:
         settings = replace(settings, temp_dir=folder)
         open_store = partial(open_s3, settings=settings)
-        worker = Worker.load(settings, load_detector, open_store, Metrics(), shutdown)
+        worker = Worker.load(
+            settings, load_detector, open_store, Metrics(settings.metrics_namespace), shutdown
+        )
         _logger.info("waiting for videos", extra={"queue": queue.url, "step": variables.step_name})
         Consumer(queue, worker, steps, _defaults(variables), settings.max_jobs).run()
     _logger.info("stopped")
