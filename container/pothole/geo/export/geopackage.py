@@ -22,8 +22,9 @@ CREATE TABLE gpkg_spatial_ref_sys (srs_name TEXT NOT NULL, srs_id INTEGER PRIMAR
   organization TEXT NOT NULL, organization_coordsys_id INTEGER NOT NULL, definition TEXT NOT NULL,
   description TEXT);
 CREATE TABLE gpkg_contents (table_name TEXT NOT NULL PRIMARY KEY, data_type TEXT NOT NULL,
-  identifier TEXT UNIQUE, description TEXT DEFAULT '', last_change DATETIME NOT NULL, min_x DOUBLE, min_y DOUBLE, max_x DOUBLE,
-  max_y DOUBLE, srs_id INTEGER, FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id));
+  identifier TEXT UNIQUE, description TEXT DEFAULT '', last_change DATETIME NOT NULL, min_x DOUBLE,
+  min_y DOUBLE, max_x DOUBLE, max_y DOUBLE, srs_id INTEGER,
+  FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id));
 CREATE TABLE gpkg_geometry_columns (table_name TEXT NOT NULL UNIQUE, column_name TEXT NOT NULL,
   geometry_type_name TEXT NOT NULL, srs_id INTEGER NOT NULL, z TINYINT NOT NULL, m TINYINT NOT NULL,
   PRIMARY KEY (table_name, column_name), FOREIGN KEY (table_name) REFERENCES gpkg_contents(table_name),
@@ -60,7 +61,7 @@ def write_geopackage(path: Path, rows: Sequence[Row]) -> None:
         )
         last = max((row.time_utc for row in rows if row.time_utc), default=UNKNOWN_TIME)
         contents = (LAYER, "features", LAYER, "", last, *bounds, WGS84)
-        database.execute(f"INSERT INTO gpkg_contents VALUES ({', '.join('?' * 10)})", contents)
+        database.execute("INSERT INTO gpkg_contents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", contents)
         database.execute(
             "INSERT INTO gpkg_geometry_columns VALUES (?, ?, ?, ?, ?, ?)",
             (LAYER, "geom", "POINT", WGS84, 0, 0),
@@ -68,10 +69,8 @@ def write_geopackage(path: Path, rows: Sequence[Row]) -> None:
         marks = ", ".join("?" * (len(columns) + 1))
         listed = ", ".join(_quoted(name) for name, _ in columns)
         # Names of columns cannot be parameters; these are of our own making, and quoted.
-        database.executemany(
-            f"INSERT INTO {LAYER} (geom, {listed}) VALUES ({marks})",  # noqa: S608
-            [(_geometry(row.place), *row.properties.values()) for row in rows],
-        )
+        insert = f"INSERT INTO {LAYER} (geom, {listed}) VALUES ({marks})"  # noqa: S608
+        database.executemany(insert, [(_geometry(row.place), *row.properties.values()) for row in rows])
         database.commit()
     finally:
         database.close()
