@@ -99,6 +99,13 @@ class Settings:
         "queue",
         "seconds for which a message is hidden from other workers; a worker that lives asks for more in time",
     )
+    detectors_dir: Path = setting(
+        Path("/opt/pothole/detectors"),
+        "DETECTORS_DIR",
+        "queue",
+        "folder of further model folders, which the variables of `pothole work` name",
+        FOLDER,
+    )
     output_buckets: tuple[str, ...] = setting(
         (),
         "OUTPUT_BUCKETS",

@@ -1,14 +1,17 @@
 """The README and its neighbours say what is so: examples, tables, commands, files."""
 
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -176,17 +179,28 @@ def test_import_pothole_is_fast_and_names_what_users_need():
         _ = pothole.marks
 
 
-def test_the_detector_of_the_how_to_finds_what_it_says():
-    [example] = blocks(TEXTS[ROOT / "docs" / "how-to" / "own-detector.md"], "python")
-    names: dict[str, Any] = {}
-    exec(example, names)
+def test_the_example_of_a_detector_can_be_installed_and_finds_what_it_says(tmp_path):
+    shutil.copytree(ROOT / "docs" / "examples" / "dark_spots", tmp_path / "package")
+    site, model = tmp_path / "site", tmp_path / "model"
+    options = "--quiet", "--no-deps", "--no-build-isolation", "--no-index", "--target"
+    install = [sys.executable, "-m", "pip", "install", *options, str(site), str(tmp_path / "package")]
+    subprocess.run(install, check=True)
+    model.mkdir()
+    (model / "detector.json").write_text('["dark_spots", {"threshold": 60}]')
     image = np.full((8, 6, 3), 200, np.uint8)
-    image[3:5] = 0
-    detector = names["KIND"].load(ROOT, names["DarkSpotArguments"]())
-    [dark, light] = detector.predict([image, np.full_like(image, 200)])
-    assert not len(light)
-    assert dark.boxes.tolist() == [[0, 3, 6, 5]]
-    assert dark.labels == ["pothole"]
+    image[3:5] = 50
+    cv2.imwrite(str(tmp_path / "road.png"), image)
+    found = subprocess.run(
+        [sys.executable, "-m", "pothole", "detect", "road.png", "--model", str(model)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{site}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    [picture] = json.loads(found.stdout)
+    [pothole_found] = picture["potholes"]
+    assert pothole_found["box"] == [0, 3, 6, 5]
 
 
 def test_the_readme_is_short():

@@ -19,9 +19,9 @@ def write_face_network(path: Path, face: tuple[float, float], offset: tuple[floa
         offset: How far it lies from the middle of its cell, y and x, in cells.
     """
     pictures = ops.parameter([10, 3, 32, 32], np.float32)  # of which CenterFace was exported, too
-    red = ops.gather(pictures, np.array([0]), np.int64(1))
+    green = ops.gather(pictures, np.array([1]), np.int64(1))
     cell = [4, 4]
-    heat = ops.avg_pool(red, cell, [0, 0], [0, 0], cell, False) / _number(255)
+    heat = ops.avg_pool(green, cell, [0, 0], [0, 0], cell, False) / _number(255)
     nothing = heat * _number(0)
     sizes = ops.concat([nothing + _number(np.log(side / 4)) for side in face], 1)
     offsets = ops.concat([nothing + _number(by) for by in offset], 1)

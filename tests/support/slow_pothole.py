@@ -19,6 +19,9 @@ class SlowDetector(MagentaDetector):
         return super().predict(images, *args, **kwargs)
 
 
-common.load_detector = lambda folder, runtime: SlowDetector()  # type: ignore[assignment]
+_load_detector = common.load_detector
+common.load_detector = lambda folder, runtime: (  # type: ignore[assignment]
+    _load_detector(folder, runtime) if (folder / "detector.json").is_file() else SlowDetector()
+)
 local_jobs.LEASE_S = 1
 main.main()

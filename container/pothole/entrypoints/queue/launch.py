@@ -14,6 +14,7 @@ from botocore.config import Config
 from pothole.detection.detector import Detector
 from pothole.entrypoints.logs import logging_config
 from pothole.entrypoints.queue.consumer import Consumer
+from pothole.entrypoints.queue.detectors import load_detectors
 from pothole.entrypoints.queue.queue import WAIT_S, VideoQueue
 from pothole.entrypoints.queue.steps import TableSteps
 from pothole.entrypoints.queue.variables import Variables
@@ -37,7 +38,7 @@ def work(env: Mapping[str, str], variables: Variables, load_detector: Callable[[
         load_detector: Loads a model folder.
 
     Raises:
-        PotholeError: The configuration is wrong, the model cannot be loaded, or SQS cannot be reached.
+        PotholeError: The configuration is wrong, a model cannot be loaded, or SQS cannot be reached.
     """
     settings = replace(Settings.from_env(env), batch_size=variables.human_detection.batch_size)
     logging.config.dictConfig(logging_config(settings.log_level))
@@ -53,9 +54,9 @@ def work(env: Mapping[str, str], variables: Variables, load_detector: Callable[[
     with private_folder(settings.temp_dir, "pothole-work-") as folder:
         settings = replace(settings, temp_dir=folder)
         open_store = partial(open_s3, settings=settings)
-        worker = Worker.load(
-            settings, load_detector, open_store, Metrics(settings.metrics_namespace), shutdown
-        )
+        metrics = Metrics(settings.metrics_namespace)
+        detector, model = load_detectors(variables.human_detection, settings, load_detector, metrics)
+        worker = Worker(detector, model, open_store, settings, metrics, shutdown)
         _logger.info("waiting for videos", extra={"queue": queue.url, "step": variables.step_name})
         Consumer(queue, worker, steps, _defaults(variables), settings.max_jobs).run()
     _logger.info("stopped")

@@ -3,29 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pothole.errors import ConfigError
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 
-DETECTORS = ("PotholeDetector",)
+MAIN_DETECTOR = "PotholeDetector"  # the model of the server; others are model folders
 STEPS = ("pothole_detection", "human_detection", "human_detector")
 """Names under which pipelines know the step of this worker, the first being the default."""
 
 Score = Annotated[float, Field(ge=0, le=1)]
 
 
-def _known(name: str) -> str:
-    if name not in DETECTORS:
-        raise ValueError(f"{name!r} is no detector; known are {', '.join(DETECTORS)}")
-    return name
-
-
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-KnownName = Annotated[str, AfterValidator(_known)]
 
 
 class DetectorOptions(_Part):
@@ -48,10 +39,9 @@ class Detection(_Part):
         frame_ratio: Share of the frames that are looked at, in even steps; as the road moves when None.
     """
 
-    detectors: Annotated[
-        tuple[tuple[KnownName, DetectorOptions], ...],
-        Field(min_length=1, max_length=1),
-    ] = (("PotholeDetector", DetectorOptions()),)
+    detectors: Annotated[tuple[tuple[str, DetectorOptions], ...], Field(min_length=1)] = (
+        (MAIN_DETECTOR, DetectorOptions()),
+    )
     frame_ratio: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @property
@@ -66,8 +56,8 @@ class Detection(_Part):
 
     @property
     def min_score(self) -> float | None:
-        """Return the lowest score that counts."""
-        return self.detectors[0][1].min_detection_score
+        """Return the lowest score that counts; None for several detectors, which have one each."""
+        return self.detectors[0][1].min_detection_score if len(self.detectors) == 1 else None
 
 
 class Table(_Part):
