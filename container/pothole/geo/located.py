@@ -9,6 +9,7 @@ from pothole.geo.flow import Flow
 from pothole.geo.lag import Lag, find_lag
 from pothole.geo.locate import Place, Sighting, locate
 from pothole.geo.plane import Camera, GroundPlane, ground_plane
+from pothole.geo.size import TOO_FAR, Extent, measure
 from pothole.media.telemetry.track import GpsTrack
 from pothole.types import Size
 
@@ -19,6 +20,7 @@ class Located:
 
     Attributes:
         places: Where potholes are, by the ids of their tracks.
+        sizes: How big they are, or in a sentence why that is not known.
         track: Where the camera was.
         lag: What the road's speed says of the clock of the track; None where it says nothing.
         plane: How the road lies in the picture; None where that is not known.
@@ -26,6 +28,7 @@ class Located:
     """
 
     places: Mapping[int, Place]
+    sizes: Mapping[int, Extent | str] = field(default_factory=dict)
     track: GpsTrack | None = None
     lag: Lag | None = None
     plane: GroundPlane | None = None
@@ -34,7 +37,16 @@ class Located:
     def record(self, track_id: int) -> dict[str, Any]:
         """Return what a report says of a pothole, by the id of its track."""
         place = self.places.get(track_id)
-        return {"position": place.to_json() if place else None}
+        size = self.size(track_id)
+        return {
+            "position": place.to_json() if place else None,
+            "size": size.to_json() if isinstance(size, Extent) else None,
+            "size_reason": size if isinstance(size, str) else None,
+        }
+
+    def size(self, track_id: int) -> Extent | str:
+        """Return how big a pothole is, or in a sentence why that is not known."""
+        return self.sizes.get(track_id, self.plane_reason or TOO_FAR)
 
     def to_json(self) -> dict[str, Any]:
         """Return what a report says of the whole drive."""
@@ -90,4 +102,5 @@ def find_places(
         track = track.shifted(-lag.seconds)
     plane, reason = ground_plane(horizon, track, camera, size)
     places = locate(sightings, track, plane) if track else {}
-    return Located(places, track, lag, plane, reason)
+    sizes = measure(sightings, plane, track, size) if plane else {}
+    return Located(places, sizes, track, lag, plane, reason)

@@ -9,6 +9,7 @@ from typing import Self
 
 from pothole.geo.export import WRITERS, Row
 from pothole.geo.located import Located
+from pothole.geo.size import Extent
 from pothole.media import Video
 from pothole.outputs.annotate import MarkedFrame
 from pothole.outputs.sink import Sink, Source, Summary
@@ -77,6 +78,10 @@ def row_of(track: Track, source: Source, located: Located | None) -> Row:
     digest = hashlib.sha256(source.address.encode()).hexdigest()[:10]
     first = round(float(track.first_time), 3)
     position = place.to_json() if place else dict.fromkeys(("accuracy_m", "heading", "distance_m", "side"))
+    size = located.size(track.id) if located else None
+    measured = size.to_json() if isinstance(size, Extent) else {}
+    astm = measured.get("severity", {}).get("astm_d6433", {})
+    low, high = measured.get("interval_90", {}).get("diameter_m", (None, None))
     return Row(
         id=f"{digest}-{track.id}",
         name=f"Pothole {track.id}"
@@ -88,6 +93,10 @@ def row_of(track: Track, source: Source, located: Located | None) -> Row:
         link=f"{source.output}#t={first}" if source.output else None,
         values={
             **{name: position[name] for name in ("accuracy_m", "heading", "distance_m", "side")},
+            **{name: measured.get(name) for name in ("width_m", "length_m", "diameter_m", "area_m2")},
+            "diameter_low_m": low,
+            "diameter_high_m": high,
+            "astm_d6433_severities": " ".join(astm.get("severities", ())) or None,
             "first_time_s": first,
             "last_time_s": round(float(track.last_time), 3),
             "score": round(track.max_score, 4),
