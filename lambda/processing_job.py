@@ -12,12 +12,13 @@ from botocore.config import Config
 INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
 # A job's disk holds the video and its marked copy, which may be larger.
 DISK_PER_VIDEO = 4
-SMALLEST_DISK_GB = 30
+SMALLEST_DISK_GB, LARGEST_DISK_GB = 30, 16384
+LONGEST_ARGUMENT = 256
 
 
 def disk_gb(video_bytes: int) -> int:
     """Return how large the disk for a video has to be."""
-    return max(SMALLEST_DISK_GB, DISK_PER_VIDEO * video_bytes // 10**9)
+    return min(LARGEST_DISK_GB, max(SMALLEST_DISK_GB, DISK_PER_VIDEO * video_bytes // 10**9))
 
 
 def start(name: str, bucket: str, key: str, disk: int) -> None:
@@ -49,12 +50,15 @@ def _request(name: str, bucket: str, key: str, disk: int) -> dict[str, Any]:
     folder, _, file = key.rpartition("/")
     request["ProcessingJobName"] = full_name(name)
     request["AppSpecification"]["ContainerEntrypoint"] = ["pothole", "mark"]
+    video = f"{INPUT}/{file}"
     request["AppSpecification"]["ContainerArguments"] = [
-        f"{INPUT}/{file}",
+        # The folder holds nothing else.
+        video if len(video) <= LONGEST_ARGUMENT else INPUT,
         f"--output-dir={OUTPUT}",
         *([f"--outputs={outputs}"] if (outputs := os.environ.get("OUTPUTS")) else []),
     ]
-    request["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"] = disk
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    cluster["VolumeSizeInGB"] = cluster.get("VolumeSizeInGB") or disk
     source = {
         "S3Uri": f"s3://{bucket}/{key}",
         "LocalPath": INPUT,

@@ -81,13 +81,15 @@ def _failed_request(message: dict[str, Any]) -> Failure:
 def _failed_job(detail: dict[str, Any]) -> Failure:
     """Read the event of a processing job."""
     name, source = detail["ProcessingJobName"], detail["ProcessingInputs"][0]["S3Input"]["S3Uri"]
-    reason = detail.get("FailureReason") or detail.get("ExitMessage") or detail["ProcessingJobStatus"]
+    # What the container says of itself tells more than its exit status, which is all that SageMaker knows.
+    fault = detail.get("FailureReason") or detail["ProcessingJobStatus"]
+    reason = detail.get("ExitMessage") or fault
     number, attempt = _split(name.removeprefix(processing_job.full_name("")))
     bucket, _, key = source.removeprefix("s3://").partition("/")
     disk = detail["ProcessingResources"]["ClusterConfig"]["VolumeSizeInGB"]
     job = {"number": number, "bucket": bucket, "key": key, "disk": disk}
     # A job that somebody stopped is to stay stopped.
-    passes = detail["ProcessingJobStatus"] == "Failed" and PASSING_FAULTS.match(reason)
+    passes = detail["ProcessingJobStatus"] == "Failed" and PASSING_FAULTS.match(fault)
     return Failure(source, reason, f"Processing job: {name}", attempt, job if passes else None)
 
 

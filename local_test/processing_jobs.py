@@ -1,6 +1,7 @@
 """Processing jobs that really run, as processes on this machine in place of containers."""
 
 import json
+import os
 import subprocess
 import tempfile
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 
 import boto3
 
-CONTAINER_FOLDER = "/opt/ml/processing"
+CONTAINER_FOLDER, EXIT_MESSAGE = "/opt/ml/processing", "/opt/ml/output/message"
 ACCOUNT = "000000000000"  # as ministack has it
 
 
@@ -55,18 +56,26 @@ class ProcessingJobs:
             words: list[str] = [*application["ContainerEntrypoint"], *application["ContainerArguments"]]
             assert words[0] == "pothole"
             command = [*self._pothole, *(word.replace(CONTAINER_FOLDER, folder) for word in words[1:])]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            message = Path(folder, "message")
+            # Of the environment a container gets what the request names.
+            given = request.get("Environment", {}).items()
+            environment = {name: text.replace(EXIT_MESSAGE, str(message)) for name, text in given}
+            done = subprocess.run(
+                command, env=os.environ | environment, capture_output=True, text=True, check=False
+            )
             if done.returncode != 0:
-                self._tell(request, "Failed", done.stderr.strip().rpartition("\n")[2])
+                reason = f"AlgorithmError: See job logs for more information, exit code: {done.returncode}"
+                told = message.read_text() if message.is_file() else ""
+                self._tell(request, "Failed", reason, told)
                 return
             for wanted in request["ProcessingOutputConfig"]["Outputs"]:
                 output = wanted["S3Output"]
                 name, _, prefix = output["S3Uri"].removeprefix("s3://").partition("/")
                 for path in _here(output["LocalPath"], folder).iterdir():
                     bucket(name).upload_file(str(path), f"{prefix}/{path.name}".lstrip("/"))
-        self._tell(request, "Completed", "")
+        self._tell(request, "Completed", "", "")
 
-    def _tell(self, request: dict[str, Any], status: str, reason: str) -> None:
+    def _tell(self, request: dict[str, Any], status: str, reason: str, message: str) -> None:
         """Start what EventBridge starts; the emulator takes events of AWS's own services from nobody."""
         session = boto3.session.Session()
         events, functions = session.client("events"), session.client("lambda")
@@ -78,7 +87,8 @@ class ProcessingJobs:
             "resources": [],
             "source": "aws.sagemaker",
             "detail-type": "SageMaker Processing Job State Change",
-            "detail": request | {"ProcessingJobStatus": status, "FailureReason": reason},
+            "detail": request
+            | {"ProcessingJobStatus": status, "FailureReason": reason, "ExitMessage": message},
         }
         text = json.dumps(event)
         for rule in events.list_rules()["Rules"]:

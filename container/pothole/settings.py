@@ -174,6 +174,13 @@ class Settings:
         "lowest level of what is logged, one JSON object a line on stdout",
         LEVEL,
     )
+    exit_message_file: str = setting(
+        "",
+        "EXIT_MESSAGE_FILE",
+        "server",
+        "file in which a command that fails writes why; in a processing job `/opt/ml/output/message`",
+        TEXT,
+    )
     metrics_namespace: str = setting(
         "",
         "METRICS_NAMESPACE",

@@ -160,6 +160,14 @@ def test_a_processing_job_that_failed_of_its_video_or_was_stopped_is_told(
     assert calls.of("SendMessage") == []
 
 
+def test_a_processing_jobs_own_words_are_told_and_not_its_exit_status(calls: Calls) -> None:
+    event = job_ended("AlgorithmError: See job logs for more information, exit code: 1")
+    event["detail"]["ExitMessage"] = "clip.mp4 is not a video."
+    redrive_handler.lambda_handler(event, None)
+    [mail] = calls.of("Publish")
+    assert "Why: clip.mp4 is not a video." in mail["Message"]
+
+
 def test_other_events_are_refused(calls: Calls) -> None:
     with pytest.raises(ValueError, match="Expected an event of a processing job"):
         redrive_handler.lambda_handler({"key1": "value1"}, None)

@@ -202,3 +202,15 @@ def test_the_command_is_installed():
     assert command
     version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
     assert version.strip()
+
+
+def test_a_command_that_fails_leaves_its_reason_where_sagemaker_reads_it(monkeypatch, tmp_path):
+    """sagemaker/latest/dg/build-your-own-processing-container.html: the first kilobyte of a file."""
+    (tmp_path / "text.mp4").write_text("no video")
+    message = tmp_path / "message"
+    monkeypatch.setenv("EXIT_MESSAGE_FILE", str(message))
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "mark", tmp_path / "text.mp4")
+    assert "text.mp4 is not a video" in message.read_text()
+    main.leave_exit_message("x" * 2000)
+    assert message.stat().st_size == 1024

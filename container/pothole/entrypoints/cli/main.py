@@ -2,8 +2,11 @@
 
 import argparse
 import logging
+import os
 import sys
+from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 
 from pothole import __version__
 from pothole.entrypoints.cli import (
@@ -22,6 +25,7 @@ from pothole.entrypoints.cli import (
 )
 from pothole.entrypoints.cli.stop import exit_on_signals
 from pothole.errors import PotholeError
+from pothole.settings import declarations
 
 COMMANDS = (mark, detect, evaluate, compare, calibrate, collect, import_weights, export, train, serve, work)
 
@@ -34,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add_command(commands)
     return result
+
+
+def leave_exit_message(text: str) -> None:
+    """Write why the command failed into the file for it, if there is one: SageMaker tells the first KB."""
+    if path := os.environ.get(declarations()["exit_message_file"].variable):
+        with suppress(OSError):  # the reason itself is told on stderr, whatever becomes of this
+            Path(path).write_bytes(text.encode(errors="replace")[:1024])
 
 
 def main() -> None:
@@ -49,6 +60,7 @@ def main() -> None:
         with exit_on_signals():
             args.run(args)
     except PotholeError as exc:
+        leave_exit_message(str(exc))
         sys.exit(f"pothole: {exc}")
     except ModuleNotFoundError as exc:
         sys.exit(f"pothole: {common.needs_tensorflow(exc)}")
