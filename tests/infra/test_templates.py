@@ -218,7 +218,10 @@ def test_the_same_code_and_model_are_the_same_archives(tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(model)) as archive:
         assert archive.getnames() == ["config.json", "openvino.xml", "weights.npz"]
     with zipfile.ZipFile(io.BytesIO(functions)) as archive:
-        names = ["lambda_handler.py", "notify_handler.py", "processing_job.py", "redrive_handler.py"]
+        names = [
+            *("lambda_handler.py", "next_step_handler.py", "notify_handler.py"),
+            *("processing_job.py", "redrive_handler.py"),
+        ]
         assert archive.namelist() == names
 
 

@@ -13,7 +13,9 @@ PIPELINE: dict[str, Any] = {
     "aws_region": "eu-west-1",
     "process_steps": ["upload", "human_detection", "team_detection"],
     "aws_queues": {"human_detection": "call-detector", "team_detection": "call-teams"},
+    "video_upload": {"upload_bucket_name": "uploads", "s3_upload_startkey": "upload"},
     "video_split": {"output_bucket": "clips", "chunk_duration": 60},
+    "team_detection": {"teams": 2},
     "human_detection": {
         "detectors": [["PotholeDetector", {"min_detection_score": 0.4, "max_batch_size": 5}]],
         "frame_ratio": 0.2,
@@ -51,6 +53,12 @@ def test_the_step_is_the_one_that_has_a_queue(tmp_path: Path, step: str) -> None
     ("content", "named"),
     [
         ("{", "JSON"),
+        (PIPELINE | {"team_detector": {}}, "team_detector is not known"),
+        (
+            {"aws_queues": {"pothole_detection": "q"}, "pothole_detection": {}},
+            "pothole_detection is not known",
+        ),
+        ({"aws_queues": 3, "process_steps": {}}, "aws_queues"),
         ({"aws_queue": {}}, "aws_queue is not known.*Known are aws_region, aws_queues"),
         ({"dynamodb": {"table": "t"}}, "table_id"),
         (

@@ -1,9 +1,9 @@
 """The configuration of the queue's worker: a file of variables, as the users of such pipelines write it."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pothole.errors import ConfigError
 from pothole.outputs.registry import DEFAULT_OUTPUTS
@@ -72,8 +72,8 @@ class Table(_Part):
     table_id: str
 
 
-class VideoSplit(_Part):
-    """This belongs to the step that splits videos: one file serves all steps, and messages name buckets."""
+class OtherPart(_Part):
+    """This belongs to the upload of videos or to the step that splits them: one file serves all steps."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -86,7 +86,8 @@ class Variables(_Part):
         aws_queues: Names or addresses of queues, by the name of the step that they feed.
         process_steps: The pipeline's steps in order, for what starts the next one.
         dynamodb: The table of documents; no document is written when None.
-        video_split: See `VideoSplit`.
+        video_upload: See `OtherPart`.
+        video_split: See `OtherPart`.
         human_detection: What looks at the videos.
         step: Name of the worker's step, in `aws_queues` and in the documents; the one of `STEPS` that has a
             queue when None.
@@ -97,10 +98,22 @@ class Variables(_Part):
     aws_queues: dict[str, str] = {}
     process_steps: tuple[str, ...] = ()
     dynamodb: Table | None = None
-    video_split: VideoSplit = VideoSplit()
+    video_upload: OtherPart = OtherPart()
+    video_split: OtherPart = OtherPart()
     human_detection: Detection = Detection()
     step: str | None = None
     outputs: tuple[str, ...] = (*DEFAULT_OUTPUTS, "result_file")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_other_steps(cls, given: Any) -> Any:
+        """Leave out the parts of the pipeline's other steps, which bear these steps' names."""
+        if not isinstance(given, dict):
+            return given
+        named = [given.get("process_steps"), given.get("aws_queues")]
+        steps = [step for names in named if isinstance(names, list | dict) for step in names]
+        kept = {*STEPS, *cls.model_fields}
+        return {name: part for name, part in given.items() if name in kept or name not in steps}
 
     @classmethod
     def read(cls, path: Path) -> Self:
