@@ -1,11 +1,10 @@
 """This function starts the next step of a pipeline: it sends a message when a step of a video is done.
 
-The stream of the table of documents starts it. Environment: STEP_QUEUES, a JSON of the queue's address for each
-step that another one follows, such as {"pothole_detection": "https://sqs.eu-west-1.amazonaws.com/1/call-teams"}.
+The stream of the table of documents starts it. Environment: STEP_QUEUES, a JSON with the address of a queue
+for each step that another one follows, as `docs/how-to/queue.md` shows it with the message.
 
-A message is `{"VideoId": 17, "s3": {"bucket", "key"}, "step": "pothole_detection", "result_file": {"bucket", "key"}}`.
-Where the video is, the document says by its own `bucket` and `key`, or by `s3`; without them the message has no
-`s3`, and without a result no `result_file`.
+Where the video is, the document says by its own `bucket` and `key`, or by `s3`; without them the message has
+no `s3`, and without a result no `result_file`.
 """
 
 import json
