@@ -7,13 +7,10 @@ import time
 import zlib
 from contextlib import AbstractContextManager, suppress
 from email.utils import parsedate_to_datetime
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.manager import TransferConfig, TransferManager
 from s3transfer.subscribers import BaseSubscriber
@@ -29,6 +26,7 @@ from pothole.settings import Settings
 from pothole.storage.base import Confirm, Stat, Storage, check_size, version_at
 from pothole.storage.local import file_errors
 from pothole.storage.probe import Probe, known_skew_s, probe
+from pothole.storage.s3_client import s3_client
 from pothole.storage.s3_errors import changed, s3_errors
 from pothole.storage.upload import Refused, abort_all, put, sent
 
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
     from s3transfer.futures import TransferFuture
 
 ATTEMPTS = 8  # attempts at a call or a download's part, with random waits that grow up to a minute
-CONNECT_TIMEOUT_S = 5
 MAX_IN_MEMORY = 16 * MIB
 # Every object is downloaded in parts, since only parts are asked for by version. By default a slow disk would
 # let 256 MB wait in memory.
@@ -235,25 +232,10 @@ def open_s3(bucket: str, settings: Settings) -> Storage:
     """Open a bucket with the credentials, region and endpoint that boto3 finds."""
     return S3Storage(
         bucket,
-        _s3_client(settings.s3_timeout_s),
+        s3_client(settings.s3_timeout_s, ATTEMPTS),
         settings.s3_kms_key,
         settings.s3_requester_pays,
         settings.s3_require_conditions,
-    )
-
-
-@cache
-def _s3_client(timeout_s: int) -> "S3Client":
-    # A session of its own: boto3's default session may not be used from two threads.
-    return boto3.session.Session().client(
-        "s3",
-        config=Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=timeout_s,
-            # The newer modes stop trying again when many calls fail, for all jobs at once: with 30 % failing,
-            # 16 % of the calls were given up.
-            retries={"mode": "legacy", "total_max_attempts": ATTEMPTS},
-        ),
     )
 
 
