@@ -1,7 +1,7 @@
 """This function starts the next step of a pipeline: it sends a message when a step of a video is done.
 
-The stream of the table of documents starts it. Environment: STEP_QUEUES, a JSON with the address of a queue
-for each step that another one follows, as `docs/how-to/queue.md` shows it with the message.
+The stream of the table of documents starts it. Environment: STEP_QUEUES, a JSON with the name or the
+address of a queue for each step that another one follows. `docs/how-to/queue.md` shows it, and the message.
 
 Where the video is, the document says by its own `bucket` and `key`, or by `s3`; without them the message has
 no `s3`, and without a result no `result_file`.
@@ -73,7 +73,9 @@ def _send(queue: str, document: Document, step: Document) -> None:
     message["step"] = step["step"]
     if "result_file" in step:
         message["result_file"] = step["result_file"]
-    boto3.client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps(message, default=_plain))
+    sqs = boto3.client("sqs")
+    url = queue if queue.startswith("http") else sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(message, default=_plain))
     _log("INFO", "next step started", document, step=step["step"], queue=queue)
 
 

@@ -169,7 +169,7 @@ def test_the_tables_stream_brings_what_the_worker_writes_to_the_next_queue() -> 
         BillingMode="PAY_PER_REQUEST",
         StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
     )
-    with function(table.latest_stream_arn, STEP_QUEUES=json.dumps({OURS: queue})):
+    with function(table.latest_stream_arn, STEP_QUEUES=json.dumps({OURS: name})):
         table.put_item(Item=VIDEO)
         steps = TableSteps(table, OURS)
         steps.set(17, "running")
