@@ -24,7 +24,9 @@ from stacks import Failed, Stack
 from undelivered import send_again
 
 # In the order in which one needs the other. The first holds the videos and is never deleted.
-KINDS = ("videos", "work", "endpoints", "trigger", "operations")
+KINDS = ("videos", "work", "endpoints", "trigger", "operations", "queue")
+# These are there on request, by a parameter of this name, which is kept.
+OPTIONAL = {"Queue": "queue"}
 SMOKE_PATIENCE_S = 20 * 60
 # Plain text in a notebook, too: its own kind of progress needs a widget that is not installed.
 console = Console(highlight=False, soft_wrap=True, force_jupyter=False)
@@ -117,11 +119,23 @@ def deploy(args: argparse.Namespace) -> None:
         apply(kind)
         if kind == "endpoints":
             check_release(values)
+    for parameter, kind in OPTIONAL.items():
+        if is_wanted(args, parameter, stacks[kind]):
+            apply(kind)
+        elif stacks[kind].status():
+            stacks[kind].delete()
+            say(f"{stacks[kind].name} gone")
     if not args.no_smoke:
         with console.status("Marking a first video ..."):
             seconds = smoke_job(values["VideosBucket"], SMOKE_PATIENCE_S)
         say(f"a first video was marked within {seconds:.0f} s of its upload")
     show_addresses(values)
+
+
+def is_wanted(args: argparse.Namespace, parameter: str, stack: Stack) -> bool:
+    """Say whether a stack that is there on request is to be there; it stays as it is when nothing is said."""
+    said = dict(args.values).get(parameter)
+    return stack.status() is not None if said is None else said == "true"
 
 
 def changes_instances(endpoints: Stack, values: dict[str, str]) -> bool:
@@ -155,10 +169,12 @@ def given(args: argparse.Namespace, stacks: dict[str, Stack]) -> dict[str, str]:
     Raises:
         Failed: No template has one of them.
     """
-    known = {name for stack in stacks.values() for name in stack.parameters()}
-    for name, _ in args.values:
+    known = {name for stack in stacks.values() for name in stack.parameters()} | OPTIONAL.keys()
+    for name, value in args.values:
         if name not in known:
             raise Failed(f"There is no parameter {name}. Known are {', '.join(sorted(known))}.")
+        if name in OPTIONAL and value not in ("true", "false"):
+            raise Failed(f"{name} is {value!r}, expected true or false.")
     return dict(args.values)
 
 
@@ -209,6 +225,7 @@ def destroy(args: argparse.Namespace) -> None:
         if output in ("PreviewEndpoint", "VideosEndpoint")
     ]
     steps: list[tuple[str, Callable[[], None]]] = [
+        (f"{args.name}-queue", Stack(args.name, "queue").delete),
         (f"{args.name}-operations", Stack(args.name, "operations").delete),
         (f"{args.name}-trigger", Stack(args.name, "trigger").delete),
         ("processing jobs", lambda: stop_jobs(args.name)),
@@ -262,6 +279,7 @@ def show_addresses(values: dict[str, str]) -> None:
         ("upload videos to", "VideosBucket"),
         ("previews, pictures", "PreviewEndpoint"),
         ("whole videos", "VideosEndpoint"),
+        ("messages", "QueueUrl"),
         ("dashboard", "DashboardUrl"),
     ):
         if output in values:

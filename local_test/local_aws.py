@@ -107,6 +107,7 @@ class Cloud:
         moto: The emulator of SageMaker's control plane.
         front: What plays SageMaker's runtime.
         url: Ministack's address.
+        moto_url: Moto's address.
         addresses: The variables with which AWS clients of other processes reach it.
     """
 
@@ -141,7 +142,7 @@ class Cloud:
             "the SageMaker emulator", command, {"MOTO_ACCOUNT_ID": ACCOUNT}, folder / "moto.log"
         )
         self.front = SageMakerFront(ports[2], self.url, moto, pothole)
-        self._moto_url = moto
+        self.moto_url = moto
 
     def __enter__(self) -> Self:
         self._before = {name: text for name, text in os.environ.items() if name in self._environment}
@@ -155,7 +156,7 @@ class Cloud:
             stack.enter_context(self.moto)
             stack.enter_context(self.front)
             self.ministack.wait_for(f"{self.url}/_ministack/health", READY_S)
-            self.moto.wait_for(f"{self._moto_url}/moto-api/", READY_S)
+            self.moto.wait_for(f"{self.moto_url}/moto-api/", READY_S)
             self._stack = stack.pop_all()
         return self
 

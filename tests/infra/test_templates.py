@@ -156,7 +156,7 @@ def test_the_containers_role_writes_nothing_but_outputs_records_and_answers() ->
 
 def test_no_role_may_more_than_named_things_on_named_things() -> None:
     for name, resource in [pair for path in TEMPLATES for pair in resources(path.stem).items()]:
-        properties = resource["Properties"]
+        properties = resource.get("Properties", {})
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
             documents.append(properties["PolicyDocument"])

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from pothole.entrypoints.logs import request_id
 from pothole.entrypoints.queue.messages import Stop, Work, parse_message
+from pothole.entrypoints.queue.protection import Protection
 from pothole.entrypoints.queue.queue import Message, VideoQueue
 from pothole.entrypoints.queue.steps import Document, Steps
 from pothole.errors import PASSING, Interrupted, LeaseLost, PotholeError
@@ -41,6 +42,7 @@ class Consumer:
         steps: Is told how far each is; None where no table is configured.
         defaults: What a message leaves open, by the fields of a request.
         slots: Videos in work at a time.
+        protection: Is held while a message is worked on.
         stopped: Set by the message that ends this worker: what is in work is finished.
     """
 
@@ -49,6 +51,7 @@ class Consumer:
     steps: Steps | None
     defaults: Json
     slots: int
+    protection: Protection
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
@@ -73,7 +76,7 @@ class Consumer:
         """Do what a message asks for, and let go of it."""
         request_id.set(message.id)
         try:
-            with self.queue.kept(message):
+            with self.queue.kept(message), self.protection.held():
                 self._work(message)
         except Interrupted as exc:
             self._let_go(message, exc, "given back")

@@ -15,6 +15,7 @@ from pothole.detection.detector import Detector
 from pothole.entrypoints.logs import logging_config
 from pothole.entrypoints.queue.consumer import Consumer
 from pothole.entrypoints.queue.detectors import load_detectors
+from pothole.entrypoints.queue.protection import Protection
 from pothole.entrypoints.queue.queue import WAIT_S, VideoQueue
 from pothole.entrypoints.queue.steps import TableSteps
 from pothole.entrypoints.queue.variables import Variables
@@ -58,7 +59,7 @@ def work(env: Mapping[str, str], variables: Variables, load_detector: Callable[[
         detector, model = load_detectors(variables.human_detection, settings, load_detector, metrics)
         worker = Worker(detector, model, open_store, settings, metrics, shutdown)
         _logger.info("waiting for videos", extra={"queue": queue.url, "step": variables.step_name})
-        Consumer(queue, worker, steps, _defaults(variables), settings.max_jobs).run()
+        Consumer(queue, worker, steps, _defaults(variables), settings.max_jobs, Protection(env)).run()
     _logger.info("stopped")
 
 
