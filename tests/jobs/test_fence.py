@@ -17,7 +17,8 @@ from pothole.jobs.record import Record
 from pothole.jobs.worker import Worker
 from pothole.settings import Settings
 from pothole.storage import Confirm, LocalStorage, Storage, open_folder, open_s3, version_at
-from pothole.storage.s3 import _s3_client
+from pothole.storage import s3 as s3_storage
+from pothole.storage.s3_client import s3_client
 from support.clips import make_clip
 from support.fakes import MagentaDetector
 from support.pictures import SIZE, road
@@ -86,7 +87,7 @@ class StoppedFolder(LocalStorage):
 def stopped_s3(bucket: str, settings: Settings) -> Iterator[Callable[[Stop], OpenStore]]:
     """Gives a client of its own to a worker that is to be stopped."""
     own = replace(settings, s3_timeout_s=77)
-    client = _s3_client(own.s3_timeout_s)
+    client = s3_client(own.s3_timeout_s, s3_storage.ATTEMPTS)
     handlers = []
 
     def stopped(stop: Stop) -> OpenStore:

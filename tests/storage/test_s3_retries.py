@@ -9,7 +9,7 @@ import pytest
 
 from pothole.settings import Settings
 from pothole.storage import open_s3
-from pothole.storage.s3 import _s3_client
+from pothole.storage.s3_client import s3_client
 
 
 class Flaky(BaseHTTPRequestHandler):
@@ -54,10 +54,10 @@ def test_a_spell_of_failures_does_not_end_all_trying_again(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         monkeypatch.setenv(name, "us-east-1")
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    _s3_client.cache_clear()
+    s3_client.cache_clear()
     try:
         store = open_s3("bucket", Settings())
         for _ in range(600):
             assert store.stat("clip.mp4").size == 5
     finally:
-        _s3_client.cache_clear()
+        s3_client.cache_clear()
