@@ -22,6 +22,11 @@ ASIDE_SIGMA = 1.5
 UNKNOWN_HEADING = 8.0  # metres, where it is not known which way the camera looks
 
 
+def utc_text(time: datetime) -> str:
+    """Return a time of UTC in ISO 8601."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @dataclass(frozen=True)
 class Sighting:
     """A sighting is one frame that shows a pothole.
@@ -67,9 +72,7 @@ class Place:
             "lon": round(self.lon, 7),
             "accuracy_m": round(self.accuracy_m, 1),
             "heading": None if self.heading is None else round(self.heading, 1) % 360,
-            "time_utc": None
-            if utc is None
-            else utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time_utc": None if utc is None else utc_text(utc),
             "distance_m": round(self.distance_m, 1),
             "side": self.side,
         }

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pothole.geo.calibrate import find_horizon
 from pothole.geo.flow import Flow
 from pothole.geo.lag import Lag, find_lag
-from pothole.geo.locate import Place, Sighting, locate
+from pothole.geo.locate import Place, Sighting, locate, utc_text
 from pothole.geo.plane import Camera, GroundPlane, ground_plane
 from pothole.geo.size import TOO_FAR, Extent, measure
 from pothole.media.telemetry.track import GpsTrack
 from pothole.types import Size
+
+PATH_STEP = 20.0  # metres between two points of the way that a report tells
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,14 @@ class Located:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a report says of the whole drive."""
-        return {"track": self._track(), "ground_plane": self._plane()}
+        about: dict[str, Any] = {"track": self._track(), "ground_plane": self._plane()}
+        if self.track is not None:
+            utc = self.track.began_utc
+            about |= {
+                "began_utc": None if utc is None else utc_text(datetime.fromtimestamp(utc, UTC)),
+                "path": self.track.path(PATH_STEP),
+            }
+        return about
 
     def _track(self) -> dict[str, Any] | None:
         if self.track is None:

@@ -20,6 +20,7 @@ from pothole.entrypoints.cli import (
     import_weights,
     mark,
     serve,
+    survey,
     train,
     work,
 )
@@ -27,7 +28,20 @@ from pothole.entrypoints.cli.stop import exit_on_signals
 from pothole.errors import PotholeError
 from pothole.settings import declarations
 
-COMMANDS = (mark, detect, evaluate, compare, calibrate, collect, import_weights, export, train, serve, work)
+COMMANDS = (
+    mark,
+    survey,
+    detect,
+    evaluate,
+    compare,
+    calibrate,
+    collect,
+    import_weights,
+    export,
+    train,
+    serve,
+    work,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -140,6 +140,25 @@ class GpsTrack:
         driven = np.concatenate([[0.0], np.cumsum(self.steps)])
         return np.asarray(np.gradient(driven, self.times), np.float64)
 
+    @property
+    def began_utc(self) -> float | None:
+        """Return the POSIX seconds at which the video began; None when they are not known."""
+        known = ~np.isnan(self.utc)
+        return float(np.median((self.utc - self.times)[known])) if known.any() else None
+
+    def path(self, step: float) -> list[list[float]]:
+        """Return seconds of the video, longitude and latitude every so many metres, about, and at the end."""
+        driven = np.concatenate([[0.0], np.cumsum(self.steps)])
+        kept = [0]
+        for i in range(1, len(self)):
+            if driven[i] - driven[kept[-1]] >= step or i == len(self) - 1:
+                kept.append(i)
+        east = (self.lon + 180) % 360 - 180
+        return [
+            [round(float(self.times[i]), 2), round(float(east[i]), 7), round(float(self.lat[i]), 7)]
+            for i in kept
+        ]
+
     def at(self, time: float) -> Position | None:
         """Return where the camera was, between two fixes on a straight line; None where nobody knows.
 
