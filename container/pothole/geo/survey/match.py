@@ -2,10 +2,10 @@
 
 Receivers drift: potholes that follow each other on a drive lie off in about the same direction, and by the
 more alike the nearer they are. So a drive is matched as a whole, by the likeliest sequence of matches
-(Viterbi, 1967). Each pothole is one of the list within reach or a new one; an offset costs by its own size, or
-by how much it differs from that of the match before. A pothole of a drive is at most one of the list, and each
-of the list at most one of a drive. The place of one of the list is the mean of all that are matched with it,
-so that no chain of them wanders off.
+(Viterbi, 1967). Each pothole is one of the list within reach or a new one; an offset costs by its own
+size, or by how much it differs from that of the match before. A pothole of a drive is at most one of the
+list, and each of the list at most one of a drive. The place of one of the list is the mean of all that are
+matched with it, so that no chain of them wanders off.
 """
 
 from collections.abc import Sequence
