@@ -148,7 +148,7 @@ def _video(bucket: dict[str, Any], created: dict[str, Any], key: str) -> Video:
 def _handle(video: Video, live: bool, context: Any) -> Result:
     reason = _reason_to_skip(video.key)
     result = {"status": "skipped", "reason": reason} if reason else _send(video, live, context)
-    line = {"bucket": video.bucket, "key": video.key, **result}
+    line = {"bucket": video.bucket, "key": video.key, "number": video.number, **result}
     level = "ERROR" if result["status"] in ("refused", "failed") else "INFO"
     # Not a logger: Lambda's puts words before the JSON.
     print(json.dumps({"level": level, "message": f"video {result['status']}", **line}))  # noqa: T201
@@ -178,13 +178,13 @@ def _send(video: Video, live: bool, context: Any) -> Result:
         if live and os.environ.get("PROCESSING_JOB") and video.size > _limit("LARGEST_VIDEO_BYTES"):
             return _start_job(video)
         if videos_endpoint and (live or video.size > _limit("LARGEST_PREVIEW_BYTES")):
-            return _queue(videos_endpoint, body, video)
-        return _invoke(body, context)
+            return _queue(videos_endpoint, body, video, context)
+        return _invoke(body, video, context)
     except (ClientError, BotoCoreError) as exc:
         return {"status": "failed", "reason": str(exc)}
 
 
-def _invoke(body: dict[str, Any], context: Any) -> Result:
+def _invoke(body: dict[str, Any], video: Video, context: Any) -> Result:
     """Call the real-time endpoint once, and say what became of it."""
     patience = PATIENCE_S
     if context is not None:
@@ -197,6 +197,7 @@ def _invoke(body: dict[str, Any], context: Any) -> Result:
             EndpointName=os.environ.get("ENDPOINT_NAME") or ENDPOINT_NAME,
             ContentType="application/json",
             Body=json.dumps(body),
+            **_traces(f"{video.number}-1", context),
         )
         return {"status": "done", "answer": json.loads(response["Body"].read())}
     except ReadTimeoutError:
@@ -205,14 +206,14 @@ def _invoke(body: dict[str, Any], context: Any) -> Result:
         return _judge(exc)
 
 
-def _queue(endpoint: str, body: dict[str, Any], video: Video) -> Result:
+def _queue(endpoint: str, body: dict[str, Any], video: Video, context: Any) -> Result:
     """Put the request where the asynchronous endpoint fetches it, and its address into the queue."""
     bucket = os.environ.get("REQUESTS_BUCKET")
     if not bucket:
         raise ValueError("VIDEOS_ENDPOINT_NAME is set, and REQUESTS_BUCKET is not.")
     key = f"requests/{video.number}.json"
     boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=json.dumps(body).encode())
-    response = invoke_async(endpoint, f"s3://{bucket}/{key}", f"{video.number}-1")
+    response = invoke_async(endpoint, f"s3://{bucket}/{key}", f"{video.number}-1", context)
     return {
         "status": "queued",
         "inference_id": response["InferenceId"],
@@ -221,18 +222,24 @@ def _queue(endpoint: str, body: dict[str, Any], video: Video) -> Result:
     }
 
 
-def invoke_async(endpoint: str, location: str, identity: str) -> dict[str, Any]:
+def invoke_async(endpoint: str, location: str, identity: str, context: Any) -> dict[str, Any]:
     """Put a stored request into an asynchronous endpoint's queue."""
     runtime = boto3.client("sagemaker-runtime", config=_one_attempt(20.0))
     response = runtime.invoke_endpoint_async(
         EndpointName=endpoint,
         ContentType="application/json",
         InputLocation=location,
-        InferenceId=identity,
         InvocationTimeoutSeconds=INVOCATION_TIMEOUT_S,
         RequestTTLSeconds=QUEUED_AT_MOST_S,
+        **_traces(identity, context),
     )
     return dict(response)
+
+
+def _traces(identity: str, context: Any) -> Any:
+    """Return what makes a request known in the container's log: its id, and that of this function's run."""
+    run = getattr(context, "aws_request_id", None)
+    return {"InferenceId": identity} | ({"CustomAttributes": f"lambda={run}"} if run else {})
 
 
 def _start_job(video: Video) -> Result:

@@ -48,7 +48,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> None:
 
     Args:
         event: EventBridge's "SageMaker Processing Job State Change", or messages of SNS or SQS.
-        context: Lambda's, not used.
+        context: Lambda's.
 
     Raises:
         ValueError: The event is of another kind.
@@ -63,14 +63,14 @@ def lambda_handler(event: dict[str, Any], context: Any) -> None:
         if "Sns" in record:
             _handle(_failed_request(json.loads(record["Sns"]["Message"])))
         else:
-            _send(json.loads(record["body"]))
+            _send(json.loads(record["body"]), context)
 
 
 def _failed_request(message: dict[str, Any]) -> Failure:
     """Read a message of the topic of failures: SageMaker's, or that of the function that sends videos."""
     if message.get("status") == "refused":
         source = f"s3://{message['bucket']}/{message['key']}"
-        return Failure(source, message["reason"], "It was refused at once.")
+        return Failure(source, message["reason"], f"It was refused at once. Number: {message['number']}")
     reason, identity = message["failureReason"], message["inferenceId"]
     location = message["requestParameters"].get("inputLocation")
     number, attempt = _split(identity)
@@ -134,10 +134,10 @@ def _handle(failure: Failure) -> None:
     _log("INFO", "video is sent again", failure)
 
 
-def _send(request: dict[str, Any]) -> None:
+def _send(request: dict[str, Any], context: Any) -> None:
     name = f"{request['number']}-{request['attempt']}"
     if "location" in request:
-        invoke_async(os.environ["VIDEOS_ENDPOINT_NAME"], request["location"], name)
+        invoke_async(os.environ["VIDEOS_ENDPOINT_NAME"], request["location"], name, context)
     else:
         processing_job.start(name, request["bucket"], request["key"], request["disk"])
 

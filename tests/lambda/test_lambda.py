@@ -26,18 +26,21 @@ class Endpoint:
     Attributes:
         posts: `(path, body)` of each POST.
         answer: Status, headers and body to answer with.
+        headers: Of the last POST.
         hang: Waited for before answering, when set.
     """
 
     def __init__(self) -> None:
         self.posts: list[tuple[str, Any]] = []
         self.answer: tuple[int, dict[str, str], dict[str, Any]] = (200, {}, ANSWER)
+        self.headers: dict[str, str] = {}
         self.hang: threading.Event | None = None
         endpoint = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                endpoint.headers = dict(self.headers)
                 endpoint.posts.append((self.path, json.loads(body)))
                 if endpoint.hang:
                     endpoint.hang.wait()
@@ -66,6 +69,8 @@ class Context:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
+
+    aws_request_id = "run-1"
 
     def get_remaining_time_in_millis(self) -> int:
         return int(self.seconds * 1000)
@@ -116,8 +121,13 @@ def test_sends_the_original_body_with_the_true_key(endpoint: Endpoint, event: st
 
     body = {"input": {"s3_bucket": "road-videos", "s3_source_filename": KEY, "is_live": False}}
     assert endpoint.posts == [("/endpoints/pothole/invocations", body)]
+    [result] = answer["results"]
     expected = {"bucket": "road-videos", "key": KEY, "status": "done", "answer": ANSWER}
-    assert answer == {"results": [expected]}
+    assert result == expected | {"number": result["number"]}
+    # By these a line of the container's log is found, and from that this function's.
+    headers = {name.lower(): value for name, value in endpoint.headers.items()}
+    assert headers["x-amzn-sagemaker-inference-id"] == f"{result['number']}-1"
+    assert headers["x-amzn-sagemaker-custom-attributes"] == "lambda=run-1"
 
 
 def in_sns(event: dict[str, Any]) -> dict[str, Any]:

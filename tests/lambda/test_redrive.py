@@ -2,6 +2,7 @@
 
 import io
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,11 +98,12 @@ def test_what_passes_is_sent_again_after_a_while_and_told_to_nobody(calls: Calls
     redrive_handler.lambda_handler(failed(reason), None)
     [message] = calls.of("SendMessage")
     assert message["DelaySeconds"] > 60, "the lease of the worker that had it runs for a minute"
-    redrive_handler.lambda_handler(waited(calls), None)
+    redrive_handler.lambda_handler(waited(calls), SimpleNamespace(aws_request_id="run-1"))
 
     [request] = calls.of("InvokeEndpointAsync")
     assert (request["EndpointName"], request["InputLocation"]) == ("road-videos", LOCATION)
     assert request["InferenceId"] == f"{NUMBER}-2"
+    assert request["CustomAttributes"] == "lambda=run-1"
     assert calls.of("Publish") == []
 
 

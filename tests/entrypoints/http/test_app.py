@@ -147,6 +147,8 @@ def test_a_request_id_is_taken_and_answered(
 ) -> None:
     given = client.get("/ping", headers={"X-Request-Id": "lambda-1.2_3"})
     assert given.headers["X-Request-Id"] == "lambda-1.2_3"
+    passed = client.get("/ping", headers={"X-Amzn-SageMaker-Inference-Id": "upload-1"})
+    assert passed.headers["X-Request-Id"] == "upload-1"
     ids = {client.get("/ping").headers["X-Request-Id"] for _ in range(2)}
     assert len(ids) == 2
     forged = client.get("/ping", headers={"X-Request-Id": 'x" injected="1'})

@@ -135,6 +135,20 @@ def test_the_server_listens_on_the_loopback_address_alone(server: Server) -> Non
     assert listening == [f"0100007F:{port}"]
 
 
+def test_a_request_of_sagemaker_is_known_by_its_inference_id_and_its_custom_attributes(
+    server: Server,
+) -> None:
+    """SageMaker keeps X-Request-Id to itself, and passes these on."""
+    headers = {
+        "X-Amzn-SageMaker-Inference-Id": "seen-44-1",
+        "X-Amzn-SageMaker-Custom-Attributes": "lambda=run-1",
+    }
+    assert send_picture(server, headers=headers).headers["X-Request-Id"] == "seen-44-1"
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    [answered] = [line for line in lines if line["request_id"] == "seen-44-1"]
+    assert answered["custom_attributes"] == "lambda=run-1"
+
+
 def test_every_line_that_the_application_logs_is_json_with_the_id_of_its_request(server: Server) -> None:
     response = send_picture(server, headers={"X-Request-Id": "seen-42"})
     assert response.headers["X-Request-Id"] == "seen-42"

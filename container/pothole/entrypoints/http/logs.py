@@ -10,6 +10,9 @@ from flask import Flask, Response, g, request
 
 from pothole.entrypoints.logs import request_id
 
+# The first that is decent counts; SageMaker passes the second on, and keeps the first to itself.
+ID_HEADERS = ("X-Request-Id", "X-Amzn-SageMaker-Inference-Id")
+ATTRIBUTES_HEADER = "X-Amzn-SageMaker-Custom-Attributes"
 _logger = logging.getLogger("pothole.requests")
 
 
@@ -19,8 +22,9 @@ def log_requests(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         g.started = time.monotonic()
-        given = request.headers.get("X-Request-Id", "")
-        request_id.set(given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else uuid.uuid4().hex)
+        given = (request.headers.get(name, "") for name in ID_HEADERS)
+        decent = (each for each in given if re.fullmatch(r"[\w.-]{1,64}", each, re.ASCII))
+        request_id.set(next(decent, uuid.uuid4().hex))
 
     @app.after_request
     def end(response: Response) -> Response:
@@ -30,6 +34,8 @@ def log_requests(app: Flask) -> None:
         level = logging.DEBUG if quiet else logging.INFO
         milliseconds = round((time.monotonic() - g.started) * 1000, 1)
         fields = {"method": request.method, "path": request.path, "status": response.status_code}
+        if attributes := request.headers.get(ATTRIBUTES_HEADER):
+            fields["custom_attributes"] = attributes[:1024]
         _logger.log(level, "answered", extra={**fields, "milliseconds": milliseconds})
         return response
 
