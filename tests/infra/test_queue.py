@@ -1,5 +1,6 @@
 """The workers of a queue on ECS: the template, and what `make deploy` makes of it."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -9,6 +10,7 @@ import yaml
 import deploy
 from infra.test_templates import NEEDS, S3, Loader, actions, as_list, calls, resources, statements
 from local_aws import Cloud
+from pothole.outputs.registry import OUTPUTS
 from stacks import Failed, Stack
 from support.deployment import IMAGE, Deployed
 from support.servers import ROOT
@@ -45,8 +47,8 @@ def test_a_worker_writes_nothing_but_outputs_and_records() -> None:
         for resource in as_list(statement["Resource"])
     }
     assert {path.removeprefix("${VideosBucket}/") for path in written} == {
-        *("*_output.mp4", "*_output.json", "*_output.jpg", "*.pothole/*"),
-        *("${QueueStep}/*.json", "*/${QueueStep}/*.json"),
+        *(f"*_output{kind.suffix}" for kind in OUTPUTS.values() if not kind.is_of_step),
+        *("${QueueStep}/*.json", "*/${QueueStep}/*.json", "*.pothole/*"),
     }
 
 
@@ -113,6 +115,28 @@ def test_a_message_that_fails_is_kept_and_told() -> None:
     assert found["Messages"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] >= 5
     for alarm in ("Age", "PutAside"):
         assert found[alarm]["Properties"]["AlarmActions"] == ["!Ref AlarmsTopicArn"]
+
+
+def test_the_next_step_is_told_of_changes_alone_and_of_each() -> None:
+    """AWS::DynamoDB::Table StreamSpecification: without old images nobody can tell what has changed."""
+    found = resources("queue")
+    stream = found["Documents"]["Properties"]["StreamSpecification"]
+    assert stream["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+    mapping = found["NextOnChange"]["Properties"]
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["DestinationConfig"]["OnFailure"]["Destination"] == "!GetAtt Aside.Arn"
+    told = found["Next"]["Properties"]["Environment"]["Variables"]["STEP_QUEUES"]
+    names = told.removeprefix("!Sub ").replace("${QueueStep}", "ours").replace("${NextQueue}", "theirs")
+    assert json.loads(names) == {"ours": "theirs"}
+
+
+def test_nothing_of_the_next_step_is_there_without_one() -> None:
+    conditions = {
+        name: resource.get("Condition") for name, resource in resources("queue").items() if "Next" in name
+    }
+    assert conditions.pop("NextUsesKey") == "StartsNextWithKey"
+    assert len(conditions) == 5
+    assert set(conditions.values()) == {"StartsNext"}
 
 
 def test_queue_is_made_kept_and_taken_away_on_request(

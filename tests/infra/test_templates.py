@@ -21,9 +21,12 @@ from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS
 from support.servers import ROOT
 
 TEMPLATES = sorted((ROOT / "infra").glob("[!.]*.yaml"))
-SEND, REDRIVE, NOTIFY, JOB = (
+SEND, REDRIVE, NOTIFY, NEXT, JOB = (
     ROOT / "lambda" / f"{name}.py"
-    for name in ("lambda_handler", "redrive_handler", "notify_handler", "processing_job")
+    for name in (
+        *("lambda_handler", "redrive_handler", "notify_handler", "next_step_handler"),
+        "processing_job",
+    )
 )
 S3 = [ROOT / "container" / "pothole" / "storage" / f"{name}.py" for name in ("s3", "upload", "probe")]
 # What a call needs: IAM names actions otherwise than boto3 its methods.
@@ -38,6 +41,7 @@ NEEDS = {
     "download": {"s3:GetObject"},
     "generate_presigned_url": {"s3:GetObject"},
     "get_object": {"s3:GetObject"},
+    "get_queue_url": {"sqs:GetQueueUrl"},
     "head_object": {"s3:GetObject"},
     "invoke_endpoint": {"sagemaker:InvokeEndpoint"},
     "invoke_endpoint_async": {"sagemaker:InvokeEndpointAsync"},
@@ -55,6 +59,11 @@ PLATFORM = {
     "RedriveRole": {
         *("logs:CreateLogStream", "logs:PutLogEvents"),
         *("sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+    },
+    # Lambda reads the table's stream in the function's name.
+    "NextRole": {
+        *("logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"),
+        *(f"dynamodb:{call}" for call in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")),
     },
 }
 # These know no resources.
@@ -107,11 +116,11 @@ def calls(path: Path) -> set[str]:
     return (names | paged) & NEEDS.keys()
 
 
-@pytest.mark.parametrize("path", [SEND, REDRIVE, NOTIFY, JOB, *S3], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [SEND, REDRIVE, NOTIFY, NEXT, JOB, *S3], ids=lambda path: path.name)
 def test_no_call_is_unknown_here(path: Path) -> None:
     """So that a new call cannot pass the tests below unseen."""
     made = re.findall(
-        r"(?:client|_client|runtime|sagemaker|s3|topic|sns)\"?\)?\s*\.(\w+)\(", path.read_text()
+        r"(?:client|_client|runtime|sagemaker|s3|topic|sns|sqs)\"?\)?\s*\.(\w+)\(", path.read_text()
     )
     assert set(made) - {"get_paginator", "client"} <= NEEDS.keys()
 
@@ -123,6 +132,7 @@ def test_no_call_is_unknown_here(path: Path) -> None:
         ("SendRole", SEND, calls(JOB)),
         ("RedriveRole", REDRIVE, calls(JOB) | {"invoke_endpoint_async", "publish"}),
         ("NotifyRole", NOTIFY, set()),
+        ("NextRole", NEXT, set()),
     ],
 )
 def test_a_function_may_do_what_it_does_and_no_more(role: str, path: Path, borrowed: set[str]) -> None:
