@@ -184,6 +184,41 @@ def test_marked_videos_among_others_are_left_out(monkeypatch, capsys, tmp_path, 
     assert "already is marked" in stopped(monkeypatch, "mark", tmp_path / "road_output.mp4")
 
 
+def test_marked_pictures_are_left_out_however_they_are_named(monkeypatch, capsys, tmp_path):
+    picture = encode_picture(np.full((48, 64, 3), 90, np.uint8), "image/png")
+    for name in ("a.png", "a_output.png"):
+        (tmp_path / name).write_bytes(picture)
+    run(
+        monkeypatch,
+        "detect",
+        tmp_path / "a.png",
+        tmp_path / "a_output.png",
+        "--json",
+        tmp_path / "found.json",
+    )
+    assert len(json.loads((tmp_path / "found.json").read_text())) == 1
+    assert "already is marked" in stopped(monkeypatch, "detect", tmp_path / "a_output.png")
+
+
+def test_three_videos_of_one_name_do_not_overwrite_each_other(monkeypatch, tmp_path):
+    clips = [tmp_path / folder / "clip.mp4" for folder in "abc"]
+    for clip in clips:
+        clip.parent.mkdir()
+        make_clip(clip, 3)
+    said = stopped(monkeypatch, "mark", *clips, "--output-dir", tmp_path / "out", "--outputs", "json")
+    assert "clip.mp4_output.json would be the output of two videos of one name" in said
+    assert not (tmp_path / "out").exists()
+    run(monkeypatch, "mark", *clips[:2], "--output-dir", tmp_path / "out", "--outputs", "json")
+
+
+def test_a_marked_video_without_its_report_is_not_said_to_be_anothers(monkeypatch, tmp_path, clip):
+    run(monkeypatch, "mark", clip, "--outputs", "video")
+    assert "of a video that no report beside it names" in stopped(
+        monkeypatch, "mark", clip, "--outputs", "video"
+    )
+    run(monkeypatch, "mark", clip, "--outputs", "video", "--overwrite")
+
+
 def test_a_duration_is_for_live_streams(monkeypatch, clip):
     said = stopped(monkeypatch, "mark", clip, "--duration", "5")
     assert said == "pothole: --duration is for live streams. Leave it out, or name an rtsp:// address."

@@ -62,6 +62,17 @@ def test_ctrl_c_ends_soon_says_what_is_kept_and_resume_goes_on_from_there(
     assert outputs(out) == expected, "no record is left, and not a byte is another one"
 
 
+def test_a_video_that_failed_before_ctrl_c_is_told(clip: Path, temporary: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "a_bad.mp4"
+    bad.write_bytes(b"no video")
+    out = tmp_path / "out"
+    arguments = ["mark", bad, clip, "--output-dir", out, "--frame-interval", "1"]
+    with start_pothole(*arguments, temporary=temporary, look_s=0.2, SEGMENT_SECONDS="1") as process:
+        said = stop(process, signal.SIGINT, out, ".pothole/*/segments/0000.json")
+    assert process.returncode == 130
+    assert "1 of 2 videos failed:\n  a_bad.mp4" in said
+
+
 def test_without_resume_a_stopped_job_starts_over(clip: Path, temporary: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with start(clip, out, look_s=0.2) as process:

@@ -135,8 +135,12 @@ def counted(count: int, name: str) -> str:
 def exit_with(failures: Sequence[PotholeError], count: int, name: str) -> None:
     """End the command with all that failed of so many videos or pictures, if anything did."""
     if failures:
-        told = "\n".join(f"  {failure}" for failure in failures)
-        sys.exit(f"pothole: {len(failures)} of {counted(count, name)} failed:\n{told}")
+        sys.exit(f"pothole: {told(failures, count, name)}")
+
+
+def told(failures: Sequence[PotholeError], count: int, name: str) -> str:
+    """Return what failed of so many videos or pictures, one in a line."""
+    return "\n  ".join((f"{len(failures)} of {counted(count, name)} failed:", *map(str, failures)))
 
 
 def model_flags() -> argparse.ArgumentParser:

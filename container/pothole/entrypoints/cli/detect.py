@@ -9,7 +9,7 @@ from typing import Any
 from pothole.detection.detector import Detector, score_threshold
 from pothole.entrypoints.cli import common
 from pothole.entrypoints.cli.videos import expanded
-from pothole.errors import PotholeError, RequestError
+from pothole.errors import PotholeError, RequestError, SourceIsOutput
 from pothole.files import PICTURE_SUFFIXES, is_output, readable, replacing, unique_stems
 from pothole.media.picture import encode_picture, read_comment, read_picture
 from pothole.outputs.annotate import draw
@@ -33,7 +33,8 @@ def detect(args: argparse.Namespace) -> None:
     records: list[dict[str, Any]] = []
     failures: list[PotholeError] = []
     with common.progress_bar("pictures") as update:
-        for number, path in enumerate(pictures, start=1):
+        for number, path in enumerate(pictures):
+            update(number, len(pictures))
             try:
                 image = _read(path, settings.max_image_pixels)
             except PotholeError as exc:
@@ -46,7 +47,7 @@ def detect(args: argparse.Namespace) -> None:
                 with replacing(target) as whole:
                     whole.write_bytes(encode_picture(image, "image/jpeg", comment=comments[path]))
                 print(target)
-            update(number, len(pictures))
+        update(len(pictures), len(pictures))
     if len(pictures) == len(failures) == 1:
         raise failures[0]
     _show(records)
@@ -65,7 +66,12 @@ def _find(paths: Sequence[Path]) -> list[Path]:
             if not found:
                 raise RequestError(f"{readable(path)} holds no picture.", hint="Name pictures.")
         pictures |= dict.fromkeys(found)
-    return [*pictures]
+    unmarked = [picture for picture in pictures if not is_output(picture.name)]
+    if not unmarked:
+        raise SourceIsOutput(
+            f"{readable(next(iter(pictures)))} already is marked.", "Name the picture that it was made of."
+        )
+    return unmarked
 
 
 def _targets(pictures: Sequence[Path], folder: Path | None) -> dict[Path, Path]:

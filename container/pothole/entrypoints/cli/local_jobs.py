@@ -104,10 +104,10 @@ class LocalJobs:
         patience = time.monotonic() + 2 * LEASE_S
         while not isinstance(claimed := self._worker.claim(job, retry=True), Lease):
             if claimed.state == "done":  # its process was killed before it could tidy up
-                shutil.rmtree(Path(self._worker.record_address(job, claimed)).parent)
-            elif time.monotonic() > patience:
+                shutil.rmtree(Path(self._worker.record_address(job, claimed)).parent, ignore_errors=True)
+            if time.monotonic() > patience:
                 raise Busy(f"Another process works on {claimed.source}.", hint="Let it end, or stop it.")
-            elif self._worker.shutdown.now.is_set():
+            if self._worker.shutdown.now.is_set():
                 raise Interrupted("Stopped.")
             time.sleep(WAIT_S)
         return claimed

@@ -61,6 +61,8 @@ def mark(args: argparse.Namespace) -> None:
         raise failures[0]
     _show(done)
     if status := stopped():
+        if failures:
+            print(f"pothole: {common.told(failures, len(jobs), 'video')}", file=sys.stderr)
         print(f"pothole: {worker.last_words()}", file=sys.stderr)
         sys.exit(status)
     common.exit_with(failures, len(jobs), "video")
@@ -145,6 +147,11 @@ def _named(
     outputs = {_output(job, folder, name) for name in job.outputs}
     if not job.names_extension and (outputs & taken or _is_of_a_sibling(job, folder)):
         return _named(replace(job, names_extension=True), detector, open_store, overwrite, taken)
+    if outputs & taken:
+        raise RequestError(
+            f"{min(outputs & taken)} would be the output of two videos of one name.",
+            hint="Mark them one after the other, each with its own --output-dir.",
+        )
     _check_outputs(job, detector, open_store, overwrite)
     taken |= outputs
     return job
@@ -170,13 +177,15 @@ def _check_outputs(
     folder = Path(job.output_bucket or job.source_bucket)
     common.check_target(_output(job, folder, job.outputs[0]))
     existing = [path for name in job.outputs if (path := _output(job, folder, name)).exists()]
-    if (
-        existing
-        and not overwrite
-        and _report_head(_output(job, folder, "json")) != _expected_head(job, detector, open_store)
-    ):
+    report = _output(job, folder, "json")
+    if existing and not overwrite and _report_head(report) != _expected_head(job, detector, open_store):
+        of = (
+            "another video or of other settings"
+            if report.exists()
+            else "a video that no report beside it names"
+        )
         raise RequestError(
-            f"{existing[0]} is there already, of another video or of other settings.",
+            f"{existing[0]} is there already, of {of}.",
             hint="Name another --output-dir, or allow it with --overwrite.",
         )
 
