@@ -135,3 +135,31 @@ def with_payloads(clip: Path, payloads: Sequence[bytes], to: Path) -> Path:
                 packet.stream = pictures
                 output.mux(packet)
     return to
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def novatek_block(point: Point | None, early: bool = False) -> bytes:
+    """A block of a camera with Novatek's chips; without a point, of one that still looks for satellites."""
+    before, at = (b"", 0) if early else (bytes(32), 0)
+    t, lat, lon = point or (0.0, 0.0, 0.0)
+    when = moment(t)
+    clock = struct.pack("<6I", when.hour, when.minute, when.second, when.year - 2000, when.month, when.day)
+    letters = b"ANE\0" if point else b"V\0\0\0"
+    numbers = struct.pack("<4f", _hundreds(lat), _hundreds(lon), 19.438, 90.0) if point else bytes(16)
+    return (b"freeGPS " + struct.pack("<I", at) + before + clock + letters + numbers).ljust(256, b"\0")
+
+
+def _hundreds(degrees: float) -> float:
+    whole = int(degrees)
+    return 100 * whole + (degrees - whole) * 60
+
+
+def camm_packet(point: Point, full: bool, fix: int = 3) -> bytes:
+    t, lat, lon = point
+    if not full:
+        return struct.pack("<HH3d", 0, 5, lat, lon, 520.5)
+    gps = (moment(t) - datetime(1980, 1, 6, tzinfo=UTC)).total_seconds() + 18
+    return struct.pack("<HHdidd7f", 0, 6, gps, fix, lat, lon, 520.5, 1.5, 2.0, 10.0, 0.0, 0.0, 0.1)

@@ -1,7 +1,7 @@
 """This module finds the positions of a video: those in the video itself, or those of a file beside it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from av.stream import Discard
@@ -9,6 +9,7 @@ from av.stream import Discard
 from pothole.errors import InvalidMedia
 from pothole.media.container import open_container, read_packets
 from pothole.media.info import VideoInfo
+from pothole.media.telemetry.camm import is_camm, read_packet
 from pothole.media.telemetry.clock import place_in_video, video_start
 from pothole.media.telemetry.fixes import Fix, fault
 from pothole.media.telemetry.gpmf import read_payload
@@ -28,9 +29,12 @@ def track_of_video(path: Path, info: VideoInfo, offset: float = 0.0) -> GpsTrack
         info: What it says about itself.
         offset: Seconds by which the positions are moved to later.
     """
-    fixes = [(fix.time, fix) for fix in _gpmf(path, info) if fix.time is not None]
-    track = GpsTrack.of(fixes, "gpmf", "the video's own", offset)
-    return track if len(track) else None
+    for source, read in READERS.items():
+        fixes = [(fix.time, fix) for fix in read(path, info) if fix.time is not None]
+        track = GpsTrack.of(fixes, source, "the video's own", offset)
+        if len(track):
+            return track
+    return None
 
 
 def track_of_file(path: Path, name: str, video: Path, info: VideoInfo, offset: float | None) -> GpsTrack:
@@ -70,18 +74,58 @@ def _reasons(track: GpsTrack) -> str:
 
 def _gpmf(path: Path, info: VideoInfo) -> Iterator[Fix]:
     """Yield the fixes of all tracks of GPMF."""
-    begin = float(info.start * info.time_base)
     for index in info.scan.telemetry:
-        with open_container(path, info.scan.thorough) as container:
-            for stream in container.streams:
-                stream.discard = Discard.default if stream.index == index else Discard.all
-            wanted = container.streams[index]
-            for packet in read_packets(container, wanted):
-                if packet.pts is None or packet.stream_index != index or not packet.time_base:
-                    continue
-                start = float(packet.pts * packet.time_base) - begin
-                duration = float((packet.duration or 0) * packet.time_base)
-                yield from read_payload(bytes(packet), start, duration)
+        for data, start, duration in _packets(path, info, index):
+            yield from read_payload(data, start, duration)
+
+
+def _camm(path: Path, info: VideoInfo) -> Iterator[Fix]:
+    """Yield the fixes of all tracks of CAMM."""
+    with open_container(path, info.scan.thorough) as container:
+        tracks = [stream.index for stream in container.streams if stream.type == "data"]
+    for index in tracks:
+        if index in info.scan.telemetry:
+            continue
+        packets = _packets(path, info, index)
+        for number, (data, start, _) in enumerate(packets):
+            if number == 0 and not is_camm(data):
+                break
+            if (fix := read_packet(data, start)) is not None:
+                yield fix
+
+
+def _blackvue(path: Path, info: VideoInfo) -> Iterator[Fix]:
+    from pothole.media.telemetry.boxes import blackvue_fixes  # noqa: PLC0415  # as in `_read`
+
+    return blackvue_fixes(path)
+
+
+def _novatek(path: Path, info: VideoInfo) -> Iterator[Fix]:
+    from pothole.media.telemetry.boxes import novatek_fixes  # noqa: PLC0415  # as in `_read`
+
+    return novatek_fixes(path)
+
+
+READERS: dict[str, Callable[[Path, VideoInfo], Iterator[Fix]]] = {
+    "gpmf": _gpmf,
+    "camm": _camm,
+    "blackvue": _blackvue,
+    "novatek": _novatek,
+}
+"""What reads the positions in a video, in the order in which they are tried."""
+
+
+def _packets(path: Path, info: VideoInfo, index: int) -> Iterator[tuple[bytes, float, float]]:
+    """Yield the packets of a track, each with the second at which it begins, and how long it is."""
+    begin = float(info.start * info.time_base)
+    with open_container(path, info.scan.thorough) as container:
+        for stream in container.streams:
+            stream.discard = Discard.default if stream.index == index else Discard.all
+        for packet in read_packets(container, container.streams[index]):
+            if packet.pts is None or packet.stream_index != index or not packet.time_base:
+                continue
+            start = float(packet.pts * packet.time_base) - begin
+            yield bytes(packet), start, float((packet.duration or 0) * packet.time_base)
 
 
 def _read(path: Path, name: str) -> tuple[str, list[Fix]]:
