@@ -152,6 +152,8 @@ def check_release(values: dict[str, str]) -> None:
     """
     sagemaker = boto3.client("sagemaker")
     for kind in ("Preview", "Videos"):
+        if f"{kind}Endpoint" not in values:  # there is none
+            continue
         # Some give the name, some the whole ARN, which ends in it.
         name, wanted = (values[f"{kind}{what}"].rpartition("/")[2] for what in ("Endpoint", "ConfigName"))
         endpoint = sagemaker.describe_endpoint(EndpointName=name)

@@ -177,7 +177,8 @@ def _send(video: Video, live: bool, context: Any) -> Result:
     try:
         if live and os.environ.get("PROCESSING_JOB") and video.size > _limit("LARGEST_VIDEO_BYTES"):
             return _start_job(video)
-        if videos_endpoint and (live or video.size > _limit("LARGEST_PREVIEW_BYTES")):
+        has_preview = os.environ.get("ENDPOINT_NAME") != ""  # set and empty, there is none
+        if videos_endpoint and (live or not has_preview or video.size > _limit("LARGEST_PREVIEW_BYTES")):
             return _queue(videos_endpoint, body, video, context)
         return _invoke(body, video, context)
     except (ClientError, BotoCoreError) as exc:

@@ -55,7 +55,7 @@ def run(given: list[str], folder: Path, stack: ExitStack) -> None:
     values = [value for value in given if not value.startswith(BUDGET)]
     if values != given:
         console.print("MonthlyBudget is left out: the emulators have no AWS Budgets.")
-    deploy.run(["deploy", "--name", NAME, "--image", NAME, *values])
+    deploy.run(["deploy", "--name", NAME, "--image", NAME, *values, f"{BUDGET}0"])
     console.print("\nIn another terminal, to use it with make status, aws or boto3:\n")
     for name, value in cloud.addresses.items():
         console.print(f"export {name}={value}", highlight=False, soft_wrap=True)

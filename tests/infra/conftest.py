@@ -24,9 +24,10 @@ def deployed(cloud: Cloud, server: Server) -> Iterator[Deployed]:
     made = make("deploy", IMAGE=IMAGE)
     assert all(f"road-{kind} made" in made for kind in ("work", "endpoints", "trigger", "operations"))
     assert "a first video was marked" in made
+    assert "PreviewEndpoint" not in outputs()
     assert "The videos are still in s3://road-videos-000000000000-us-east-1" in make("destroy")
     assert outputs() == {"VideosBucket": "road-videos-000000000000-us-east-1"}
-    assert "road-videos unchanged" in make("deploy", IMAGE=IMAGE)
+    assert "road-videos unchanged" in make("deploy", IMAGE=IMAGE, SET="PreviewInstances=1")
     yield outputs()
     make("destroy")
     assert outputs() == {"VideosBucket": "road-videos-000000000000-us-east-1"}

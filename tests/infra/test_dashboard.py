@@ -32,8 +32,11 @@ DIMENSIONS = {
 
 
 def widgets(kind: str) -> list[dict[str, Any]]:
-    body = resources("operations")["Dashboard"]["Properties"]["DashboardBody"]
-    return [w["properties"] for w in json.loads(body.removeprefix("!Sub "))["widgets"] if w["type"] == kind]
+    body, put_in = resources("operations")["Dashboard"]["Properties"]["DashboardBody"]["Sub"]
+    _, alarms, none = put_in["PreviewAlarms"]["If"]
+    assert none == ""
+    body = body.replace("${PreviewAlarms}", alarms.removeprefix("!Sub "))
+    return [w["properties"] for w in json.loads(body)["widgets"] if w["type"] == kind]
 
 
 def shown(widget: dict[str, Any]) -> list[tuple[str, str, dict[str, str], dict[str, Any]]]:

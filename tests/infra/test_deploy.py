@@ -234,7 +234,12 @@ def test_a_key_a_vpc_and_an_address_reach_what_they_are_for(deployed: Deployed) 
     key = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
     given = {"KmsKeyArn": key, "SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}
     archives = {"CodeKey": code_key(deployed["WorkBucket"]), "ModelDataUrl": "s3://models/model.tar.gz"}
-    values = deployed | given | archives | {"Name": "options", "Image": IMAGE, "Email": "a@example.com"}
+    values = (
+        deployed
+        | given
+        | archives
+        | {"Name": "options", "Image": IMAGE, "Email": "a@example.com", "MonthlyBudget": "0"}
+    )
     stacks = [Stack("options", kind) for kind in ("endpoints", "trigger", "operations")]
     try:
         for stack in stacks:
@@ -270,7 +275,7 @@ def test_mistakes_are_named(tmp_path: Path, deployed: Deployed) -> None:
     with pytest.raises(deploy.Failed, match=r"is no model: it has no config\.json"):
         deploy.run(["deploy", "--name", "road", "--image", "i", "--model", str(tmp_path)])
     with pytest.raises(ClientError, match="Budget"):  # which the emulator has not
-        deploy.run([*SAME, "MonthlyBudget=50", "Email=a@example.com"])
+        deploy.run([*SAME, "Email=a@example.com"])
 
 
 def test_the_front_keeps_sagemakers_rules(deployed: Deployed, s3: "S3Client", bucket: str) -> None:

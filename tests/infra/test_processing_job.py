@@ -20,6 +20,7 @@ VALUES = {
     "InstanceType": "ml.c5.2xlarge",
     "ProcessingDisk": "0",
     "AWS::Region": "eu-central-1",
+    "AWS::StackName": "road-endpoints",
     "Key": '"KmsKeyId": "arn:aws:kms:eu-central-1:123456789012:key/1"',
     "VolumeKey": ', "VolumeKmsKeyId": "arn:aws:kms:eu-central-1:123456789012:key/2"',
     "Network": '"VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}',
@@ -71,6 +72,11 @@ def test_the_disk_is_four_times_the_video_or_as_large_as_said(
 ) -> None:
     cluster = started(video_bytes=video_bytes, ProcessingDisk=given)["ProcessingResources"]["ClusterConfig"]
     assert cluster["VolumeSizeInGB"] == disk
+
+
+def test_a_job_is_tagged_as_all_the_rest(started: Any) -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in started()["Tags"]}
+    assert tags == {"Project": "pothole", "Stack": "road-endpoints"}
 
 
 def test_keys_and_network_reach_the_job(started: Any) -> None:

@@ -8,7 +8,8 @@ import yaml
 import deploy
 from infra.test_templates import Loader, as_list, resources, statements
 from pothole.settings import Settings
-from stacks import Failed
+from stacks import Failed, Stack
+from support.aws_calls import Calls
 from support.servers import ROOT
 
 VIDEOS = "!Sub ${Name}-videos"
@@ -142,6 +143,63 @@ def test_all_that_scales_goes_when_the_instance_type_changes() -> None:
         actions = resource["Properties"].get("AlarmActions", [])
         if resource["Type"] in scaling or policies & set(actions):
             assert resource.get("Condition") == "Scales", name
+
+
+def parameters(kind: str) -> dict[str, dict[str, Any]]:
+    return yaml.load((ROOT / "infra" / f"{kind}.yaml").read_text(), Loader)["Parameters"]  # type: ignore[no-any-return]
+
+
+def test_by_default_no_instance_runs_without_work() -> None:
+    found = resources("endpoints")
+    assert parameters("endpoints")["PreviewInstances"]["Default"] == 0
+    for name in ("Preview", "PreviewConfig", "PreviewErrors", "PreviewLatency", "PreviewLog"):
+        assert found[name]["Condition"] == "HasPreview"
+    assert found["Scaling"]["Properties"]["MinCapacity"] == 0
+    endpoints = [name for name, r in found.items() if r["Type"] == "AWS::SageMaker::Endpoint"]
+    assert sorted(endpoints) == ["Preview", "Videos"]
+
+
+@pytest.mark.parametrize("kind", ["endpoints", "trigger"])
+def test_every_log_is_declared_with_its_end_and_its_key(kind: str) -> None:
+    """AmazonCloudWatch/latest/logs: a group that a service makes keeps everything for ever, unencrypted."""
+    found = resources(kind)
+    logs = {
+        r["Properties"]["LogGroupName"]: name
+        for name, r in found.items()
+        if r["Type"] == "AWS::Logs::LogGroup"
+    }
+    writers = {
+        "AWS::Lambda::Function": ("FunctionName", "/aws/lambda/"),
+        "AWS::SageMaker::Endpoint": ("EndpointName", "/aws/sagemaker/Endpoints/"),
+    }
+    for resource in [r for r in found.values() if r["Type"] in writers]:
+        field, folder = writers[resource["Type"]]
+        written = folder + resource["Properties"][field].removeprefix("!Sub ")
+        assert resource["DependsOn"] == logs[f"!Sub {written}"]
+    for name in logs.values():
+        assert found[name]["Properties"]["RetentionInDays"]
+        assert "KmsKeyArn" in str(found[name]["Properties"]["KmsKeyId"])
+
+
+def test_all_that_is_made_is_tagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWSCloudFormation/latest/UserGuide/cfn-console-add-tags.html: a stack's tags go to all in it."""
+    calls = Calls(monkeypatch)
+    calls.answers["DescribeStacks"] = {
+        "Stacks": [{"StackStatus": "UPDATE_COMPLETE", "StackName": "road-work", "CreationTime": ""}]
+    }
+    calls.answers["GetTemplateSummary"] = {"Parameters": []}
+    Stack("road", "work").apply({})
+    [request] = calls.of("UpdateStack")
+    assert {tag["Key"]: tag["Value"] for tag in request["Tags"]} == {
+        "Project": "pothole",
+        "Stack": "road-work",
+    }
+
+
+def test_a_budget_is_there_by_default_and_may_count_what_is_tagged() -> None:
+    assert parameters("operations")["MonthlyBudget"]["Default"] > 0
+    _, tagged, _ = resources("operations")["Budget"]["Properties"]["Budget"]["CostFilters"]["If"]
+    assert tagged == {"TagKeyValue": ["user:Project$pothole"]}
 
 
 def test_a_budget_has_no_fixed_name() -> None:

@@ -35,7 +35,8 @@ NEEDS = {
     "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
     "complete_multipart_upload": {"s3:PutObject"},
     "create_multipart_upload": {"s3:PutObject"},
-    "create_processing_job": {"sagemaker:CreateProcessingJob", "iam:PassRole"},
+    # With tags.
+    "create_processing_job": {"sagemaker:CreateProcessingJob", "sagemaker:AddTags", "iam:PassRole"},
     "delete_object": {"s3:DeleteObject"},
     "delete_objects": {"s3:DeleteObject"},
     "download": {"s3:GetObject"},

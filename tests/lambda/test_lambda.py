@@ -13,6 +13,7 @@ import pytest
 
 import lambda_handler
 import notify_handler
+from support.aws_calls import Calls
 from support.servers import free_port
 
 EVENTS = Path(__file__).parent / "events"
@@ -361,3 +362,25 @@ def test_only_known_events_are_told_to_people(endpoint: Endpoint) -> None:
         notify_handler.lambda_handler({"key1": "value1"}, None)
 
     assert endpoint.posts == []
+
+
+def test_without_a_real_time_endpoint_a_sample_goes_to_the_asynchronous_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, text in {
+        **{"IS_LIVE": "false", "ENDPOINT_NAME": "", "VIDEOS_ENDPOINT_NAME": "road-videos"},
+        "REQUESTS_BUCKET": "road-work",
+    }.items():
+        monkeypatch.setenv(name, text)
+    calls = Calls(monkeypatch)
+    calls.answers["InvokeEndpointAsync"] = {
+        "InferenceId": "1-1",
+        "OutputLocation": "s3://road-work/answers/1.out",
+    }
+    assert statuses(lambda_handler.lambda_handler(s3_event("a.mp4"), None)) == ["queued"]
+    [stored], [sent] = calls.of("PutObject"), calls.of("InvokeEndpointAsync")
+    assert sent["InputLocation"] == f"s3://road-work/{stored['Key']}"
+    assert json.loads(stored["Body"].read())["input"]["is_live"] is False
+    monkeypatch.delenv("REQUESTS_BUCKET")
+    with pytest.raises(ValueError, match="REQUESTS_BUCKET is not"):
+        lambda_handler.lambda_handler(s3_event("a.mp4"), None)
