@@ -83,7 +83,7 @@ def test_ecs_takes_the_task(cloud: Cloud, true: set[str]) -> None:
     ecs = boto3.client("ecs", endpoint_url=cloud.moto_url)
     made = ecs.register_task_definition(**task)["taskDefinition"]
     (container,) = made["containerDefinitions"]
-    assert container["command"][:2] == ["pothole", "work"]
+    assert container["command"][:4] == ["pothole", "work", "--variables", "!Ref QueueVariables"]
     if "HasGpu" in true:
         assert container["resourceRequirements"] == [{"type": "GPU", "value": "1"}]
         assert made["placementConstraints"][0]["expression"] == (

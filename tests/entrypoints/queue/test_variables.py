@@ -27,7 +27,7 @@ PIPELINE: dict[str, Any] = {
 def read(folder: Path, content: Any) -> Variables:
     path = folder / "variables.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return Variables.read(path)
+    return Variables.read(str(path))
 
 
 def test_a_pipelines_variables_are_read(tmp_path: Path) -> None:
@@ -36,6 +36,14 @@ def test_a_pipelines_variables_are_read(tmp_path: Path) -> None:
     assert (variables.step_name, variables.queue) == ("human_detection", "call-detector")
     assert (detection.frame_interval, detection.batch_size, detection.min_score) == (5, 5, 0.4)
     assert variables.dynamodb == Table(region="eu-west-1", table_id="videos")
+
+
+def test_they_may_be_given_as_text() -> None:
+    assert Variables.read(json.dumps(PIPELINE)).queue == "call-detector"
+    with pytest.raises(ConfigError, match=r"The variables: aws_queue is not known"):
+        Variables.read('{"aws_queue": {}}')
+    with pytest.raises(ConfigError, match=r"nowhere\.json cannot be read: No such file"):
+        Variables.read("nowhere.json")
 
 
 @pytest.mark.parametrize(("ratio", "interval"), [(1, 1), (0.5, 2), (0.34, 3), (0.04, 25)])

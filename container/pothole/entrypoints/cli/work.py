@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
 
 from pothole.entrypoints import settings_help
@@ -36,7 +35,7 @@ def add_command(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "--variables", type=Path, metavar="FILE", help="JSON with the queue and what else is set"
+        "--variables", metavar="FILE", help="JSON with the queue and what else is set: a file, or its text"
     )
     command.add_argument("--queue", metavar="NAME", help="name or address of the queue")
     command.add_argument("--table", metavar="NAME", help="table of the videos' documents")

@@ -116,14 +116,19 @@ class Variables(_Part):
         return {name: part for name, part in given.items() if name in kept or name not in steps}
 
     @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a file.
+    def read(cls, given: str) -> Self:
+        """Read a file, or text that is its content.
+
+        Args:
+            given: Path of the file, or JSON, which begins with a brace.
 
         Raises:
             ConfigError: It cannot be read, or a variable is unknown or wrong; names it.
         """
+        is_text = given.lstrip().startswith("{")
+        path = "The variables" if is_text else given
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(given if is_text else Path(given).read_bytes())
         except OSError as exc:
             raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from exc
         except ValidationError as exc:
