@@ -44,7 +44,9 @@ system: ## Install nginx and the browser of the tests where root or sudo is ther
 .PHONY: lock
 lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cpu container/pyproject.toml -o container/requirements.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header container/pyproject.toml -c container/requirements.lock -o container/requirements-serve.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --extra cuda container/pyproject.toml -c container/requirements.lock -o container/requirements-cuda.lock
+	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group container/pyproject.toml:build -c container/requirements.lock -o container/requirements-build.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:dev -c container/requirements.lock -o requirements-dev.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:aws -o requirements-aws.lock
 	uv pip compile --quiet --generate-hashes --no-annotate --no-header --group pyproject.toml:checkov -o requirements-checkov.lock
@@ -77,7 +79,7 @@ deploy-local: setup ## Deploy into emulators of AWS on this machine, until Ctrl-
 	$(BIN)/python local_test/deploy_local.py $${SET:-}
 
 .PHONY: deploy status redrive destroy
-deploy: setup ## Deploy to AWS; NAME=, IMAGE=, MODEL=folder, SET="Parameter=value ..." (docs/how-to/deploy.md)
+deploy: setup ## Deploy to AWS; NAME=, IMAGE=serve or an address, MODEL=folder, SET="Parameter=value ..." (docs/how-to/deploy.md)
 	$(BIN)/python infra/deploy.py deploy --name "$${NAME:-pothole}" $${IMAGE:+--image "$$IMAGE"} \
 	    $${MODEL:+--model "$$MODEL"} $${SET:-}
 
@@ -174,10 +176,15 @@ audit: $(SECURITY_VENV)/.ready ## Look for known holes in what ships (asks PyPI)
 	$(SECURITY_VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml container/pothole lambda
 	$(SECURITY_VENV)/bin/pip-audit --strict --require-hashes --disable-pip --requirement container/requirements.lock
 
-sbom: $(SECURITY_VENV)/.ready ## Write what ships as build/sbom.json (CycloneDX)
+sbom: $(SECURITY_VENV)/.ready ## Write what ships, with its licences, as build/sbom.json (CycloneDX); IMAGE=serve for that image
 	mkdir -p build
-	$(SECURITY_VENV)/bin/cyclonedx-py requirements --pyproject container/pyproject.toml --output-reproducible \
-	    --output-file build/sbom.json container/requirements.lock
+	$(PYTHON) -m venv --clear --without-pip build/sbom
+	$(SECURITY_VENV)/bin/pip --python build/sbom/bin/python install --quiet --no-compile --require-hashes \
+	    -r container/requirements$(if $(filter serve,$(IMAGE)),-serve).lock
+	$(SECURITY_VENV)/bin/cyclonedx-py environment --pyproject container/pyproject.toml --output-reproducible \
+	    --output-file build/sbom.json build/sbom
+	$(PYTHON) local_test/sbom.py build/sbom build/sbom.json
+	rm -r build/sbom
 
 .PHONY: test check coverage
 coverage: setup system ## Run the tests and measure which lines of the package they reach
@@ -187,7 +194,7 @@ test: setup system ## Set up and run the tests
 	$(BIN)/pytest
 
 .PHONY: test-container
-test-container: setup ## Build the image, run it, push it to a local registry (docker, else podman)
+test-container: setup ## Build both images, or IMAGE=serve or full, run them, push them to a local registry (docker, else podman)
 	docker info > /dev/null 2>&1 || local_test/install_system_packages.sh podman runc mmdebstrap
 	local_test/install_system_packages.sh docker-registry
 	$(BIN)/pytest -m container --capture=no tests/container

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the image from container/ and pushes it, tagged with git's commit and `latest`.
+# Builds an image from container/ and pushes it, tagged with git's commit and `latest`.
 #
 # Usage: ./build_and_push.sh NAME
 #
 # NAME is the repository: in Amazon ECR, in the account and region of your AWS credentials, created there when it is
 # missing; or in the registry that REGISTRY names, and then AWS is not asked at all. From the environment:
+#   IMAGE              full (the default), or serve: without TensorFlow, for OpenVINO alone; tagged COMMIT-serve, latest-serve
 #   CONTAINER_ENGINE   docker or podman; when unset, the first of them that answers
 #   REGISTRY           host[:port][/path] of another registry, where you are logged in
 #   BUILD_ARGS         more arguments of `build`, e.g. "--build-arg REQUIREMENTS=requirements-cuda.lock"
@@ -50,6 +51,8 @@ open_ecr() {
 [[ $# -eq 1 ]] || fail "expected one argument. Usage: $0 NAME"
 name=$1
 [[ $name =~ ^[a-z0-9]+([._/-]+[a-z0-9]+)*$ ]] || fail "'$name' is no repository name: a-z, 0-9 and . _ - / between them."
+image=${IMAGE:-full}
+[[ $image == full || $image == serve ]] || fail "IMAGE is '$image', which is neither full nor serve."
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 engine=$(find_engine)
@@ -65,10 +68,11 @@ if commit=$(git -C "$here" describe --always --dirty --abbrev=12 --exclude='*' 2
 else
     echo "Not a git checkout: tagged only 'latest'." >&2
 fi
+[[ $image == full ]] || tags=("${tags[@]/%/-$image}")
 
 # SageMaker takes single images with Docker's media types: no attestations beside them, and none of OCI's types.
 export BUILDX_NO_DEFAULT_ATTESTATIONS=1 BUILDAH_FORMAT=docker
-build=("$engine" build --platform linux/amd64)
+build=("$engine" build --platform linux/amd64 --target "$image")
 if [[ $engine == docker ]] && docker buildx version > /dev/null 2>&1; then
     build+=(--output type=docker)
 fi

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from job_status import job_table
-from packages import SHIPPED_MODEL, pack_functions, pack_model, push_image, repository_of, upload
+from packages import BUILDS, SHIPPED_MODEL, pack_functions, pack_model, push_image, repository_of, upload
 from smoke import smoke_job
 from stacks import Failed, Stack
 from undelivered import send_again
@@ -72,7 +72,9 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--name", default="pothole", help="first part of all names (default: pothole)")
         if run is deploy:
             command.add_argument(
-                "--image", help="an image that is in ECR already (default: one is built and pushed)"
+                "--image",
+                default="full",
+                help="full or serve, which is built and pushed, or the address of one in ECR (default: full)",
             )
             command.add_argument(
                 "--model", type=Path, default=SHIPPED_MODEL, help="model folder (default: the shipped one)"
@@ -106,7 +108,7 @@ def deploy(args: argparse.Namespace) -> None:
     model = pack_model(args.model)
     for kind in ("videos", "work"):
         apply(kind)
-    values["Image"] = args.image or push_image(args.name)
+    values["Image"] = push_image(args.name, args.image) if args.image in BUILDS else args.image
     values["RepositoryArn"] = repository_of(values["Image"], values["RepositoryArn"])
     work = values["WorkBucket"]
     values["ModelDataUrl"] = f"s3://{work}/{upload(work, 'models/model', '.tar.gz', model)}"

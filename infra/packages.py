@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import re
 import subprocess
 import tarfile
@@ -16,6 +17,9 @@ from stacks import Failed
 
 ROOT = Path(__file__).parents[1]
 FUNCTIONS = sorted((ROOT / "lambda").glob("*.py"))
+BUILDS = ("full", "serve")
+"""These images `build_and_push.sh` builds."""
+
 SHIPPED_MODEL = ROOT / "container" / "pothole" / "weights"
 MODEL_FILES = ("config.json", "weights.npz")
 # Archives hold times; with the same one always, the same content has the same bytes.
@@ -83,15 +87,18 @@ def repository_of(image: str, own: str) -> str:
     return f"arn:{own.split(':')[1]}:ecr:{region}:{account}:repository/{name}"
 
 
-def push_image(repository: str) -> str:
-    """Build the image, push it to ECR, and return its address with the commit's tag.
+def push_image(repository: str, image: str = "full") -> str:
+    """Build one of `BUILDS`, push it to ECR, and return its address with the commit's tag.
 
     Raises:
         Failed: `build_and_push.sh` failed; it has said why.
     """
     lines = []
     with subprocess.Popen(
-        [ROOT / "build_and_push.sh", repository], stdout=subprocess.PIPE, text=True
+        [ROOT / "build_and_push.sh", repository],
+        env=os.environ | {"IMAGE": image},
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:

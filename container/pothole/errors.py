@@ -188,3 +188,15 @@ PASSING = (AccessDenied, DiskFull, Interrupted, SourceChanged, SourceNotFound, S
 
 RESUMABLE = (AccessDenied, DiskFull, Interrupted, StorageUnavailable)
 """Those of `PASSING` after which the source is still the same, so that a job goes on at its checkpoint."""
+
+WITH_TENSORFLOW = ("h5py", "keras", "pycocotools", "tensorflow")
+"""These packages come with TensorFlow, in the full image alone."""
+
+
+def needs_tensorflow(exc: ModuleNotFoundError) -> ConfigError:
+    """Return what to tell when TensorFlow or what comes with it is missing; raise any other error again."""
+    if exc.name not in WITH_TENSORFLOW:
+        raise exc
+    return ConfigError(
+        "This needs TensorFlow, which is not installed: use the full image, or `pip install 'pothole[cpu]'`."
+    )

@@ -49,7 +49,7 @@ class Settings:
         "POTHOLE_RUNTIME",
         "model",
         "what runs the network: `openvino`, `tensorflow`, or `auto`, which is OpenVINO if the model folder "
-        "has an export and the machine has no NVIDIA GPU, else TensorFlow",
+        "has an export and the machine has no NVIDIA GPU or no TensorFlow, else TensorFlow",
         one_of(get_args(Runtime)),
     )
     threads: int = setting(

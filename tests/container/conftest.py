@@ -1,7 +1,8 @@
-"""The image, built and pushed once a session: with docker, else with podman."""
+"""Each image, built and pushed once a session: with docker, else with podman."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ import pytest
 from support.containers import Engine
 from support.servers import ROOT, free_port, wait_for
 
-BASE = "docker.io/library/debian:bookworm-slim"
-LOCAL_BASE = "localhost/pothole-test-base:bookworm-slim"
+DOCKERFILE = (ROOT / "container" / "Dockerfile").read_text()
+BASE = "docker.io/library/" + re.findall(r"^ARG BASE=(\S+)$", DOCKERFILE, re.MULTILINE)[0]
+LOCAL_BASE = f"localhost/pothole-test-base:{BASE.rpartition(':')[2]}"
 DEBIAN_SLIM = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")]
 
 
@@ -90,9 +92,17 @@ def registry(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             shutil.rmtree(folder)  # hundreds of megabytes, and pytest would keep three sessions' worth
 
 
+@pytest.fixture(
+    scope="session", params=[os.environ["IMAGE"]] if os.environ.get("IMAGE") else ["serve", "full"]
+)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which image is tested: the one that IMAGE names, else each in turn."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def image(
-    engine: Engine, base: str, registry: str, tmp_path_factory: pytest.TempPathFactory
+    engine: Engine, base: str, registry: str, kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """The image as `build_and_push.sh` built and pushed it."""
     registries = tmp_path_factory.mktemp("registries") / "registries.conf"
@@ -108,15 +118,16 @@ def image(
     environment = {
         "CONTAINER_ENGINE": engine.name,
         "REGISTRY": registry,
+        "IMAGE": kind,
         "BUILD_ARGS": " ".join([*arguments, os.environ.get("BUILD_ARGS", "")]),
         "CONTAINERS_REGISTRIES_CONF": str(registries),
     }
     subprocess.run(
         [ROOT / "build_and_push.sh", "pothole"], env=os.environ | engine.environment | environment, check=True
     )
-    image = f"{registry}/pothole:latest"
+    image = f"{registry}/pothole:{'latest' if kind == 'full' else 'latest-serve'}"
     yield image
     # Only the names go, which hold this registry's port; the layers stay for the next build.
-    engine("tag", image, "localhost/pothole-test:latest")
+    engine("tag", image, f"localhost/pothole-test:{kind}")
     names = engine("images", "--format", "{{.Repository}}:{{.Tag}}").split()
     engine("rmi", *(name for name in names if name.startswith(registry)))

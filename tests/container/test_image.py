@@ -1,10 +1,11 @@
-"""The image for real: built, pushed, run, asked over a socket, stopped. Run it by `make test-container`."""
+"""Each image for real: built, pushed, run, asked over a socket, stopped. Run it by `make test-container`."""
 
 import json
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from io import BytesIO
 
@@ -95,7 +96,78 @@ def test_a_local_video_is_marked_without_any_network(engine, image, tmp_path):
     assert (tmp_path / "marked" / "clip_output.mp4").stat().st_size > 0
 
 
-def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, image, tmp_path):
+@pytest.fixture
+def full_image(image: str, kind: str) -> str:
+    if kind != "full":
+        pytest.skip("only the full image trains")
+    return image
+
+
+@pytest.fixture
+def serve_image(image: str, kind: str) -> str:
+    if kind != "serve":
+        pytest.skip("this is about the serve-only image")
+    return image
+
+
+NEEDS_TENSORFLOW = (
+    "This needs TensorFlow, which is not installed: use the full image, or `pip install 'pothole[cpu]'`."
+)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train"],
+        ["pothole", "train"],
+        ["pothole", "evaluate", "/tmp"],
+        ["pothole", "compare", "/tmp", "/tmp", "--data", "/tmp"],
+        ["pothole", "calibrate", "/tmp", "/tmp"],
+        ["pothole", "export", "/opt/pothole/lib/python3.11/site-packages/pothole/weights"],
+        ["pothole", "import", "/etc/passwd", "/tmp/model"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_tensorflow_names_the_full_image(engine, serve_image, command):
+    assert not engine.succeeds("run", *OFFLINE, serve_image, *command)
+    said = engine("run", *OFFLINE, serve_image, "sh", "-c", f"{' '.join(command)} || true", with_stderr=True)
+    assert said.splitlines()[-1].endswith(NEEDS_TENSORFLOW)
+
+
+def test_a_model_without_an_export_ends_the_start_with_the_full_images_name(engine, serve_image, tmp_path):
+    for name in ("config.json", "weights.npz"):
+        shutil.copy(ROOT / "container" / "pothole" / "weights" / name, tmp_path)
+    end = [
+        "run",
+        *OFFLINE,
+        "--volume",
+        f"{tmp_path}:/opt/ml/model:ro",
+        serve_image,
+        "sh",
+        "-c",
+        "serve; echo $?",
+    ]
+    log = engine(*end, with_stderr=True)
+    assert NEEDS_TENSORFLOW in log
+    assert log.splitlines()[-1] != "0"
+
+
+def test_the_start_costs_little(engine, image, kind, aws):
+    """In seconds of CPU, since others work on a test machine, too; TensorFlow alone would cost more."""
+    began = time.monotonic()
+    server = Server(engine, image)
+    try:
+        server.wait_until_ready(every_s=0.05)
+        took = time.monotonic() - began
+        metrics = requests.get(f"{server.url}/metrics", timeout=10).text
+    finally:
+        server.remove()
+    cpu = float(re.findall(r"^process_cpu_seconds_total (\S+)$", metrics, re.MULTILINE)[0])
+    print(f"{kind}: healthy {took:.2f} s after the start, {cpu:.2f} s of CPU")  # noqa: T201
+    assert cpu < 3.5
+
+
+def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, full_image, tmp_path):
     """SageMaker's way: `train` on what is mounted at /opt/ml, `model.tar.gz`, `serve` on what was in it."""
     ml = tmp_path / "ml"
     render = [sys.executable, "-m", "roads", "dataset"]
@@ -111,7 +183,7 @@ def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, image, tmp
     config.mkdir()
     hyperparameters = {"epochs": "1", "steps-per-epoch": "3", "batch-size": "2", "learning-rate": "1e-5"}
     (config / "hyperparameters.json").write_text(json.dumps(hyperparameters))
-    log = engine("run", *OFFLINE, "--volume", f"{ml}:/opt/ml", image, "train", with_stderr=True)
+    log = engine("run", *OFFLINE, "--volume", f"{ml}:/opt/ml", full_image, "train", with_stderr=True)
     assert "train:loss=" in log and "validation:mask_ap=" in log
     assert not (ml / "output" / "failure").exists()
 
@@ -120,7 +192,7 @@ def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, image, tmp
     unpacked = tmp_path / "unpacked"
     unpacked.mkdir()
     subprocess.run(["tar", "-C", unpacked, "-xzf", archive], check=True)
-    server = Server(engine, image, "--volume", f"{unpacked}:/opt/ml/model:ro")
+    server = Server(engine, full_image, "--volume", f"{unpacked}:/opt/ml/model:ro")
     try:
         server.wait_until_ready()
         assert requests.get(f"{server.url}/ping", timeout=10).json()["model"] == "of-this-test"
@@ -133,34 +205,38 @@ def test_it_trains_from_channels_to_an_archive_that_it_serves(engine, image, tmp
         server.remove()
 
 
-def test_a_training_that_fails_says_why(engine, image, tmp_path):
+def test_a_training_that_fails_says_why(engine, full_image, tmp_path):
     (tmp_path / "output").mkdir()
-    assert not engine.succeeds("run", *OFFLINE, "--volume", f"{tmp_path}:/opt/ml", image, "train")
+    assert not engine.succeeds("run", *OFFLINE, "--volume", f"{tmp_path}:/opt/ml", full_image, "train")
     assert "There is no folder /opt/ml/input/data/train." in (tmp_path / "output" / "failure").read_text()
 
 
-def test_both_tags_are_pushed_in_the_form_that_sagemaker_takes(image, registry):
+def test_both_tags_are_pushed_in_the_form_that_sagemaker_takes(image, kind, registry):
     commit = subprocess.run(
         ["git", "-C", ROOT, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
     ).stdout.strip()
     tags = requests.get(f"http://{registry}/v2/pothole/tags/list", timeout=10).json()["tags"]
-    assert "latest" in tags
-    assert {t.removesuffix("-dirty") for t in tags if t != "latest"} == {commit}
+    end = "" if kind == "full" else f"-{kind}"
+    assert f"latest{end}" in tags
+    assert {f"{commit}{end}", f"{commit}-dirty{end}"} & set(tags)
     print(f"tags: {', '.join(sorted(tags))}")  # noqa: T201
     for tag in tags:
         assert _manifest(registry, tag)["mediaType"] == MANIFEST
 
 
-def test_size(engine, image, registry):
-    packed = sum(layer["size"] for layer in _manifest(registry, "latest")["layers"])
+def test_size(engine, image, kind, registry):
+    packed = sum(layer["size"] for layer in _manifest(registry, image.rpartition(":")[2])["layers"])
     unpacked = int(json.loads(engine("image", "inspect", image))[0]["Size"])
-    print(f"image: {packed / 1e6:.0f} MB to pull, {unpacked / 1e6:.0f} MB unpacked")  # noqa: T201
-    assert packed < 600e6
+    print(f"{kind}: {packed / 1e6:.0f} MB to pull, {unpacked / 1e6:.0f} MB unpacked")  # noqa: T201
+    assert packed < {"full": 600e6, "serve": 300e6}[kind]
+    assert unpacked < {"full": 1800e6, "serve": 700e6}[kind]
 
 
 def test_declares_what_sagemaker_asks_for(engine, image):
     config = json.loads(engine("image", "inspect", image))[0]["Config"]
     assert config["Labels"]["com.amazonaws.sagemaker.capabilities.accept-bind-to-port"] == "true"
+    assert config["Labels"]["org.opencontainers.image.description"].endswith("contains x264 and x265")
+    assert "GPL-2.0-or-later" in config["Labels"]["org.opencontainers.image.licenses"]
     assert config["Cmd"] == ["serve"]
     assert not config.get("Entrypoint")
 

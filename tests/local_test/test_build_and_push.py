@@ -77,11 +77,30 @@ def test_missing_repository_is_created_and_both_tags_are_pushed(tools, run, call
     )
     assert f"docker login --username AWS --password-stdin {ECR}" in said
     assert (
-        f"docker build --platform linux/amd64 --tag {address}:{commit} --tag {address}:latest "
+        f"docker build --platform linux/amd64 --target full --tag {address}:{commit} --tag {address}:latest "
         f"--build-arg REQUIREMENTS=requirements-cuda.lock {ROOT}/container"
     ) in said
     assert said[-2:] == [f"docker push {address}:{commit}", f"docker push {address}:latest"]
     assert done.stdout.splitlines()[-1] == f"Pushed {address}:{commit}"
+
+
+def test_the_serve_only_image_has_tags_of_its_own(tools, run, calls):
+    tools("docker", "[[ $1 != buildx ]]")
+    done = run("potholes", REGISTRY="registry.example.com", IMAGE="serve")
+    assert done.returncode == 0, done.stderr
+    assert any(c.startswith("docker build --platform linux/amd64 --target serve --tag ") for c in calls())
+    pushed = [c for c in calls() if c.startswith("docker push ")]
+    assert len(pushed) == 2
+    assert all(c.endswith("-serve") for c in pushed)
+    assert done.stdout.splitlines()[-1].endswith("-serve")
+
+
+def test_an_image_that_is_not_known_is_refused(tools, run, calls):
+    tools("docker")
+    done = run("potholes", REGISTRY="registry.example.com", IMAGE="tiny")
+    assert done.returncode == 1
+    assert "IMAGE is 'tiny', which is neither full nor serve." in done.stderr
+    assert not any(c.startswith("docker build") for c in calls())
 
 
 def test_password_goes_to_the_engine_but_nowhere_else(tools, run, calls, tmp_path):

@@ -70,7 +70,7 @@ class Server:
     def log(self) -> str:
         return self._engine("logs", self.container, with_stderr=True)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, every_s: float = 0.5) -> None:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
             running = self._engine("inspect", "--format", "{{.State.Running}}", self.container)
@@ -80,7 +80,7 @@ class Server:
                     return
             except requests.RequestException:
                 pass
-            time.sleep(0.5)
+            time.sleep(every_s)
         raise TimeoutError(f"/ping did not answer 200 in {READY_S} s: {self.log()}")
 
     def stop(self) -> int:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from pothole.detection.mask_rcnn.letterbox import fit, input_size, limits, to_pi
 from pothole.detection.mask_rcnn.paste import paste_masks
 from pothole.detection.mask_rcnn.scores import box_score_threshold, final_scores
 from pothole.detections import Detections
-from pothole.errors import ModelError
+from pothole.errors import ModelError, needs_tensorflow
 from pothole.settings import Runtime
 from pothole.types import Image, Size
 
@@ -72,10 +73,11 @@ def load_mask_rcnn(model_dir: Path, runtime: Runtime = "auto") -> MaskRCNNDetect
 
     Args:
         model_dir: The folder.
-        runtime: `auto` is OpenVINO where the folder has an export and the machine no NVIDIA GPU, else
-            TensorFlow.
+        runtime: `auto` is TensorFlow where the folder has no export, and where it is installed and the
+            machine has an NVIDIA GPU; else OpenVINO.
 
     Raises:
+        ConfigError: TensorFlow is needed and not installed.
         ModelError: The folder is incomplete or does not fit this code, or there is no export for `openvino`.
     """
     network = _load(model_dir, runtime)
@@ -87,13 +89,17 @@ def load_mask_rcnn(model_dir: Path, runtime: Runtime = "auto") -> MaskRCNNDetect
 def _load(model_dir: Path, runtime: Runtime) -> "Network":
     # Each import takes what the other runtime does not need: Keras and TensorFlow alone take seconds.
     exported = (model_dir / "openvino.xml").is_file()
+    for_gpu = Path("/dev/nvidiactl").exists() and find_spec("tensorflow") is not None
     if runtime == "openvino" and not exported:
         raise ModelError(f"{model_dir} has no openvino.xml: run `pothole export` on it.")
-    if runtime == "openvino" or (runtime == "auto" and exported and not Path("/dev/nvidiactl").exists()):
+    if runtime == "openvino" or (runtime == "auto" and exported and not for_gpu):
         from pothole.detection.runtimes.openvino import OpenVINONetwork  # noqa: PLC0415
 
         return OpenVINONetwork(model_dir)
-    from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN  # noqa: PLC0415
-    from pothole.detection.runtimes.keras import KerasNetwork  # noqa: PLC0415
+    try:
+        from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN  # noqa: PLC0415
+        from pothole.detection.runtimes.keras import KerasNetwork  # noqa: PLC0415
+    except ModuleNotFoundError as exc:
+        raise needs_tensorflow(exc) from exc
 
     return KerasNetwork(MaskRCNN.load_folder(model_dir))

@@ -11,6 +11,7 @@ import numpy as np
 import openvino
 import pytest
 
+from pothole.detection import mask_rcnn_detector
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.registry import load_detector
 from pothole.detection.runtimes.export import export
@@ -144,6 +145,13 @@ def test_the_shipped_model_starts_without_tensorflow_and_reports_to_nobody():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_beside_a_gpu_openvino_runs_where_tensorflow_is_not_installed(monkeypatch):
+    monkeypatch.setattr(Path, "exists", lambda path: True)  # /dev/nvidiactl, too
+    monkeypatch.setattr(mask_rcnn_detector, "find_spec", lambda name: None)
+    network = load_detector(SHIPPED_MODEL)._network
+    assert type(network).__name__ == "OpenVINONetwork"
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def test_without_tensorflow_the_sentence_names_what_to_install(tmp_path: Path, w
     path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
     answer = run("pothole", *(word.format(tmp_path) for word in words), PYTHONPATH=path)
     assert answer.returncode == 1
-    assert (
-        answer.stderr
-        == "pothole: TensorFlow is not installed. Install it with `pip install 'pothole[cpu]'`.\n"
+    assert answer.stderr == (
+        "pothole: This needs TensorFlow, which is not installed: "
+        "use the full image, or `pip install 'pothole[cpu]'`.\n"
     )

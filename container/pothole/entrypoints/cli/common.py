@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pothole.detection.detector import Detector
 from pothole.detection.registry import load_detector
-from pothole.errors import AccessDenied, ConfigError, PotholeError, RequestError, SourceNotFound
+from pothole.errors import AccessDenied, PotholeError, RequestError, SourceNotFound
 from pothole.files import replacing
 from pothole.settings import Settings
 
@@ -26,13 +26,6 @@ console = Console(stderr=True)
 def quiet_tensorflow() -> None:
     """Let TensorFlow write errors alone, unless the environment says otherwise; before it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-
-def needs_tensorflow(exc: ModuleNotFoundError) -> ConfigError:
-    """Return what to tell when an import failed; raise it again when it was not TensorFlow's."""
-    if exc.name != "tensorflow":
-        raise exc
-    return ConfigError("TensorFlow is not installed.", hint="Install it with `pip install 'pothole[cpu]'`.")
 
 
 def read_settings() -> Settings:

@@ -25,7 +25,7 @@ from pothole.entrypoints.cli import (
     work,
 )
 from pothole.entrypoints.cli.stop import exit_on_signals
-from pothole.errors import PotholeError
+from pothole.errors import PotholeError, needs_tensorflow
 from pothole.settings import declarations
 
 COMMANDS = (
@@ -77,7 +77,7 @@ def main() -> None:
         leave_exit_message(str(exc))
         sys.exit(f"pothole: {exc}")
     except ModuleNotFoundError as exc:
-        sys.exit(f"pothole: {common.needs_tensorflow(exc)}")
+        sys.exit(f"pothole: {needs_tensorflow(exc)}")
     except KeyboardInterrupt:
         print("\npothole: Stopped. Of the work that was going on nothing is kept.", file=sys.stderr)
         sys.exit(130)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pothole.entrypoints.cli.common import needs_tensorflow, quiet_tensorflow, read_settings, silenced
+from pothole.entrypoints.cli.common import quiet_tensorflow, read_settings, silenced
 from pothole.entrypoints.cli.stop import event_on_signals
-from pothole.errors import PotholeError
+from pothole.errors import PotholeError, needs_tensorflow
 from pothole.training.options import add_flags, read_folders, read_hyperparameters
 
 DESCRIPTION = "Train the Mask R-CNN on annotations of COCO, VIA, labelme, Label Studio or CVAT."

@@ -2,15 +2,19 @@
 
 import logging
 import os
-from concurrent.futures import Future
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from gunicorn.arbiter import Arbiter
 
 from pothole.detection.registry import load_detector
-from pothole.entrypoints.http.app import create_app
-from pothole.jobs.worker import Worker
 from pothole.settings import Settings
+
+_settings = Settings.from_env(os.environ)
+# OpenVINO compiles the network beside the imports below, which take half as long.
+_detector = ThreadPoolExecutor(1).submit(load_detector, _settings.model_dir, _settings.runtime)
+
+from pothole.entrypoints.http.app import create_app  # noqa: E402
+from pothole.jobs.worker import Worker  # noqa: E402
 
 
 def end_without_model(loading: Future[Worker]) -> None:
@@ -23,6 +27,5 @@ def end_without_model(loading: Future[Worker]) -> None:
         os._exit(Arbiter.WORKER_BOOT_ERROR)
 
 
-_settings = Settings.from_env(os.environ)
-app = create_app(_settings, partial(load_detector, runtime=_settings.runtime))
+app = create_app(_settings, lambda model_dir: _detector.result())
 app.extensions["worker"].add_done_callback(end_without_model)
