@@ -49,6 +49,25 @@ def looked_at(frames: Sequence[Frame], keys: KeyFrames | None = None) -> list[in
     return [o.index for o in seen if o.detections is not None]
 
 
+@pytest.mark.parametrize(("batch_size", "calls"), [(1, [1] * 8), (3, [3, 3, 2]), (100, [5, 3])])
+def test_several_key_frames_are_seen_in_one_call_as_far_as_memory_goes(
+    batch_size: int, calls: list[int]
+) -> None:
+    class Counting(Witness):
+        def predict(self, images: Sequence[Image], *args: Any) -> list[Detections]:
+            made.append(len(images))
+            return super().predict(images, *args)
+
+    made: list[int] = []
+    frames = drive(22)
+    keys = KeyFrames(3, max_frames=15)
+    observed = list(detect_key_frames(frames, Counting(), keys, batch_size=batch_size))
+    assert [frame for frame, _ in observed] == frames
+    seen = [o.index for _, o in observed if isinstance(o, Observation) and o.detections is not None]
+    assert seen == [0, 3, 6, 9, 12, 15, 18, 21]
+    assert made == calls
+
+
 def drive(frames: int, rate: int = 30, speed: float = 0) -> list[Frame]:
     road = MovingRoad([], rate=rate, speed=speed, size=(180, 320))
     return [road.picture(i)[0] for i in range(frames)]
