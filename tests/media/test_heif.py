@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,21 @@ def test_exif_that_cannot_be_read_costs_the_exif(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(heic(ROAD, exif=b"Exif\0\0MM\0*\xff\xff\xff\xff"))
     assert not read_exif(tmp_path / "a.heic")
     assert is_like(read((tmp_path / "a.heic").read_bytes()), ROAD)
+
+
+def test_exif_that_is_longer_than_the_file_is_refused_before_it_is_joined(tmp_path: Path) -> None:
+    """Its parts are the same bytes again and again, which would make gigabytes of a small file."""
+    path = tmp_path / "a.heic"
+    path.write_bytes(heic(ROAD, exif=bytes(8000), exif_extents=1))
+    assert not read_exif(path)
+    path.write_bytes(heic(ROAD, exif=bytes(8000), exif_extents=60_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidMedia):
+            read_exif(path)
+        assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("said", [None, (20_000, 20_000)])

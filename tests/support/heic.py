@@ -18,6 +18,7 @@ def heic(
     changes: tuple[bytes, ...] = (),
     said: tuple[int, int] | None = None,
     exif: bytes = b"",
+    exif_extents: int = 1,
 ) -> bytes:
     """Return a HEIC file.
 
@@ -27,6 +28,7 @@ def heic(
         changes: Boxes of the main picture such as `box("irot", ...)`.
         said: `(height, width)` that the file says, the image's when None.
         exif: As Pillow gives it.
+        exif_extents: How many times the file says that its EXIF has the same bytes.
     """
     size = said or (image.shape[0], image.shape[1])
     tiles = _tiles(image, tile or (image.shape[0], image.shape[1]))
@@ -53,8 +55,9 @@ def heic(
         parts += [full("iref", box("dimg", links_to_tiles)), box("idat", grid)]
     file_type = box("ftyp", b"heic\0\0\0\0mif1heic")
     inner = {primary: len(grid)} if tile else {}
-    length = len(full("meta", b"".join([*parts, _iloc(samples, 0, inner)])))
-    parts.append(_iloc(samples, len(file_type) + length + 8, inner))
+    extents = {primary + 1: exif_extents}
+    length = len(full("meta", b"".join([*parts, _iloc(samples, 0, inner, extents)])))
+    parts.append(_iloc(samples, len(file_type) + length + 8, inner, extents))
     return file_type + full("meta", b"".join(parts)) + box("mdat", b"".join(samples.values()))
 
 
@@ -87,10 +90,12 @@ def _ipma(links: dict[int, list[int]]) -> bytes:
     return full("ipma", struct.pack(">I", len(links)) + b"".join(entries))
 
 
-def _iloc(samples: dict[int, bytes], start: int, inner: dict[int, int]) -> bytes:
+def _iloc(samples: dict[int, bytes], start: int, inner: dict[int, int], extents: dict[int, int]) -> bytes:
     entries = []
     for number, sample in samples.items():
-        entries.append(struct.pack(">HHHHII", number, 0, 0, 1, start, len(sample)))
+        count = extents.get(number, 1)
+        place = struct.pack(">II", start, len(sample))
+        entries.append(struct.pack(">HHHH", number, 0, 0, count) + count * place)
         start += len(sample)
     entries += [struct.pack(">HHHHII", item, 1, 0, 1, 0, length) for item, length in inner.items()]
     return full("iloc", struct.pack(">BBH", 0x44, 0, len(entries)) + b"".join(entries), version=1)

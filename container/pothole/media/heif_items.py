@@ -96,9 +96,14 @@ class HeifItems:
                 readers[kind](box)
 
     def content(self, item: int) -> bytes:
-        """Return the bytes of an item."""
+        """Return the bytes of an item; raise `ValueError` when it is longer than the file.
+
+        Its parts may lie over each other, so that a small file could ask for gigabytes.
+        """
         method, places = self._places[item]
         source = {0: self._data, 1: self._inner}[method]
+        if sum(length for _, length in places) > len(source):
+            raise ValueError("an item is longer than the file")
         return b"".join(source[offset : offset + length] for offset, length in places)
 
     def _read_primary(self, box: Reader) -> None:
