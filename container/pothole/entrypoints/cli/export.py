@@ -6,9 +6,9 @@ from typing import Any
 
 from pothole.entrypoints.cli import common
 from pothole.errors import RequestError
+from pothole.files import PICTURE_SUFFIXES, is_output
 
 CALIBRATION_PICTURES = 120
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 def export_(args: argparse.Namespace) -> None:
@@ -17,18 +17,26 @@ def export_(args: argparse.Namespace) -> None:
     pictures: list[Path] = []
     if args.calibrate:
         common.check_folder(args.calibrate)
-        found = sorted(p for p in args.calibrate.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not found:
-            raise RequestError(
-                f"{args.calibrate} holds no picture.", hint="Name a folder with JPEG or PNG files."
-            )
-        pictures = found[:: max(1, len(found) // CALIBRATION_PICTURES)][:CALIBRATION_PICTURES]
+        pictures = _pictures(args.calibrate)
     max_pixels = common.read_settings().max_image_pixels
     with common.silenced() as terminal, common.progress_bar("calibrating", terminal) as update:
         from pothole.detection.runtimes.export import export  # noqa: PLC0415  # TensorFlow takes seconds to import
 
         target = export(args.model_dir, pictures, max_pixels, update)
     print(target)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures of a folder to calibrate on, evenly from all of it."""
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICTURE_SUFFIXES and not is_output(path.name)
+    )
+    if not found:
+        raise RequestError(f"{folder} holds no picture.", hint="Name a folder with JPEG or PNG files.")
+    count = min(len(found), CALIBRATION_PICTURES)
+    return [found[number * len(found) // count] for number in range(count)]
 
 
 def add_command(commands: Any) -> None:
