@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pothole.files import folder_digest, private_folder, replacing
+from pothole.files import folder_digest, private_folder, replacing, unique_stems
 
 HOLD = """
 import sys, time
@@ -68,3 +68,11 @@ def test_every_file_of_a_model_counts(tmp_path: Path) -> None:
     second = folder_digest(tmp_path)
     (tmp_path / "more" / "weights").write_bytes(b"y")
     assert len({first, second, folder_digest(tmp_path)}) == 3
+
+
+def test_each_of_many_files_of_one_name_has_a_name_of_its_own() -> None:
+    """In a time that grows with their number alone: compared with each other, these would take hours."""
+    names = unique_stems([Path("a-2.jpg"), *(Path(f"{n}/a.jpg") for n in range(50_000)), Path("b.jpg")])
+    assert names[:4] == ["a-2", "a", "a-3", "a-4"]
+    assert names[-1] == "b"
+    assert len(set(names)) == 50_002

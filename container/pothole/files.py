@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,14 +65,15 @@ def readable_text(text: str) -> str:
 
 def unique_stems(paths: Sequence[Path]) -> list[str]:
     """Return a name for each file, its stem, with a number where another has the same."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    numbers = Counter[str]()
     for path in paths:
-        name, number = path.stem, 1
+        name = path.stem
         while name in names:
-            number += 1
-            name = f"{path.stem}-{number}"
-        names.append(name)
-    return names
+            numbers[path.stem] += 1
+            name = f"{path.stem}-{numbers[path.stem] + 1}"
+        names[name] = None
+    return list(names)
 
 
 @contextmanager
