@@ -8,6 +8,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from pothole.errors import DatasetError, InvalidMedia, PotholeError, SourceNotFound, TooLarge
+from pothole.training import annotations
 from pothole.training.dataset import read_dataset
 from support.datasets import write_dataset
 
@@ -313,6 +314,21 @@ def test_ids_that_are_words_become_numbers(tmp_path):
         ("pothole_none", False),
         ("Pothole: no", False),
         ("pothole, none", True),
+        ("no deep pothole", False),
+        ("no_small_pothole", False),
+        ("without any deep potholes", False),
+        ("no sign of a pothole", False),
+        ("not a deep pothole", False),
+        ("Pothole - none visible", False),
+        ("potholes are not visible", False),
+        ("potholeless", False),
+        ("pothole-less", False),
+        ("not deep pothole", True),
+        ("not repaired pothole", True),
+        ("no water in pothole", True),
+        ("pothole less than 5 cm", True),
+        ("pothole_0", True),
+        ("pothole_1", True),
         ("manhole", False),
         ("", True),
     ],
@@ -323,6 +339,24 @@ def test_labels_are_read_as_people_mean_them(tmp_path, label, counts):
     content["categories"] = [{"id": 1, "name": label}]
     (sample,), _ = read_dataset(write(tmp_path, content))
     assert len(sample.polygons) == counts
+
+
+def test_labels_that_are_background_are_told_up_to_a_number(tmp_path, caplog):
+    picture(tmp_path)
+    content = coco([[v for point in SQUARE for v in point]])
+    labels = [{"id": number, "name": f"no deep pothole {number}"} for number in range(1, 33)]
+    regions = [{**content["annotations"][0], "id": c["id"], "category_id": c["id"]} for c in labels]
+    read_dataset(write(tmp_path, {**content, "categories": labels, "annotations": regions}))
+    assert "are background: no deep pothole 1 (1), no deep pothole 2 (1)" in caplog.text
+    assert "no deep pothole 30 (1) and 2 more" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["annotations.json", "annotations.xml"])
+def test_annotations_above_the_limit_are_said_to_be_too_large(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(annotations, "MAX_BYTES", 10)
+    (tmp_path / name).write_text("<annotations/>")
+    with pytest.raises(TooLarge, match=rf"{name} is larger than 10 bytes"):
+        read_dataset(tmp_path)
 
 
 def test_crowds_and_boxes_are_told(tmp_path, caplog):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from pothole.errors import DatasetError
+from pothole.errors import DatasetError, TooLarge
+from pothole.training import annotations
 from pothole.training.dataset import read_dataset
 from pothole.training.evaluate import Evaluation
 from pothole.training.regions import Regions, outside
@@ -61,3 +62,10 @@ def test_regions_that_cannot_be_used_are_named(tmp_path):
     write_regions(path, "other.png", [("lane", LEFT)])
     with pytest.raises(DatasetError, match="name none of the pictures"):
         Evaluation.run(Oracle(), folder, regions=Regions.read([path]))
+
+
+def test_regions_above_the_limit_are_said_to_be_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(annotations, "MAX_BYTES", 10)
+    write_regions(tmp_path / "lanes.json", "0.png", [("lane", LEFT)])
+    with pytest.raises(TooLarge, match=r"lanes\.json is larger than 10 bytes"):
+        Regions.read([tmp_path / "lanes.json"])

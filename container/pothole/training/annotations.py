@@ -4,6 +4,7 @@ Which one it is shows in the content, not in the name.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from pothole.errors import DatasetError, TooLarge
 from pothole.training.coco import CocoBuilder, normalised, reading
 from pothole.training.formats import cvat, label_studio, labelme, via
 from pothole.types import Json
+
+_logger = logging.getLogger(__name__)
 
 EXPECTED = (
     "Expected annotations.json in COCO's form, VIA 2's via_region_data.json, Label Studio's JSON, CVAT's"
@@ -61,6 +64,9 @@ def read_annotations(folder: Path) -> Json:
         except DatasetError as exc:
             exc.about(str(path))
             raise
+    if coco.left_out:
+        listed = ", ".join(f"{kind} ({n})" for kind, n in coco.left_out.most_common())
+        _logger.warning("%s: shapes without an outline are left out: %s", folder, listed)
     try:
         return normalised(coco.json)
     except DatasetError as exc:
@@ -83,23 +89,22 @@ def parse_json(path: Path) -> Any:
         DatasetError: It cannot be read; names it.
         TooLarge: It is larger than `MAX_BYTES`.
     """
+    return _parse(path, "JSON", json.loads)
+
+
+def _parse_xml(path: Path) -> Any:
+    return _parse(path, "XML", ElementTree.fromstring)  # expat bounds what entities grow to
+
+
+def _parse(path: Path, form: str, parse: Callable[[bytes], Any]) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise TooLarge(f"{path} is larger than {MAX_BYTES} bytes.", "Split the data set.")
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as exc:
-        if isinstance(exc, TooLarge):
-            raise
-        raise DatasetError(f"{path} cannot be read as JSON: {exc}.", EXPECTED) from exc
-
-
-def _parse_xml(path: Path) -> ElementTree.Element:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise TooLarge(f"{path} is larger than {MAX_BYTES} bytes.", "Split the data set.")
-        return ElementTree.parse(path).getroot()  # noqa: S314  # expat bounds what entities grow to
-    except (OSError, ElementTree.ParseError, LookupError, ValueError) as exc:
-        raise DatasetError(f"{path} cannot be read as XML: {exc}.", EXPECTED) from exc
+        return parse(path.read_bytes())
+    except TooLarge:
+        raise
+    except (OSError, ElementTree.ParseError, LookupError, ValueError, RecursionError) as exc:
+        raise DatasetError(f"{path} cannot be read as {form}: {exc}.", EXPECTED) from exc
 
 
 def _reader(path: Path, content: Any) -> Read:

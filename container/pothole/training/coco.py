@@ -7,6 +7,7 @@ where it has one meaning; all else is refused by name.
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -21,12 +22,14 @@ from pothole.errors import DatasetError
 from pothole.types import Json
 
 TRUE = {"1", "true", "yes"}
-NEGATIONS = "no|non|none|not|isn t|without|zero|false|fake|negative"
+# Words may stand between: "no deep pothole". "No water in pothole" and "not repaired pothole" are potholes.
+BETWEEN = r"(?:(?!\w*ed\b|(?:in|on|at|and|but|with)\b|pot)\w+ ){0,3}"
 # Words may be joined, with anything or nothing between them: "no_pothole", "NonPothole", "pothole-free".
 NO_POTHOLE = re.compile(
-    rf"\b(?:{NEGATIONS}) ?(?:an? |any |the |real |visible )*pot ?hole"
-    r"|\bpot ?holes? ?(?:free|negative|absent)\b"
-    r"|^pot ?holes? (?:no|none|false|0)$"
+    rf"\b(?:no|none|without|zero|false|fake|negative) ?(?:(?<= ){BETWEEN})?pot ?hole"
+    rf"|\b(?:non|not|isn t) ?(?:(?:an?|any|the|real|visible) {BETWEEN})?pot ?hole"
+    r"|\bpot ?hole(?:s? ?(?:free|negative|absent)|less)\b"
+    r"|^pot ?holes? (?:are |is )?(?:no|none|not|false|less)(?: visible| there| here| present| found| seen)?$"
 )
 POTHOLE = re.compile(r"pot ?hole")
 
@@ -215,10 +218,16 @@ def reading(place: str) -> Iterator[None]:
 
 
 class CocoBuilder:
-    """A builder fills COCO's form picture by picture."""
+    """A builder fills COCO's form picture by picture.
+
+    Attributes:
+        json: What is filled.
+        left_out: How many shapes of each kind have no outline that could be taken.
+    """
 
     def __init__(self) -> None:
         self.json: Json = {"images": [], "annotations": [], "categories": []}
+        self.left_out: Counter[str] = Counter()
         self._categories: dict[str, int] = {}
 
     def add_picture(self, file_name: str, **fields: Any) -> int:

@@ -24,6 +24,7 @@ _logger = logging.getLogger(__name__)
 
 MAX_PICTURES = 1_000_000
 MAX_PIXELS = Settings().max_image_pixels
+MAX_LABELS = 30  # labels that the log names at most
 FAR = 10
 """Corners more than this many times the picture's longer side away are a mistake, and costly to rasterise."""
 
@@ -183,8 +184,10 @@ class _Reader:
                 self.crowds,
             )
         if self.other_labels:
-            listed = ", ".join(f"{label} ({n})" for label, n in self.other_labels.most_common(10))
-            _logger.warning("%s: regions with these labels are background: %s", self.folder, listed)
+            listed = ", ".join(f"{label} ({n})" for label, n in self.other_labels.most_common(MAX_LABELS))
+            more = len(self.other_labels) - MAX_LABELS
+            told = f"{listed} and {more} more" if more > 0 else listed
+            _logger.warning("%s: regions with these labels are background: %s", self.folder, told)
         if self.without_area:
             listed = ", ".join(f"{name} ({n})" for name, n in self.without_area.most_common(10))
             _logger.warning(

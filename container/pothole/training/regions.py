@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from pothole.errors import DatasetError
+from pothole.errors import DatasetError, TooLarge
 from pothole.training.annotations import parse_json
 from pothole.training.coco import normalised
 from pothole.training.dataset import Sample, rasterise
@@ -56,7 +56,7 @@ class Regions:
         for path in paths:
             try:
                 found = _read(normalised(parse_json(path)))
-            except DatasetError as exc:
+            except (DatasetError, TooLarge) as exc:
                 exc.about(str(path))
                 raise
             except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as exc:

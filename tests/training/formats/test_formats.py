@@ -161,16 +161,32 @@ def test_of_several_annotations_of_a_picture_one_counts(tmp_path: Path) -> None:
     assert len(sample.polygons) == 1, "the ground truth"
 
 
-def test_what_is_no_region_is_passed_over(tmp_path: Path) -> None:
+def test_shapes_without_an_outline_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     picture(tmp_path / "a.png")
     point = value("keypointlabels", x=1, y=2, width=0.5)
     choice = {"type": "choices", "value": {"choices": ["wet"]}}
-    (sample,), _ = read_dataset(write(tmp_path, studio(point, choice)))
+    (sample,), _ = read_dataset(write(tmp_path, studio(point, point, choice)))
     assert not sample.polygons
+    assert f"{tmp_path}: shapes without an outline are left out: keypointlabels (2)" in caplog.text
     (tmp_path / "result.json").unlink()
-    write(tmp_path, cvat('<points label="pothole" points="1,2;3,4;5,6"/><tag label="wet"/>'))
+    others = '<cuboid label="pothole" xtl1="1"/><skeleton label="pothole"/><tag label="wet"/>'
+    write(tmp_path, cvat(2 * '<points label="pothole" points="1,2;3,4;5,6"/>' + others))
     (sample,), _ = read_dataset(tmp_path)
     assert not sample.polygons
+    assert "left out: points (2), cuboid (1), skeleton (1), tag (1)" in caplog.text
+
+
+@pytest.mark.parametrize("ids", [(None, None), (1, None), ("1", None)])
+def test_regions_of_label_studio_without_an_id_are_regions_of_their_own(
+    tmp_path: Path, ids: tuple[Any, Any]
+) -> None:
+    picture(tmp_path / "a.png")
+    regions = [{**value("rectanglelabels", **RECT), "id": each} for each in ids]
+    crack = {**value("rectanglelabels", "crack", **RECT), "id": None}
+    (sample,), _ = read_dataset(write(tmp_path, studio(*regions, crack)))
+    assert len(sample.polygons) == 2
 
 
 def test_shapes_of_one_group_in_cvat_are_one_object(tmp_path: Path) -> None:

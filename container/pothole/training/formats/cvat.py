@@ -36,7 +36,9 @@ def read(content: Element, coco: CocoBuilder) -> None:
             image = coco.add_picture(f"{subset}/{name}" if subset else name, **size)
             objects: dict[Any, list[NDArray[np.float64] | Polygon]] = {}
             for number, shape in enumerate(picture):
-                if shape.tag in SHAPES:
+                if shape.tag not in SHAPES:
+                    coco.left_out[shape.tag] += 1
+                else:
                     label, group = shape.get("label", ""), shape.get("group_id", "0")
                     key = (label, group, number if group == "0" else None)
                     objects.setdefault(key, []).extend(_polygons(shape))

@@ -19,6 +19,8 @@ from pothole.types import Json
 
 PICTURE = re.compile(r"\.(jpe?g|png|bmp|gif|webp|tiff?|avif|heic|heif)([?#]|$)", re.IGNORECASE)
 
+NO_OUTLINE = {"keypointlabels", "vectorlabels"}
+
 
 def matches(content: Any) -> bool:
     """Say whether a file's JSON is Label Studio's: a list of tasks."""
@@ -42,9 +44,12 @@ def read(content: list[Json], coco: CocoBuilder) -> None:
             seen = set()
             for place, region in enumerate(regions):
                 # With tools for shapes and labels apart, a region comes once for each.
-                key = region.get("id", place)
+                key = _id(region) or place
                 label = _label(regions, region)
                 if key in seen or label is None:
+                    continue
+                if kinds := NO_OUTLINE & region["value"].keys():
+                    coco.left_out.update(kinds)
                     continue
                 with reading(f"[{number}], region {place}"):
                     if polygons := _polygons(region):
@@ -93,12 +98,17 @@ def _label(regions: list[Json], region: Json) -> str | None:
     """Return the label of a region, also where it comes apart from the shape; None for what is no region."""
     if not isinstance(region.get("value"), dict):
         return None
-    same = [r for r in regions if "id" in region and r.get("id") == region["id"]] or [region]
+    same = [r for r in regions if _id(region) and _id(r) == _id(region)] or [region]
     for other in same:
         for kind, labels in other["value"].items():
             if kind.endswith("labels") and labels:
                 return " ".join(map(str, labels)) if isinstance(labels, list) else str(labels)
     return ""
+
+
+def _id(region: Json) -> str | None:
+    """Return a region's id as text; None where it has none, or null."""
+    return None if region.get("id") is None else str(region["id"])
 
 
 def _size(region: Json) -> tuple[int, int] | None:
@@ -107,10 +117,10 @@ def _size(region: Json) -> tuple[int, int] | None:
 
 
 def _polygons(region: Json) -> list[NDArray[np.float64] | Polygon]:
-    """Return the outline of a region in pixels; nothing for key points and the like."""
+    """Return the outline of a region in pixels; nothing for what is no shape."""
     value, size = region["value"], _size(region)
     known = {"points", "radiusX", "rle", "width"} & value.keys()
-    if not known or "keypointlabels" in value:
+    if not known:
         return []
     if size is None:
         raise ValueError("no original_width or original_height")
