@@ -272,3 +272,34 @@ def test_a_silent_roll_back_is_told(
         return
     with pytest.raises(Failed, match="rolled back to its version before"):
         deploy.check_release(values)
+
+
+def deploy_role(action: str) -> list[dict[str, Any]]:
+    """What lets the release workflow do something."""
+    service = action.partition(":")[0]
+    return [s for s in statements("DeployRole") if {action, f"{service}:*"} & set(as_list(s["Action"]))]
+
+
+def test_a_release_may_map_events_to_its_own_functions() -> None:
+    """lambda/latest/dg/lambda-api-permissions-ref.html: a new mapping has no name, its function has."""
+    mapped = [
+        name
+        for kind in ("trigger", "queue")
+        for name, resource in resources(kind).items()
+        if resource["Type"] == "AWS::Lambda::EventSourceMapping"
+    ]
+    assert len(mapped) == 2
+    for action in ("Create", "Update", "Delete"):
+        [allowed] = [s for s in deploy_role(f"lambda:{action}EventSourceMapping") if s["Resource"] == "*"]
+        [function] = allowed["Condition"]["ArnLike"].values()
+        assert function.endswith(":function:${Name}-*")
+
+
+def test_a_release_may_bring_a_queues_workers_a_new_image() -> None:
+    """service-authorization/latest/reference/list_amazonelasticcontainerservice.html"""
+    named = [resource for s in deploy_role("ecs:UpdateService") for resource in s["Resource"]]
+    for kind in ("cluster/${Name}*", "service/${Name}*", "task-definition/${Name}-*"):
+        assert any(resource.endswith(f":{kind}") for resource in named), kind
+    # These know no resources.
+    for action in ("ecs:DescribeTaskDefinition", "ecs:DeregisterTaskDefinition"):
+        assert any(s["Resource"] == "*" for s in deploy_role(action)), action
