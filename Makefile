@@ -166,7 +166,7 @@ fuzz: setup system ## Send 20,000 damaged pictures and videos, and odd requests,
 .PHONY: load soak
 load: setup system ## 200 clients at once for a minute, beside a video in work
 	CLIENTS=$${CLIENTS:-200} LOAD_SECONDS=$${LOAD_SECONDS:-60} LONGEST_PING=0.1 $(BIN)/pytest tests/reliability/test_load.py \
-	    -k pings --log-cli-level=INFO
+	    -k ping --log-cli-level=INFO
 
 soak: setup system ## Jobs, pictures and mistakes for an hour, or MINUTES=: memory and open files stay as they are
 	SOAK_SECONDS=$$(($${MINUTES:-60} * 60)) $(BIN)/pytest tests/reliability/test_load.py -k memory --log-cli-level=INFO

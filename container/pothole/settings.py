@@ -143,6 +143,13 @@ class Settings:
         "storage",
         "seconds for which S3 may be silent in the middle of a call, which is then tried again",
     )
+    s3_retry_s: int = setting(
+        60,
+        "S3_RETRY_SECONDS",
+        "storage",
+        "seconds for which the calls of a job to a bucket may go without an answer, all tries together; "
+        "then the job ends, to be taken up again",
+    )
     s3_kms_key: str = setting(
         "",
         "S3_KMS_KEY",

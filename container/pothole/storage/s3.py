@@ -2,10 +2,12 @@
 
 import base64
 import hashlib
+import math
 import re
 import time
 import zlib
-from contextlib import AbstractContextManager, suppress
+from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -25,6 +27,7 @@ from pothole.files import MIB
 from pothole.settings import Settings
 from pothole.storage.base import Confirm, Stat, Storage, check_size, version_at
 from pothole.storage.local import file_errors
+from pothole.storage.patience import InContext, Patience
 from pothole.storage.probe import Probe, known_skew_s, probe
 from pothole.storage.s3_client import s3_client
 from pothole.storage.s3_errors import changed, s3_errors
@@ -51,6 +54,7 @@ class S3Storage:
         kms_key: Key that encrypts what is written; the bucket's own encryption when empty.
         requester_pays: Accept to be charged for reading a bucket that asks for it.
         requires_conditions: Refuse a store that ignores the conditions of a write.
+        patience: With a store that does not answer; one without an end when None.
     """
 
     def __init__(
@@ -60,9 +64,11 @@ class S3Storage:
         kms_key: str = "",
         requester_pays: bool = False,
         requires_conditions: bool = True,
+        patience: Patience | None = None,
     ) -> None:
         self._bucket = bucket
         self._client = client
+        self._patience = patience or Patience(math.inf, 0)
         self._requires_conditions = requires_conditions
         self._payer: dict[str, Any] = {"RequestPayer": "requester"} if requester_pays else {}
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
@@ -81,8 +87,12 @@ class S3Storage:
             if version not in {None, head["ETag"]}:
                 raise changed(self.address(key))
             folder.mkdir(exist_ok=True)
-            with self._errors(key, "s3:GetObject"), TransferManager(self._client, DOWNLOADS) as transfers:
-                transfers.download(self._bucket, key, str(path), dict(self._payer), [_Known(head)]).result()
+            with (
+                self._errors(key, "s3:GetObject"),
+                TransferManager(self._client, DOWNLOADS, executor_cls=InContext) as transfers,
+            ):
+                known = _Known(head, self._patience)
+                transfers.download(self._bucket, key, str(path), dict(self._payer), [known]).result()
             if not _is_whole(path, head):
                 raise StorageUnavailable(f"{self.address(key)} arrived damaged: its checksum is another one.")
         return path
@@ -117,7 +127,9 @@ class S3Storage:
                 if found["ContentLength"] > MAX_IN_MEMORY:
                     raise StorageUnavailable(f"{self.address(key)} is no small object, as it should be.")
                 try:
-                    return found["Body"].read(), _stat(dict(found), self._skew_s(key))
+                    data = found["Body"].read()
+                    self._patience.answered()
+                    return data, _stat(dict(found), self._skew_s(key))
                 except S3_RETRYABLE_DOWNLOAD_ERRORS:
                     if attempt == ATTEMPTS - 1:
                         raise
@@ -212,20 +224,27 @@ class S3Storage:
                 self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._payer)
             )
 
-    def _errors(self, key: str, permission: str) -> AbstractContextManager[None]:
-        return s3_errors(self._bucket, key, permission)
+    @contextmanager
+    def _errors(self, key: str, permission: str) -> Iterator[None]:
+        with self._patience.call(), s3_errors(self._bucket, key, permission):
+            yield
 
 
 class _Known(BaseSubscriber):
     """This subscriber tells a download size and version, so that all its parts are of that version."""
 
-    def __init__(self, head: dict[str, Any]) -> None:
+    def __init__(self, head: dict[str, Any], patience: Patience) -> None:
         self._head = head
+        self._patience = patience
 
     def on_queued(self, future: "TransferFuture", **_: object) -> None:
         """Set size and version when the download is about to start."""
         future.meta.provide_transfer_size(self._head["ContentLength"])
         future.meta.provide_object_etag(self._head["ETag"])
+
+    def on_progress(self, future: "TransferFuture", bytes_transferred: int, **_: object) -> None:
+        """Note that bytes come in."""
+        self._patience.answered()
 
 
 def open_s3(bucket: str, settings: Settings) -> Storage:
@@ -236,6 +255,7 @@ def open_s3(bucket: str, settings: Settings) -> Storage:
         settings.s3_kms_key,
         settings.s3_requester_pays,
         settings.s3_require_conditions,
+        Patience(settings.s3_retry_s, settings.s3_timeout_s),
     )
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
+from pothole.storage.patience import watch
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
@@ -25,7 +27,7 @@ def s3_client(timeout_s: int, attempts: int) -> "S3Client":
     """
     # A session of its own: boto3's default session may not be used from two threads.
     session = boto3.session.Session()
-    return session.client(
+    client = session.client(
         "s3",
         region_name=session.region_name or next(filter(None, map(os.environ.get, REGION_VARIABLES)), None),
         config=Config(
@@ -36,3 +38,5 @@ def s3_client(timeout_s: int, attempts: int) -> "S3Client":
             retries={"mode": "legacy", "total_max_attempts": attempts},
         ),
     )
+    watch(client)
+    return client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from pothole.storage.patience import InContext
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -162,7 +163,7 @@ def _send(
         told = {"PartNumber": number, "ETag": part["ETag"], "ChecksumCRC32": part.get("ChecksumCRC32")}
         return {name: value for name, value in told.items() if value}
 
-    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+    with InContext(PARTS_AT_ONCE) as pool:
         pending = pool.map(send, range(1, max(1, -(-size // length)) + 1))
         try:
             return list(pending)
