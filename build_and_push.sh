@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Builds an image from container/ and pushes it, tagged with git's commit and `latest`.
+# Builds an image from container/ and pushes it, tagged with git's commit and `latest`; with changes that are not
+# committed, tagged with the commit and a digest of the changes alone, so that no two builds share a tag.
+# The last line is `Pushed ` and the address, in ECR with the image's digest, which nobody can move.
 #
 # Usage: ./build_and_push.sh NAME
 #
@@ -62,9 +64,32 @@ else
     address=$(open_ecr "$engine" "$name")
 fi
 
+# Prints a digest of all that is not committed.
+changes() {
+    {
+        git -C "$here" diff HEAD
+        (cd "$here" && git ls-files --others --exclude-standard | git hash-object --stdin-paths)
+    } | git hash-object --stdin
+}
+
+# Prints the digest of a tag in ECR. SageMaker takes images with Docker's media types alone.
+digest_in_ecr() {
+    local tag=$1 region=${address#*.dkr.ecr.} found media
+    found=$(aws ecr describe-images --region "${region%%.*}" --repository-name "$name" --image-ids "imageTag=$tag" \
+        --query 'imageDetails[0].[imageDigest,imageManifestMediaType]' --output text) || return
+    read -r found media <<< "$found"
+    [[ $media == application/vnd.docker.distribution.manifest.v2+json ]] \
+        || fail "SageMaker takes no image of the type $media: build it with docker or podman, without attestations."
+    echo "$found"
+}
+
 tags=(latest)
 if commit=$(git -C "$here" describe --always --dirty --abbrev=12 --exclude='*' 2> /dev/null); then
     tags=("$commit" latest)
+    if [[ $commit == *-dirty ]]; then
+        changed=$(changes)
+        tags=("$commit-${changed:0:12}")
+    fi
 else
     echo "Not a git checkout: tagged only 'latest'." >&2
 fi
@@ -87,4 +112,10 @@ build+=(${BUILD_ARGS:-})
 for tag in "${tags[@]}"; do
     "$engine" push "$address:$tag"
 done
-echo "Pushed $address:${tags[0]}"
+if [[ -n ${REGISTRY:-} ]]; then
+    echo "Pushed $address:${tags[0]}"
+else
+    digest=$(digest_in_ecr "${tags[0]}")
+    echo "Tagged $address:${tags[0]}"
+    echo "Pushed $address@$digest"
+fi

@@ -17,8 +17,18 @@ from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 from rich.console import Console
 from rich.table import Table
 
+from cleanup import delete_logs, empty, stop_jobs
 from job_status import job_table
-from packages import BUILDS, SHIPPED_MODEL, pack_functions, pack_model, push_image, repository_of, upload
+from packages import (
+    BUILDS,
+    SHIPPED_MODEL,
+    has_repository,
+    pack_functions,
+    pack_model,
+    push_image,
+    repository_of,
+    upload,
+)
 from smoke import smoke_job
 from stacks import Failed, Stack
 from undelivered import send_again
@@ -105,6 +115,8 @@ def deploy(args: argparse.Namespace) -> None:
         values.update(stacks[kind].outputs())
         say(f"{stacks[kind].name} {done}")
 
+    if stacks["work"].status() is None and has_repository(args.name):
+        values["MakesRepository"] = "false"  # made by hand, or by build_and_push.sh
     model = pack_model(args.model)
     for kind in ("videos", "work"):
         apply(kind)
@@ -248,33 +260,6 @@ def destroy(args: argparse.Namespace) -> None:
             f"The videos are still in s3://{bucket}. When they may go, empty the bucket and delete the stack "
             f"{args.name}-videos and the bucket in the console."
         )
-
-
-def stop_jobs(name: str) -> None:
-    """Stop the processing jobs that run."""
-    sagemaker = boto3.client("sagemaker")
-    pages = sagemaker.get_paginator("list_processing_jobs").paginate(
-        NameContains=f"{name}-video-", StatusEquals="InProgress"
-    )
-    for page in pages:
-        for job in page["ProcessingJobSummaries"]:
-            sagemaker.stop_processing_job(ProcessingJobName=job["ProcessingJobName"])
-
-
-def delete_logs(endpoints: list[str]) -> None:
-    """Delete the log groups that SageMaker made for the endpoints."""
-    logs = boto3.client("logs")
-    for endpoint in endpoints:
-        try:
-            logs.delete_log_group(logGroupName=f"/aws/sagemaker/Endpoints/{endpoint}")
-        except logs.exceptions.ResourceNotFoundException:
-            continue  # nothing was ever written
-
-
-def empty(bucket: str | None) -> None:
-    """Delete what is in the bucket; CloudFormation deletes no bucket with something in it."""
-    if bucket:
-        boto3.resource("s3").Bucket(bucket).objects.all().delete()
 
 
 def show_addresses(values: dict[str, str]) -> None:

@@ -87,8 +87,17 @@ def repository_of(image: str, own: str) -> str:
     return f"arn:{own.split(':')[1]}:ecr:{region}:{account}:repository/{name}"
 
 
+def has_repository(name: str) -> bool:
+    """Say whether there is a repository of this name in ECR."""
+    ecr = boto3.client("ecr")
+    try:
+        return bool(ecr.describe_repositories(repositoryNames=[name])["repositories"])
+    except ecr.exceptions.RepositoryNotFoundException:
+        return False
+
+
 def push_image(repository: str, image: str = "full") -> str:
-    """Build one of `BUILDS`, push it to ECR, and return its address with the commit's tag.
+    """Build one of `BUILDS`, push it to ECR, and return its address with its digest.
 
     Raises:
         Failed: `build_and_push.sh` failed; it has said why.

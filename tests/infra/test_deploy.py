@@ -330,3 +330,11 @@ def test_a_release_that_sagemaker_rolls_back_without_a_word_is_told(deployed: De
     finally:
         front.rolls_back = False
     deploy.run([*SAME, "PreviewInstances=1"])
+
+
+def test_a_repository_made_by_hand_is_used_and_stays(deployed: Deployed) -> None:
+    ecr = boto3.client("ecr")
+    ecr.create_repository(repositoryName="hand")
+    deploy.run(["deploy", "--name", "hand", "--image", IMAGE, "--no-smoke"])
+    deploy.run(["destroy", "--name", "hand"])
+    assert ecr.describe_repositories(repositoryNames=["hand"])["repositories"]

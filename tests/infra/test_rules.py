@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 import deploy
+import packages
 from infra.test_templates import Loader, as_list, resources, statements
 from pothole.settings import Settings
 from stacks import Failed, Stack
@@ -303,3 +304,30 @@ def test_a_release_may_bring_a_queues_workers_a_new_image() -> None:
     # These know no resources.
     for action in ("ecs:DescribeTaskDefinition", "ecs:DeregisterTaskDefinition"):
         assert any(s["Resource"] == "*" for s in deploy_role(action)), action
+
+
+def workflow() -> dict[Any, Any]:
+    return yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text())  # type: ignore[no-any-return]
+
+
+def test_what_is_released_is_named_by_its_digest() -> None:
+    """A tag can be moved between the test and production."""
+    steps = [step.get("run", "") for job in workflow()["jobs"].values() for step in job.get("steps", [])]
+    deployed = [text for text in steps if "make deploy" in text]
+    assert len(deployed) == 2
+    assert all('IMAGE="$repository@$DIGEST"' in text for text in deployed)
+
+
+def test_a_step_that_fails_within_a_pipe_fails_the_release() -> None:
+    """docs.github.com, workflow syntax, defaults.run.shell: the default of Linux has no pipefail."""
+    assert workflow()["defaults"]["run"]["shell"] == "bash"
+
+
+@pytest.mark.parametrize(("there", "made"), [(True, "false"), (False, "true")])
+def test_a_repository_made_by_hand_is_used_and_none_made(
+    monkeypatch: pytest.MonkeyPatch, there: bool, made: str
+) -> None:
+    calls = Calls(monkeypatch)
+    calls.answers["DescribeRepositories"] = {"repositories": [{"repositoryName": "road"}] if there else []}
+    assert ("false" if packages.has_repository("road") else "true") == made
+    assert resources("work")["Repository"]["Condition"] == "MakesRepository"

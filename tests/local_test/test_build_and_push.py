@@ -1,6 +1,7 @@
 """`build_and_push.sh`, with stand-ins for docker, podman and aws that write down how they were called."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ case "$1 $2" in
         [[ ${{REPOSITORY_EXISTS:-}} ]] && echo {ECR}/potholes && exit
         echo "An error occurred (RepositoryNotFoundException): no such repository" >&2; exit 254 ;;
     "ecr create-repository") echo {ECR}/potholes ;;
+    "ecr describe-images")
+        printf 'sha256:0123\\t%s\\n' "${{MEDIA:-application/vnd.docker.distribution.manifest.v2+json}}" ;;
     "ecr get-login-password") echo secret-token ;;
     *) exit 1 ;;
 esac
@@ -42,9 +45,25 @@ def tools(tmp_path: Path) -> Callable[[str, str], None]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with one commit and nothing changed."""
+    folder = tmp_path / "checkout"
+    (folder / "container").mkdir(parents=True)
+    (folder / "container" / "Dockerfile").write_text("FROM scratch\n")
+    shutil.copy(ROOT / "build_and_push.sh", folder)
+    for words in (
+        ("init", "-q"),
+        ("add", "-A"),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"),
+    ):
+        subprocess.run(["git", "-C", folder, *words], check=True)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path, checkout: Path) -> Run:
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        script = str(ROOT / "build_and_push.sh")
+        script = str(checkout / "build_and_push.sh")
         given = {"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path), **environment}
         return subprocess.run([script, *arguments], env=given, capture_output=True, text=True, check=False)
 
@@ -57,19 +76,19 @@ def calls(tmp_path: Path) -> Callable[[], list[str]]:
     return lambda: file.read_text().splitlines() if file.exists() else []
 
 
-def test_missing_repository_is_created_and_both_tags_are_pushed(tools, run, calls):
+def tag_of(checkout: Path) -> str:
+    command = ["git", "-C", checkout, "rev-parse", "--short=12", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_missing_repository_is_created_and_both_tags_are_pushed(tools, run, calls, checkout):
     tools("docker", '[[ $1 != login ]] || cat > "$HOME/password"; [[ $1 != buildx ]]')
     tools("aws", AWS)
     done = run(
         "potholes", AWS_REGION="eu-west-1", BUILD_ARGS="--build-arg REQUIREMENTS=requirements-cuda.lock"
     )
     assert done.returncode == 0, done.stderr
-    commit = subprocess.run(
-        ["git", "-C", ROOT, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    commit = tag_of(checkout)
     address = f"{ECR}/potholes"
     said = calls()
     assert any(
@@ -78,10 +97,36 @@ def test_missing_repository_is_created_and_both_tags_are_pushed(tools, run, call
     assert f"docker login --username AWS --password-stdin {ECR}" in said
     assert (
         f"docker build --platform linux/amd64 --target full --tag {address}:{commit} --tag {address}:latest "
-        f"--build-arg REQUIREMENTS=requirements-cuda.lock {ROOT}/container"
+        f"--build-arg REQUIREMENTS=requirements-cuda.lock {checkout}/container"
     ) in said
-    assert said[-2:] == [f"docker push {address}:{commit}", f"docker push {address}:latest"]
-    assert done.stdout.splitlines()[-1] == f"Pushed {address}:{commit}"
+    assert said[-3:-1] == [f"docker push {address}:{commit}", f"docker push {address}:latest"]
+    assert done.stdout.splitlines()[-2:] == [f"Tagged {address}:{commit}", f"Pushed {address}@sha256:0123"]
+
+
+def test_two_builds_of_what_is_not_committed_share_no_tag(tools, run, calls, checkout):
+    tools("docker")
+    tags = []
+    changes = ("container/Dockerfile", "a"), ("container/Dockerfile", "b"), ("container/new.py", "c")
+    for name, content in changes:
+        (checkout / name).write_text(content)
+        for _ in range(2):  # the same changes are the same build
+            done = run("potholes", REGISTRY="registry.example.com")
+            assert done.returncode == 0, done.stderr
+            tags.append(done.stdout.split(":")[-1].strip())
+    assert tags[::2] == tags[1::2]
+    assert len(set(tags)) == 3
+    assert all(tag.startswith(f"{tag_of(checkout)}-dirty-") for tag in tags)
+    assert not any("latest" in call for call in calls())
+
+
+def test_an_image_that_sagemaker_refuses_is_named(tools, run):
+    """SageMaker takes no manifest of OCI's types."""
+    tools("docker", '[[ $1 != login ]] || cat > "$HOME/password"')
+    tools("aws", AWS)
+    done = run("potholes", AWS_REGION="eu-west-1", MEDIA="application/vnd.oci.image.index.v1+json")
+    assert done.returncode == 1
+    assert "no image of the type application/vnd.oci.image.index.v1+json" in done.stderr
+    assert "Pushed" not in done.stdout
 
 
 def test_the_serve_only_image_has_tags_of_its_own(tools, run, calls):
@@ -206,9 +251,9 @@ def test_refusal_of_ecr_is_passed_on(tools, run):
     assert refusal in done.stderr
 
 
-def test_the_script_runs_from_any_folder(tools, calls, tmp_path):
+def test_the_script_runs_from_any_folder(tools, calls, tmp_path, checkout):
     tools("docker")
     environment = {"PATH": str(tmp_path / "bin"), "REGISTRY": "registry.example.com"}
     assert os.access(ROOT / "build_and_push.sh", os.X_OK)
-    subprocess.run([ROOT / "build_and_push.sh", "potholes"], cwd="/", env=environment, check=True)
-    assert any(c.startswith("docker build") and c.endswith(f" {ROOT}/container") for c in calls())
+    subprocess.run([checkout / "build_and_push.sh", "potholes"], cwd="/", env=environment, check=True)
+    assert any(c.startswith("docker build") and c.endswith(f" {checkout}/container") for c in calls())
