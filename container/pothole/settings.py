@@ -137,6 +137,14 @@ class Settings:
     min_free_bytes: int = setting(
         256 * 2**20, "MIN_FREE_BYTES", "limits", "bytes on the disk that a job leaves free"
     )
+    s3_region: str = setting(
+        "",
+        "AWS_REGION",
+        "storage",
+        "region of S3 where neither `AWS_DEFAULT_REGION` nor AWS's configuration names one; without it "
+        "`SAGEMAKER_REGION`",
+        TEXT,
+    )
     s3_timeout_s: int = setting(
         20,
         "S3_TIMEOUT_SECONDS",
@@ -220,6 +228,7 @@ class Settings:
         Raises:
             ConfigError: A value is not what it has to be, or a folder is not there; names the variable.
         """
+        env = {"AWS_REGION": env.get("SAGEMAKER_REGION", "")} | dict(env)
         values: dict[str, Any] = {}
         for name, declaration in declarations().items():
             if text := env.get(declaration.variable):

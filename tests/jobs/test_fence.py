@@ -87,7 +87,7 @@ class StoppedFolder(LocalStorage):
 def stopped_s3(bucket: str, settings: Settings) -> Iterator[Callable[[Stop], OpenStore]]:
     """Gives a client of its own to a worker that is to be stopped."""
     own = replace(settings, s3_timeout_s=77)
-    client = s3_client(own.s3_timeout_s, s3_storage.ATTEMPTS)
+    client = s3_client(own.s3_timeout_s, s3_storage.ATTEMPTS, own.s3_region)
     handlers = []
 
     def stopped(stop: Stop) -> OpenStore:

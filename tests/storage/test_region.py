@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from pothole.settings import Settings
 from pothole.storage.s3_client import s3_client
 
 
@@ -23,4 +24,5 @@ def test_the_region_is_boto3s_own_or_what_sagemaker_tells(
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     for name, text in told.items():
         monkeypatch.setenv(name, text)
-    assert s3_client.__wrapped__(20, 1).meta.region_name == region
+    settings = Settings.from_env(os.environ)
+    assert s3_client.__wrapped__(20, 1, settings.s3_region).meta.region_name == region

@@ -251,7 +251,7 @@ def open_s3(bucket: str, settings: Settings) -> Storage:
     """Open a bucket with the credentials, region and endpoint that boto3 finds."""
     return S3Storage(
         bucket,
-        s3_client(settings.s3_timeout_s, ATTEMPTS),
+        s3_client(settings.s3_timeout_s, ATTEMPTS, settings.s3_region),
         settings.s3_kms_key,
         settings.s3_requester_pays,
         settings.s3_require_conditions,

@@ -1,6 +1,5 @@
 """The client of S3 has time limits and retries of its own, and finds its region."""
 
-import os
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,23 +12,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT_S = 5
-# SageMaker tells its containers their region in these, which boto3 does not read.
-REGION_VARIABLES = ("AWS_REGION", "SAGEMAKER_REGION")
 
 
 @cache
-def s3_client(timeout_s: int, attempts: int) -> "S3Client":
+def s3_client(timeout_s: int, attempts: int, region: str = "") -> "S3Client":
     """Return the client of this process.
 
     Args:
         timeout_s: Seconds for which S3 may be silent.
         attempts: At a call, with random waits between them.
+        region: Where S3 is asked if boto3, which does not read SageMaker's variables, finds none.
     """
     # A session of its own: boto3's default session may not be used from two threads.
     session = boto3.session.Session()
     client = session.client(
         "s3",
-        region_name=session.region_name or next(filter(None, map(os.environ.get, REGION_VARIABLES)), None),
+        region_name=session.region_name or region or None,
         config=Config(
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=timeout_s,
