@@ -270,7 +270,20 @@ def test_a_job_leaves_room_on_the_disk_before_and_while_it_works(
 
 def test_tiny_frames_are_held_by_number_not_by_their_pixels(tmp_path: Path) -> None:
     with Video.open(make_clip(tmp_path / "clip.mp4", 2, size=(16, 16))) as video:
-        assert video.info.frames_in(2**30) == 1024
+        assert video.info.frames_in(2**30, most=1024) == 1024
+        assert video.info.frames_in(16 * 16 * 15, most=1024) == 10
+
+
+def test_fewer_frames_are_held_where_a_setting_says_so(tmp_path: Path, settings: Settings) -> None:
+    make_clip(tmp_path / "clip.mp4", 24, size=(64, 48))
+
+    def looked_at(most: int) -> int:
+        detector = CountingDetector()
+        job = Job(str(tmp_path), "clip.mp4", is_live=True, output_prefix=str(most))
+        run_job(job, detector, open_folder, replace(settings, max_held_frames=most))
+        return detector.pictures
+
+    assert looked_at(2) > looked_at(24)
 
 
 def test_errors_name_the_file_of_the_source_and_not_a_temporary_one(tmp_path: Path, mark: Mark) -> None:

@@ -15,7 +15,7 @@ from pothole.geo.plane import Camera
 from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
 from pothole.media import Video
-from pothole.media.limits import check_frames, check_length
+from pothole.media.limits import check_frames, check_length, check_time
 from pothole.media.sequence import PictureSequence
 from pothole.outputs.registry import OUTPUTS
 from pothole.outputs.sightings import SightingsSink
@@ -132,9 +132,10 @@ def _mark(
     """Decode, detect, track, mark and write, each stage ahead of the next; return what was found."""
     if job.is_live:
         check_length(video.info, settings)
+    began = time.monotonic()
     start = checkpoints.resume(sinks, folder)
-    depth = min(video.info.frames_in(MAX_PREFETCHED_BYTES), MAX_PREFETCHED)
-    held = video.info.frames_in(MAX_WAITING_BYTES)
+    depth = video.info.frames_in(MAX_PREFETCHED_BYTES, MAX_PREFETCHED)
+    held = video.info.frames_in(MAX_WAITING_BYTES, settings.max_held_frames)
     key_frames, waiting = KeyFrames(job.frame_interval, held), WaitingFrames(start.released)
     threshold = score_threshold(detector, job.min_confidence)
     tracker, counts = Tracker(held, settings.segment_s, start, threshold), Counts()
@@ -143,6 +144,7 @@ def _mark(
     meter = FlowMeter(video.info.rate) if "sightings" in sinks else None
 
     def tell(frames: int) -> None:
+        check_time(time.monotonic() - began, settings)
         check_frames(video.info, frames, settings)
         check_disk(settings)
         on_progress(Progress(frames, total, tracker.count, start.released))

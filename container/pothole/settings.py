@@ -127,6 +127,21 @@ class Settings:
         "limits",
         "most pixels of a video, width × height × frames; the default is 6 h of 4K at 30 frames/s",
     )
+    max_job_seconds: int = setting(
+        24 * 3600,
+        "MAX_JOB_SECONDS",
+        "limits",
+        "most seconds of work on a video at a stretch, however few frames it has",
+    )
+    max_jpeg_scans: int = setting(
+        100, "MAX_JPEG_SCANS", "limits", "most scans of a progressive JPEG; encoders write about 10"
+    )
+    max_held_frames: int = setting(
+        1024,
+        "MAX_HELD_FRAMES",
+        "limits",
+        "most frames of a video held in memory at a time, however small; 128 MiB of them is the other limit",
+    )
     max_decoded_pixels: int = setting(
         2 * 7680 * 4320,
         "MAX_DECODED_PIXELS",

@@ -42,6 +42,18 @@ def test_a_video_of_too_many_frames_is_refused_at_its_first_and_leaves_nothing(
     assert not list(settings.temp_dir.iterdir())
 
 
+def test_a_video_that_takes_too_long_is_given_up_for_good_and_leaves_nothing(
+    s3_road: Road, settings: Settings
+) -> None:
+    s3_road.client = client_with(replace(settings, max_job_seconds=0))  # type: ignore[assignment]
+    for _ in range(2):
+        response = s3_road.job("good.mp4")
+        assert response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        assert "MAX_JOB_SECONDS" in response.json["error"]["hint"]
+        assert list(s3_road.etags()) == ["good.mp4"]
+        assert not list(settings.temp_dir.iterdir())
+
+
 def test_a_video_that_is_too_long_is_refused_and_a_sample_of_it_is_not(
     s3_road: Road, settings: Settings
 ) -> None:

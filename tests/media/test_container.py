@@ -9,6 +9,7 @@ import pytest
 
 from pothole.errors import InvalidMedia
 from pothole.media import Video
+from pothole.media.container import DECODERS, open_container, read_packets
 from support.clips import make_clip
 from support.recordings import marked_clip, remux
 
@@ -106,3 +107,21 @@ def test_a_header_without_packets_is_refused(tmp_path, name):
     path.write_bytes(path.read_bytes()[: max(first, 600)])
     with pytest.raises(InvalidMedia, match=name):
         Video.open(path)
+
+
+def test_a_decoder_that_is_on_no_list_is_never_opened(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.avi", 3, size=(64, 48), codec="asv1", audio="adpcm_yamaha")
+    with pytest.raises(InvalidMedia, match="coded in a way that is not known here"):
+        Video.open(clip)
+    with open_container(clip) as container:
+        for kind in (container.streams.video, container.streams.audio):
+            [stream] = kind
+            packet = next(read_packets(container, stream))
+            with pytest.raises(av.FFmpegError):
+                stream.decode(packet)
+            container.seek(0)
+
+
+def test_decoders_of_the_list_are_those_of_this_build() -> None:
+    for name in DECODERS.split(","):
+        assert av.codec.Codec(name, "r").name == name

@@ -111,6 +111,13 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
         join_pictures([tmp_path / "a.jpg"], tmp_path / "none.mov", 100)
 
 
+def test_a_jpeg_of_many_scans_is_refused_though_its_bytes_would_be_copied(tmp_path: Path) -> None:
+    Pillow.fromarray(road()).save(tmp_path / "a.jpg", progressive=True)
+    with pytest.raises(TooLarge, match="MAX_JPEG_SCANS"):
+        join_pictures([tmp_path / "a.jpg"], tmp_path / "none.mov", LIMIT, max_scans=2)
+    assert join_pictures([tmp_path / "a.jpg"], tmp_path / "m.mov", LIMIT).taken
+
+
 def marked(job: Job, settings: Settings, detector: Detector | None = None) -> dict:
     result = run_job(job, detector or MagentaDetector(), open_folder, settings)
     report = json.loads(Path(result.outputs[1]).read_text())

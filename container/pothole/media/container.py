@@ -16,6 +16,19 @@ from pothole.errors import InvalidMedia
 
 # A playlist or a concatenation script named .mp4 would make FFmpeg open other files and addresses.
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
+# What cameras, phones and programs for videos write; the decoders of games, say, are seldom looked after.
+DECODERS = ",".join(
+    (
+        "h264,hevc,av1,libdav1d,vp8,vp9,mpeg4,msmpeg4,msmpeg4v1,msmpeg4v2,mpeg1video,mpeg2video,mjpeg,mjpegb",
+        "h263,h263i,flv,vp6,vp6a,vp6f,wmv1,wmv2,wmv3,vc1,prores,dnxhd,cfhd,dvvideo,theora,cinepak,svq1,svq3",
+        "qtrle,png,jpeg2000,ffv1,huffyuv,ffvhuff,utvideo,rawvideo,v210",
+        "aac,aac_latm,mp3,mp3float,mp2,mp2float,mp1float,ac3,eac3,dca,truehd,opus,libopus,vorbis,flac,alac",
+        "amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,wmav1,wmav2,wmapro,wmalossless,wmavoice,speex,nellymoser",
+        "adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd,pcm_u8,pcm_s8",
+        "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be",
+    )
+)
+KNOWN_DECODERS = {"codec_whitelist": DECODERS}
 KNOWN_FORMATS = "Expected an MP4, MOV, MKV, WebM, AVI, TS, MPEG, WMV or FLV video."
 INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut off: send it anew."
 
@@ -62,15 +75,19 @@ def open_container(path: Path, thorough: bool = False) -> InputContainer:
         head = file.read(8)
     if not head:
         raise InvalidMedia(f"{path.name} is empty.", KNOWN_FORMATS)
-    limits = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
+    limits = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"} | KNOWN_DECODERS
     if thorough:
         limits |= THOROUGH
     try:
         # An absolute path: a relative one like "concat:x" would be taken for a protocol.
-        return av.open(path.absolute(), container_options=limits, metadata_errors="replace")
+        container = av.open(path.absolute(), container_options=limits, metadata_errors="replace")
     except av.FFmpegError as exc:
         hint = INDEX_MISSING if head[4:] == b"ftyp" else KNOWN_FORMATS
         raise InvalidMedia(f"{path.name} is not a video that can be read.", hint) from exc
+    for stream in container.streams:
+        if stream.codec_context:  # FFmpeg hands the list on to the decoders that it opens itself alone
+            stream.codec_context.options = dict(KNOWN_DECODERS)
+    return container
 
 
 def read_packets(
@@ -104,7 +121,9 @@ def read_packets(
 
 def picture_streams(container: InputContainer) -> list[av.VideoStream]:
     """Return the streams of moving pictures that can be decoded, without a song's cover picture."""
-    return [s for s in container.streams.video if s.codec_context and not s.disposition & STILL]
+    known = DECODERS.split(",")
+    moving = (s for s in container.streams.video if s.codec_context and not s.disposition & STILL)
+    return [stream for stream in moving if stream.codec_context.name in known]
 
 
 def no_pictures(path: Path, container: InputContainer) -> InvalidMedia:

@@ -135,7 +135,10 @@ def _decoded(data: bytes, items: set[int], max_pixels: int) -> Iterator[tuple[in
     with av.open(BytesIO(data), "r", "mov") as container:
         streams = [stream for stream in container.streams.video if stream.id in items]
         for stream in streams:
-            stream.codec_context.options = {"max_pixels": str(min(max_pixels, 2**31 - 1))}
+            stream.codec_context.options = {
+                "max_pixels": str(min(max_pixels, 2**31 - 1)),
+                "codec_whitelist": "hevc",
+            }
             stream.codec_context.thread_count = 1
         for packet in container.demux(streams):
             if packet.size and packet.stream.index in seen:

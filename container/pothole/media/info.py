@@ -15,7 +15,6 @@ from pothole.media.timeline import RUN_IN_S
 from pothole.media.tone_mapping import shown_colors
 
 DURATION_SLACK_S = 1.0  # a declared duration may be off by this: it is rounded, or that of the audio
-MAX_HELD = 1024  # frames held at most, since a tiny one takes more memory than its pixels
 ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses it
 
 
@@ -73,9 +72,9 @@ class VideoInfo:
         is_last = abs(track.last - start - time) < self.time_base
         return track.end - track.last if is_last else 1 / self.rate
 
-    def frames_in(self, memory: int) -> int:
-        """Return how many frames fit into so many bytes, at least 2 and at most `MAX_HELD`."""
-        return min(max(2, memory * 2 // (3 * self.width * self.height)), MAX_HELD)
+    def frames_in(self, memory: int, most: int) -> int:
+        """Return how many frames fit into so many bytes, at least 2 and at most `most`."""
+        return max(2, min(memory * 2 // (3 * self.width * self.height), most))
 
     @classmethod
     def of(

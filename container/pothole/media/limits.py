@@ -16,6 +16,15 @@ def check_length(info: VideoInfo, settings: Settings) -> None:
     check_frames(info, info.frame_count or 0, settings)
 
 
+def check_time(seconds: float, settings: Settings) -> None:
+    """Raise `TooLarge` when a job has worked for longer than the settings allow."""
+    if seconds > settings.max_job_seconds:
+        raise TooLarge(
+            f"The video takes more than {settings.max_job_seconds} s of work.",
+            hint="Scale the video down, cut it, or raise MAX_JOB_SECONDS.",
+        )
+
+
 def check_frames(info: VideoInfo, frames: int, settings: Settings) -> None:
     """Raise `TooLarge` when these are more frames, or have more pixels, than the settings allow."""
     if frames > settings.max_video_frames:

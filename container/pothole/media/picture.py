@@ -16,6 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from pothole.errors import InvalidMedia, TooLarge
 from pothole.media.heif import HeifPicture, is_heic
+from pothole.settings import Settings
 from pothole.types import Image
 
 FORMATS: Mapping[str, str] = MappingProxyType(
@@ -45,8 +46,6 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 KNOWN_FORMATS = "Use a whole JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."
 
 JPEG_END = b"\xff\xd9"
-# Each scan of a progressive JPEG costs time to decode all pixels anew; encoders write about 10.
-MAX_SCANS = 100
 MIN_WHOLE = 0.9  # a JPEG that is cut short is used from this part of its rows on
 WHITE_IS_ZERO = 0  # a photometric interpretation (TIFF 6.0, p. 37)
 UNREAD = 128  # grey that libjpeg gives to what is missing
@@ -70,7 +69,11 @@ Pillow.MAX_IMAGE_PIXELS = None  # it only warns below twice its limit; ours is c
 
 
 def read_picture(
-    file: IO[bytes], name: str, max_pixels: int, admit: Callable[[int], None] = lambda pixels: None
+    file: IO[bytes],
+    name: str,
+    max_pixels: int,
+    admit: Callable[[int], None] = lambda pixels: None,
+    max_scans: int = Settings.max_jpeg_scans,
 ) -> Image:
     """Decode a picture in one of the formats `READABLE`; of several in a file the first.
 
@@ -82,13 +85,14 @@ def read_picture(
         name: What errors call it.
         max_pixels: Largest accepted `width * height`.
         admit: Told of its pixels before they are decoded; may wait, and what it raises goes on.
+        max_scans: Most scans of a JPEG.
 
     Returns:
         `(height, width, 3)` uint8 RGB, upright as its EXIF or XMP says, writable.
 
     Raises:
         InvalidMedia: Not a picture that can be read.
-        TooLarge: It would decode to more than `max_pixels`, or has more than `MAX_SCANS` scans.
+        TooLarge: It would decode to more than `max_pixels`, or has more than `max_scans` scans.
     """
 
     def decode(picture: Pillow.Image) -> Image:
@@ -105,12 +109,21 @@ def read_picture(
     if is_heic(data):
         return _read_heic(data, name, max_pixels, admit)
     is_jpeg = data.startswith(b"\xff\xd8")
-    # Coded pixels hold no such pair of bytes: the format puts a 0 behind each 0xFF in them.
-    if is_jpeg and data.count(b"\xff\xda") > MAX_SCANS:
-        raise TooLarge(f"{name} has more than {MAX_SCANS} scans.", hint="Save it as a baseline JPEG.")
+    if is_jpeg:
+        check_scans(data, name, max_scans)
     # Some programs add bytes behind the end. Where there is none, libjpeg reads as far as the file goes.
     is_cut = is_jpeg and JPEG_END not in data[-64:]
     return _with_picture(BytesIO(data + JPEG_END if is_cut else data), name, decode)
+
+
+def check_scans(data: bytes, name: str, max_scans: int) -> None:
+    """Raise `TooLarge` when a JPEG has more scans; each costs time to decode all pixels anew."""
+    # Coded pixels hold no such pair of bytes: the format puts a 0 behind each 0xFF in them.
+    if data.count(b"\xff\xda") > max_scans:
+        raise TooLarge(
+            f"{name} has more than {max_scans} scans.",
+            hint="Save it as a baseline JPEG, or raise MAX_JPEG_SCANS.",
+        )
 
 
 def picture_size(path: Path) -> tuple[int, int]:

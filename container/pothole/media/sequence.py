@@ -20,7 +20,15 @@ from PIL import Image as Pillow
 
 from pothole.errors import InvalidMedia
 from pothole.files import readable
-from pothole.media.picture import KNOWN_FORMATS, encode_picture, picture_size, read_exif, read_picture
+from pothole.media.picture import (
+    KNOWN_FORMATS,
+    check_scans,
+    encode_picture,
+    picture_size,
+    read_exif,
+    read_picture,
+)
+from pothole.settings import Settings
 
 UNTIMED_S = 1.0  # seconds for which a picture without a time is shown
 MAX_SHOWN_S = 5.0  # seconds for which a picture is shown at most: the camera stood, or was switched off
@@ -73,13 +81,16 @@ class PictureSequence:
         return (f"Pictures that cannot be read were left out: {told}.",)
 
 
-def join_pictures(pictures: Iterable[Path], target: Path, max_pixels: int) -> PictureSequence:
+def join_pictures(
+    pictures: Iterable[Path], target: Path, max_pixels: int, max_scans: int = Settings.max_jpeg_scans
+) -> PictureSequence:
     """Write a video file that shows pictures one after the other.
 
     Args:
         pictures: In the order of their names; that of their times comes before, if all have one.
         target: The file, a QuickTime movie of JPEGs.
         max_pixels: Largest accepted `width * height` of a picture.
+        max_scans: Most scans of a JPEG.
 
     Raises:
         InvalidMedia: None can be read.
@@ -101,7 +112,7 @@ def join_pictures(pictures: Iterable[Path], target: Path, max_pixels: int) -> Pi
     with _Movie(target) as movie:
         for path in order:
             try:
-                movie.add(*_jpeg(path, max_pixels), durations[path])
+                movie.add(*_jpeg(path, max_pixels, max_scans), durations[path])
             except InvalidMedia:
                 left_out.append(readable(Path(path.name)))
             else:
@@ -138,13 +149,15 @@ class _Movie:
         self._end += duration
 
 
-def _jpeg(path: Path, max_pixels: int) -> tuple[bytes, tuple[int, int]]:
+def _jpeg(path: Path, max_pixels: int, max_scans: int) -> tuple[bytes, tuple[int, int]]:
     """Return a picture as JPEG, upright, and its size `(width, height)`."""
+    name = readable(Path(path.name))
     with path.open("rb") as file:
         if _is_plain(path, max_pixels):
             height, width = picture_size(path)
-            return file.read(), (width, height)
-        image = read_picture(file, readable(Path(path.name)), max_pixels)
+            check_scans(data := file.read(), name, max_scans)
+            return data, (width, height)
+        image = read_picture(file, name, max_pixels, max_scans=max_scans)
     return encode_picture(image, "image/jpeg", QUALITY), (image.shape[1], image.shape[0])
 
 

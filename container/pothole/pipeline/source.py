@@ -38,7 +38,7 @@ def fetch_source(
         return inputs.fetch(key, to, limit, version), PictureSequence()
     file = folder / "pictures.mov"
     pictures = fetch_pictures(inputs, key, to, limit, version)
-    return file, join_pictures(pictures, file, settings.max_image_pixels)
+    return file, join_pictures(pictures, file, settings.max_image_pixels, settings.max_jpeg_scans)
 
 
 def fetch_track(

@@ -13,6 +13,7 @@ from pothole.errors import PotholeError, RequestError, SourceIsOutput
 from pothole.files import PICTURE_SUFFIXES, is_output, readable, replacing, unique_stems
 from pothole.media.picture import encode_picture, read_comment, read_picture
 from pothole.outputs.annotate import draw
+from pothole.settings import Settings
 from pothole.storage.pictures import natural
 from pothole.types import Image
 
@@ -36,7 +37,7 @@ def detect(args: argparse.Namespace) -> None:
         for number, path in enumerate(pictures):
             update(number, len(pictures))
             try:
-                image = _read(path, settings.max_image_pixels)
+                image = _read(path, settings)
             except PotholeError as exc:
                 failures.append(exc)
                 continue
@@ -99,10 +100,12 @@ def _check_outputs(targets: Mapping[Path, Path], comments: Mapping[Path, str]) -
             )
 
 
-def _read(path: Path, max_pixels: int) -> Image:
+def _read(path: Path, settings: Settings) -> Image:
     try:
         with path.open("rb") as file:
-            return read_picture(file, readable(path), max_pixels)
+            return read_picture(
+                file, readable(path), settings.max_image_pixels, max_scans=settings.max_jpeg_scans
+            )
     except OSError as exc:
         raise RequestError(f"{readable(path)} cannot be opened: {exc.strerror}.") from exc
 

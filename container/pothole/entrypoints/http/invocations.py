@@ -92,7 +92,13 @@ class Invocations:
         try:
             body = _body(request, self._settings.max_image_bytes)
             with self._pixels.share() as take:
-                image = read_picture(BytesIO(body), "The picture", self._settings.max_image_pixels, take)
+                image = read_picture(
+                    BytesIO(body),
+                    "The picture",
+                    self._settings.max_image_pixels,
+                    take,
+                    self._settings.max_jpeg_scans,
+                )
                 detections = worker.detector.predict([image])[0]
                 accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
                 if accepted is not None and accepted in FORMATS:
