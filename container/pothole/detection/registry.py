@@ -57,11 +57,11 @@ class CenterFaceArguments(Arguments):
     """These are the arguments of CenterFace.
 
     Attributes:
-        network: Its file in the folder.
+        network: Its file in the folder; of OpenVINO, or of what else OpenVINO reads.
         longest_side: To which larger pictures are scaled down, in pixels: more finds smaller faces.
     """
 
-    network: str = "centerface.onnx"
+    network: str = "network.xml"
     longest_side: Annotated[int, Field(ge=32, le=4096)] = 640
 
 
@@ -69,12 +69,12 @@ class SSDArguments(Arguments):
     """These are the arguments of an SSD.
 
     Attributes:
-        network: Its file in the folder.
+        network: Its file in the folder; of OpenVINO, or of what else OpenVINO reads.
         labels: The file there with what it can tell apart, one a line.
         classes: Those that are looked for.
     """
 
-    network: str = "ssd_mobilenet_v2.tflite"
+    network: str = "network.xml"
     labels: str = "labels.txt"
     classes: tuple[str, ...] = ("Person",)
 

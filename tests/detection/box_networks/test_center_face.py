@@ -17,7 +17,7 @@ OFFSET = 0.25, -0.5  # one pixel down and two to the left
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("FaceDetector") / "network.xml"
     write_face_network(path, FACE, OFFSET)
-    (path.parent / "detector.json").write_text('["center_face", {"network": "network.xml"}]')
+    (path.parent / "detector.json").write_text('["center_face", {}]')
     return path
 
 

@@ -17,7 +17,7 @@ SECOND_LAYER = 19 * 19 * 3  # number of its first anchor
 def ssd(folder: Path, found: dict[tuple[int, int], float], classes: str = '["Person"]', names: int = 4):
     write_ssd_network(folder / "network.xml", names, found)
     (folder / "labels.txt").write_text("\n".join(LABELS))
-    (folder / "detector.json").write_text(f'["ssd", {{"network": "network.xml", "classes": {classes}}}]')
+    (folder / "detector.json").write_text(f'["ssd", {{"classes": {classes}}}]')
     return load_detector(folder)
 
 

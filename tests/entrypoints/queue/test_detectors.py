@@ -172,7 +172,7 @@ def test_a_worker_finds_potholes_and_faces(tmp_path: Path, s3: "S3Client", bucke
     folder = tmp_path / "detectors" / "FaceDetector"
     folder.mkdir(parents=True)
     write_face_network(folder / "network.xml", (40, 40), (0, 0))
-    (folder / "detector.json").write_text('["center_face", {"network": "network.xml"}]')
+    (folder / "detector.json").write_text('["center_face", {}]')
     clip = make_clip(tmp_path / "clip.mp4", FRAMES, size=(160, 96), picture=picture)
     s3.put_object(Bucket=bucket, Key="project/split/clip.mp4", Body=clip.read_bytes())
     pipeline = Pipeline(tmp_path)
