@@ -1,5 +1,6 @@
 """What SageMaker and its neighbours ask for, and no emulator checks; each rule says where it is written."""
 
+import re
 from typing import Any
 
 import pytest
@@ -331,3 +332,80 @@ def test_a_repository_made_by_hand_is_used_and_none_made(
     calls.answers["DescribeRepositories"] = {"repositories": [{"repositoryName": "road"}] if there else []}
     assert ("false" if packages.has_repository("road") else "true") == made
     assert resources("work")["Repository"]["Condition"] == "MakesRepository"
+
+
+def roles() -> dict[str, dict[str, Any]]:
+    """All roles that a deployment makes, and what else is a policy of theirs."""
+    kinds = ("AWS::IAM::Role", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolicy")
+    stacks = ("videos", "work", "endpoints", "trigger", "operations", "queue")
+    made = {f"{kind}/{name}": r for kind in stacks for name, r in resources(kind).items()}
+    return {name: r for name, r in made.items() if r["Type"] in kinds}
+
+
+def documents(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    properties = resource["Properties"]
+    inline = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    return inline + ([properties["PolicyDocument"]] if "PolicyDocument" in properties else [])
+
+
+def test_a_release_makes_no_role_without_bounds() -> None:
+    """IAM/latest/UserGuide/access_policies_boundaries.html: else CreateRole is all of the account."""
+    for name, resource in roles().items():
+        # Instances of a queue have AWS's own policy, and are made by hand: a release makes none.
+        if resource["Type"] == "AWS::IAM::Role" and name != "queue/InstanceRole":
+            assert resource["Properties"]["PermissionsBoundary"]["If"][1] == "!Ref PermissionsBoundary", name
+    for action in ("AttachRolePolicy", "CreateRole", "PutRolePermissionsBoundary", "PutRolePolicy"):
+        [allowed] = [s for s in deploy_role(f"iam:{action}") if s["Effect"] == "Allow"]
+        assert allowed["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": "!Ref Boundary"}}
+    denied = {a for s in statements("DeployRole") if s["Effect"] == "Deny" for a in as_list(s["Action"])}
+    assert denied >= {"iam:*", "iam:CreatePolicyVersion", "iam:DeleteRolePermissionsBoundary"}
+    steps = [step.get("run", "") for job in workflow()["jobs"].values() for step in job.get("steps", [])]
+    assert all("PermissionsBoundary=" in text for text in steps if "make deploy" in text)
+
+
+def test_roles_are_lent_to_the_services_that_need_them_alone() -> None:
+    """IAM/latest/UserGuide/id_roles_use_passrole.html"""
+    [lent] = [s for s in deploy_role("iam:PassRole") if s["Effect"] == "Allow"]
+    assert set(lent["Condition"]["StringEquals"]["iam:PassedToService"]) == {
+        "ecs-tasks.amazonaws.com",
+        "lambda.amazonaws.com",
+        "sagemaker.amazonaws.com",
+    }
+
+
+def test_the_bounds_let_each_role_do_what_it_does() -> None:
+    bounded = {
+        a for s in documents(resources("pipeline")["Boundary"])[0]["Statement"] for a in as_list(s["Action"])
+    }
+    used = {
+        action
+        for resource in roles().values()
+        for document in documents(resource)
+        for statement in document["Statement"]
+        for part in (statement["If"][1:] if "If" in statement else [statement])
+        if isinstance(part, dict)
+        for action in as_list(part["Action"])
+    }
+    assert bounded == used
+
+
+def test_each_environment_has_a_role_that_github_names_in_either_way() -> None:
+    """docs.github.com/actions/reference/openid-connect-reference: newer repositories have ids in it."""
+    trust = resources("pipeline")["DeployRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0]
+    plain, with_ids = trust["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+    assert plain == "!Sub repo:${Repository}:environment:${Environment}"
+    assert with_ids["If"][1] == "!Sub repo:${RepositoryWithIds}:environment:${Environment}"
+    assert resources("pipeline")["DeployRole"]["Properties"]["RoleName"] == "!Sub ${Name}-deploy"
+    pattern = parameters("pipeline")["RepositoryWithIds"]["AllowedPattern"]
+    assert re.fullmatch(pattern, "owner@12/roads@345") and not re.fullmatch(pattern, "owner/roads")
+
+
+def test_github_is_made_known_once_in_an_account() -> None:
+    """IAM/latest/UserGuide/id_roles_providers_create_oidc.html: a second one of an address is refused."""
+    pipeline = resources("pipeline")
+    assert pipeline["GitHub"]["Condition"] == "MakesProvider"
+    assert pipeline["GitHub"]["DeletionPolicy"] == "Retain"
+    [statement] = pipeline["DeployRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"]["Federated"] == {
+        "If": ["MakesProvider", "!Ref GitHub", "!Ref OidcProviderArn"]
+    }
