@@ -18,14 +18,14 @@ import numpy as np
 from pothole.geo.flow import Flow, Numbers
 from pothole.types import Size
 
-ROUNDS = 6  # of weighting outliers down
+ROUNDS = 4  # of weighting outliers down
 COARSE = np.linspace(-0.15, 0.62, 24)  # rows of the horizon that are tried, in parts of the height
-FINE = np.linspace(-0.05, 0.05, 21)  # those around the best of them
+FINE = np.linspace(-0.05, 0.05, 11)  # those around the best of them
 OUTLIER = 2.0  # pixels of the video, at a height of 720, from which a point is not of the road
 MIN_BELOW = 0.04  # part of the height by which a point lies below the horizon, or tells little
 MIN_POINTS = 12  # of a flow
 MIN_FLOWS = 3
-MAX_FLOWS = 60  # from which the row is found; more make it no better than the road is flat
+MAX_FLOWS = 40  # from which the row is found; more make it no better than the road is flat
 MIN_TRAVEL = 2e-5  # k of a camera that stands
 DRAWS = 40
 TOO_FEW = 1.0  # the cost of a flow with too few points below the row

@@ -16,7 +16,7 @@ GAP_S = 1 / 30  # seconds, about, between the two frames that are compared
 SIDE = 320  # pixels, about, along the long side of the copies that are compared
 COLUMNS, ROWS = 9, 8  # of the grid of points that are followed
 AREA = (0.12, 0.40, 0.88, 0.97)  # where they lie, in parts of the width and height: x, y, far x, far y
-WINDOW, LEVELS = (15, 15), 3
+WINDOW, LEVELS = (13, 13), 2
 MAX_RETURN = 0.35  # pixels of a copy between a point and where it is followed back to
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -123,22 +124,21 @@ class GpsTrack:
             clock=clock or self.clock,
         )
 
-    @property
-    def steps(self) -> Numbers:
-        """Return the metres from each fix to the next, `(n - 1,)`."""
-        return np.asarray(np.hypot(*self._moves()), np.float64)
+    @cached_property
+    def driven(self) -> Numbers:
+        """Return the metres along the track from the first fix to each."""
+        return np.concatenate([np.zeros(min(1, len(self))), np.cumsum(np.hypot(*self._moves()))])
 
     @property
     def length(self) -> float:
         """Return the metres from the first fix to the last, along the track."""
-        return float(self.steps.sum())
+        return float(self.driven[-1]) if len(self) else 0.0
 
     def driven_speed(self) -> Numbers:
         """Return the speed at each fix as its neighbours' places tell it; 0 for a single fix."""
         if len(self) < 2:
             return np.zeros(len(self))
-        driven = np.concatenate([[0.0], np.cumsum(self.steps)])
-        return np.asarray(np.gradient(driven, self.times), np.float64)
+        return np.asarray(np.gradient(self.driven, self.times), np.float64)
 
     @property
     def began_utc(self) -> float | None:
@@ -148,10 +148,9 @@ class GpsTrack:
 
     def path(self, step: float) -> list[list[float]]:
         """Return seconds of the video, longitude and latitude every so many metres, about, and at the end."""
-        driven = np.concatenate([[0.0], np.cumsum(self.steps)])
         kept = [0]
         for i in range(1, len(self)):
-            if driven[i] - driven[kept[-1]] >= step or i == len(self) - 1:
+            if self.driven[i] - self.driven[kept[-1]] >= step or i == len(self) - 1:
                 kept.append(i)
         east = (self.lon + 180) % 360 - 180
         return [
@@ -172,7 +171,7 @@ class GpsTrack:
         i, share = self._between(time)
         speed = _blend(self.speed, i, share)
         heading, heading_sigma = self._heading(time, i, share, speed)
-        driven = float(self.steps[:i].sum() + share * self.steps[i]) if len(self) > 1 else 0.0
+        driven = _blend(self.driven, i, share)
         altitude, utc = _blend(self.altitude, i, share), _blend(self.utc, i, share)
         return Position(
             lat=lat,
