@@ -45,4 +45,4 @@ case "$answered" in
         ;;
     *) cat "$answer" ;;
 esac
-[[ $status -eq 200 ]]
+[[ $status -eq 200 || $status -eq 202 ]] # done, or accepted and in work

@@ -117,8 +117,9 @@ class Video:
             return f"About {self.missing_frames} frames could not be read: the file is cut short or damaged."
         if self.missing_frames is None:
             return "The file is cut short: what is in it was used."
-        if self._damage.broken:
-            return f"{self._damage.broken} frames are damaged: what could be decoded of them was used."
+        if broken := self._damage.broken:
+            frames = "1 frame is" if broken == 1 else f"{broken} frames are"
+            return f"{frames} damaged: what could be decoded was used."
         return None
 
     def frames(

@@ -73,7 +73,8 @@ def _pictures(store: Storage, folder: str) -> dict[str, Stat]:
     }
     if not inside:
         raise SourceNotFound(
-            f"There is no picture in {store.address(folder)}.", hint="Name a video, or a folder of pictures."
+            f"There is no picture in {store.address(folder)}, apart from folders in it.",
+            hint="Name a video, or a folder of pictures.",
         )
     return dict(sorted(inside.items(), key=lambda item: natural(item[0])))
 

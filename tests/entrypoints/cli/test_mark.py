@@ -184,6 +184,29 @@ def test_marked_videos_among_others_are_left_out(monkeypatch, capsys, tmp_path, 
     assert "already is marked" in stopped(monkeypatch, "mark", tmp_path / "road_output.mp4")
 
 
+def test_the_folders_of_a_camera_card_are_looked_into(monkeypatch, capsys, tmp_path):
+    for name in ("DCIM/100GOPRO/GX010001.MP4", "DCIM/101GOPRO/GX020001.MP4"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        make_clip(tmp_path / "clip.mp4", 3).rename(tmp_path / name)
+    (tmp_path / "DCIM/100GOPRO/._GX010001.MP4").write_bytes(b"of macOS")
+    run(monkeypatch, "mark", tmp_path / "DCIM", "--outputs", "json")
+    assert [Path(line).name for line in capsys.readouterr().out.split()] == [
+        "GX010001_output.json",
+        "GX020001_output.json",
+    ]
+
+
+def test_a_folder_of_marked_videos_is_said_to_be_one(monkeypatch, tmp_path):
+    make_clip(tmp_path / "a_output.mp4", 3)
+    assert "holds marked videos alone" in stopped(monkeypatch, "mark", tmp_path)
+
+
+def test_the_command_for_the_other_kind_of_file_is_named(monkeypatch, tmp_path, clip):
+    (tmp_path / "a.jpg").write_bytes(b"")
+    assert "`pothole detect`" in stopped(monkeypatch, "mark", tmp_path / "a.jpg")
+    assert "`pothole mark`" in stopped(monkeypatch, "detect", clip)
+
+
 def test_marked_pictures_are_left_out_however_they_are_named(monkeypatch, capsys, tmp_path):
     picture = encode_picture(np.full((48, 64, 3), 90, np.uint8), "image/png")
     for name in ("a.png", "a_output.png"):
@@ -234,9 +257,9 @@ def test_a_broken_video_does_not_end_collect(monkeypatch, capsys, tmp_path):
     videos.mkdir()
     make_clip(videos / "a.mp4", 30)
     (videos / "b.mp4").write_text("no video")
-    run(monkeypatch, "collect", videos, "--out", tmp_path / "out", "--random", "1", "--count", "0")
+    said = stopped(monkeypatch, "collect", videos, "--out", tmp_path / "out", "--random", "1", "--count", "0")
     assert len(list((tmp_path / "out" / "images").iterdir())) == 1
-    assert "left out: b.mp4" in capsys.readouterr().err
+    assert "1 of 2 videos failed:\n  b.mp4" in said
     (videos / "a.mp4").unlink()
     said = stopped(monkeypatch, "collect", videos, "--out", tmp_path / "none")
     assert said.startswith("pothole: No video can be read. b.mp4 is not a video that can be read.")

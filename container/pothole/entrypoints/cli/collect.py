@@ -19,21 +19,20 @@ def collect(args: argparse.Namespace) -> None:
     videos = find_videos(args.video, settings.max_video_bytes)
     detector = common.load_model(args.model)
     selection = collecting.Selection(args.count, args.random, args.gap, args.frame_interval, args.seed)
-    left_out: list[str] = []
+    left_out: list[PotholeError] = []
 
     def leave_out(video: Path, reason: PotholeError) -> None:
-        left_out.append(str(reason.about(video.name)))
+        left_out.append(reason.about(video.name))
 
-    with common.progress_bar(str(args.out)) as update:
+    with common.progress_bar("frames") as update:
         chosen = collecting.collect(videos, args.out, detector, settings, selection, update, leave_out)
-    for line in left_out:
-        common.console.print(f"[yellow]left out: {line}", highlight=False)
     reasons = Counter(c.reason for c in chosen)
     table = Table("videos", "pictures", "score near the confidence", "pothole flickers", "random")
     counts = (reasons[r] for r in (collecting.SCORE, collecting.FLICKERS, collecting.RANDOM))
     table.add_row(*map(str, (len(videos) - len(left_out), len(chosen), *counts)))
     common.console.print(table)
     print(args.out / "annotations.json")
+    common.exit_with(left_out, len(videos), "video")
 
 
 def add_command(commands: Any) -> None:

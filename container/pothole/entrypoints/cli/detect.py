@@ -10,7 +10,7 @@ from pothole.detection.detector import Detector, score_threshold
 from pothole.entrypoints.cli import common
 from pothole.entrypoints.cli.videos import expanded
 from pothole.errors import PotholeError, RequestError, SourceIsOutput
-from pothole.files import PICTURE_SUFFIXES, is_output, readable, replacing, unique_stems
+from pothole.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_output, readable, replacing, unique_stems
 from pothole.media.picture import encode_picture, read_comment, read_picture
 from pothole.outputs.annotate import draw
 from pothole.settings import Settings
@@ -61,8 +61,11 @@ def _find(paths: Sequence[Path]) -> list[Path]:
     pictures: dict[Path, None] = {}
     for path in expanded(paths):
         found = [path]
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise RequestError(f"{readable(path)} is a video.", hint="Mark videos with `pothole mark`.")
         if path.is_dir():
-            inside = (p for p in path.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+            named = (p for p in path.iterdir() if not p.name.startswith("."))  # as macOS's `._a.jpg`
+            inside = (p for p in named if p.suffix.lower() in PICTURE_SUFFIXES)
             found = sorted((p for p in inside if not is_output(p.name)), key=lambda p: natural(p.name))
             if not found:
                 raise RequestError(f"{readable(path)} holds no picture.", hint="Name pictures.")

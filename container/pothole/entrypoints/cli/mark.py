@@ -122,7 +122,8 @@ def _show(done: Sequence[tuple[Job, Record]]) -> None:
     common.console.print(table)
     for job, record in done:
         if record.result and record.result["warning"]:
-            common.console.print(f"[yellow]{record.result['warning']}", highlight=False)
+            warning = f"{readable(Path(job.source_key))}: {record.result['warning']}"
+            common.console.print(warning, style="yellow", markup=False, highlight=False)
         for output in record.outputs:
             print(Path(job.output_bucket or job.source_bucket, output.key))
 

@@ -41,20 +41,44 @@ def find_videos(paths: Sequence[Path], max_bytes: int, pictures: bool = False) -
         if not path.is_dir():
             _check(path, max_bytes)
         else:
-            names = sorted(p for p in path.iterdir() if not is_output(p.name))
-            found = [p for p in names if p.suffix.lower() in VIDEO_SUFFIXES]
-            if not found and pictures and any(p.suffix.lower() in PICTURE_SUFFIXES for p in names):
-                found = [path]
-            if not found:
-                what = "video, and no pictures" if pictures else "video"
-                raise RequestError(f"{path} holds no {what}.", "Name a video, or a folder with videos in it.")
+            found = _in_folder(path, pictures)
         for video in found:
             videos.setdefault(video.resolve(), video)
     return list(videos.values())
+
+
+def _in_folder(folder: Path, pictures: bool) -> list[Path]:
+    """Return the videos in a folder and in folders in it, or the folder itself if it holds pictures alone.
+
+    Names that begin with a dot are other programs' files, such as macOS's `._clip.mp4`.
+
+    Raises:
+        RequestError: There are none.
+    """
+    inside = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if not any(part[0] == "." for part in path.relative_to(folder).parts)
+    ]
+    videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES]
+    found = [path for path in videos if not is_output(path.name)]
+    if found:
+        return found
+    if pictures and any(p.parent == folder and p.suffix.lower() in PICTURE_SUFFIXES for p in inside):
+        return [folder]
+    if videos:
+        raise RequestError(f"{folder} holds marked videos alone.", "Name the videos that they were made of.")
+    what = "video, and no pictures" if pictures else "video"
+    raise RequestError(f"{folder} holds no {what}.", "Name a video, or a folder with videos in it.")
 
 
 def _check(video: Path, max_bytes: int) -> None:
     """Check a video that was named; one in a folder that cannot be opened does not end the work on others."""
     if is_output(video.name):
         raise SourceIsOutput(f"{video} already is marked.", "Name the video that it was made of.")
+    if video.suffix.lower() in PICTURE_SUFFIXES:
+        raise RequestError(
+            f"{video} is a picture.",
+            "Mark pictures with `pothole detect`, or name their folder to make a video of them.",
+        )
     LocalStorage(video.parent, follow_links=True).fetch(video.name, video.parent, max_bytes)
