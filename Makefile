@@ -171,6 +171,10 @@ load: setup system ## 200 clients at once for a minute, beside a video in work
 soak: setup system ## Jobs, pictures and mistakes for an hour, or MINUTES=: memory and open files stay as they are
 	SOAK_SECONDS=$$(($${MINUTES:-60} * 60)) $(BIN)/pytest tests/reliability/test_load.py -k memory --log-cli-level=INFO
 
+.PHONY: mutants
+mutants: setup system ## Break 60 random lines, LINES=, one at a time, and see whether the tests notice; SEED=1, ONLY=part of a module's name
+	nice $(BIN)/python local_test/mutants.py --lines $${LINES:-60} --seed $${SEED:-1} --only "$${ONLY:-}"
+
 .PHONY: audit sbom
 audit: $(SECURITY_VENV)/.ready ## Look for known holes in what ships (asks PyPI), and for careless code
 	$(SECURITY_VENV)/bin/bandit --quiet --recursive --configfile pyproject.toml container/pothole lambda

@@ -199,3 +199,12 @@ def test_what_is_no_part_of_a_report_is_refused(tmp_path, line):
     with Video.open(make_clip(tmp_path / "clip.mp4", 1)) as video:
         with open_report(tmp_path / "clip_output.json", video) as report, pytest.raises(ValueError):
             report.check_part(part, 1)
+
+
+def test_a_disk_that_is_full_at_the_very_end_leaves_no_report(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.symlink_to("/dev/full")  # takes what is written, and refuses it when the file is closed
+    with Video.open(make_clip(tmp_path / "clip.mp4", 2)) as video:
+        with pytest.raises(OSError, match="No space left"), open_report(path, video) as report:
+            report.finish(Summary(0, 0, 0, 0), [], video)
+    assert not path.is_symlink()

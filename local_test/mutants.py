@@ -1,0 +1,235 @@
+"""Break lines of the package at random, one at a time, and see whether its tests notice.
+
+Usage: mutants.py [--lines N] [--seed S] [--only TEXT]
+
+Each broken package is a copy in build/mutants, which comes before ours on the path. The tests that mirror the
+module are run, and when they pass those of its whole room. What they do not notice is listed at the end.
+"""
+
+import argparse
+import ast
+import copy
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "container" / "pothole"
+COPY = ROOT / "build" / "mutants"
+LONGEST_S = 1200
+NOTICED = 0.9
+OTHER: dict[type[ast.AST], type[ast.AST]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Add,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A mutant is one statement in another wording.
+
+    Attributes:
+        path: The module.
+        line: Where the change is.
+        first: First line of the statement, and the last.
+        last: See `first`.
+        was: The statement, on one line.
+        now: What stands in its place.
+    """
+
+    path: Path
+    line: int
+    first: int
+    last: int
+    was: str
+    now: str
+
+    def apply(self, target: Path) -> None:
+        """Write the module with the change in it."""
+        lines = self.path.read_text().splitlines()
+        head = lines[self.first - 1]
+        indent = head[: len(head) - len(head.lstrip())]
+        changed = [indent + line for line in self.now.splitlines()]
+        target.write_text("\n".join([*lines[: self.first - 1], *changed, *lines[self.last :]]) + "\n")
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}: {self.was}  ->  {' '.join(self.now.split())}"
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """Yield what can be broken in the functions of a module."""
+    tree = ast.parse(path.read_text())
+    for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        for statement in ast.walk(function):
+            if isinstance(statement, ast.stmt) and not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+                yield from _of_statement(path, statement)
+
+
+def _of_statement(path: Path, statement: ast.stmt) -> Iterator[Mutant]:
+    body = getattr(statement, "body", None)  # of a compound statement the head alone is changed
+    last = body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
+    if (body and last < statement.lineno) or isinstance(statement, ast.Try | ast.Match):
+        return
+    for line, changed in _changes(statement):
+        text = (
+            ast.unparse(changed) if not body else ast.unparse(_headed(changed)).removesuffix("...").rstrip()
+        )
+        was = " ".join(path.read_text().splitlines()[statement.lineno - 1].split())
+        yield Mutant(path, line, statement.lineno, last, was, text)
+
+
+def _headed(statement: ast.stmt) -> ast.stmt:
+    """Return a compound statement without what is in it."""
+    short = copy.copy(statement)
+    short.body = [ast.Expr(ast.Constant(...))]  # type: ignore[attr-defined]
+    if hasattr(short, "orelse"):
+        short.orelse = []
+    return ast.fix_missing_locations(short)
+
+
+def _changes(statement: ast.stmt) -> Iterator[tuple[int, ast.stmt]]:
+    """Yield the line of each change, and a copy of the statement with it."""
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    if isinstance(statement, ast.Expr | ast.AugAssign | ast.Raise) and not is_text:
+        yield statement.lineno, ast.Pass()
+    if isinstance(statement, ast.Raise | ast.Assert | ast.AnnAssign) or is_text:
+        return  # the wording of an error, or a type
+    heads = [node for node in ast.iter_child_nodes(statement) if isinstance(node, ast.expr | ast.withitem)]
+    places = [node for head in heads for node in ast.walk(head)]
+    for number, node in enumerate(places):
+        for change in _of_expression(node):
+            changed = copy.deepcopy(statement)
+            children = (n for n in ast.iter_child_nodes(changed) if isinstance(n, ast.expr | ast.withitem))
+            twin = [found for head in children for found in ast.walk(head)][number]
+            for name, value in change.items():
+                setattr(twin, name, value)
+            yield getattr(node, "lineno", statement.lineno), ast.fix_missing_locations(changed)
+
+
+def _of_expression(node: ast.AST) -> Iterator[dict[str, object]]:
+    """Yield the fields to set for each way to break an expression."""
+    match node:
+        case ast.Compare(ops=[op, *more]) if type(op) in OTHER:
+            yield {"ops": [OTHER[type(op)](), *more]}
+        case ast.BinOp(op=op) | ast.BoolOp(op=op) if type(op) in OTHER:
+            yield {"op": OTHER[type(op)]()}
+        case ast.UnaryOp(op=ast.Not()):
+            yield {"operand": ast.UnaryOp(ast.Not(), node.operand)}
+        case ast.Constant(value=bool(value)):
+            yield {"value": not value}
+        case ast.Constant(value=int(value) | float(value)):
+            yield {"value": value + 1}
+        case ast.IfExp():
+            yield {"body": node.orelse, "orelse": node.body}
+
+
+def tests_of(path: Path) -> list[list[str]]:
+    """Return what to run for a module: the tests of its own, then those of its room."""
+    room = ROOT / "tests" / path.relative_to(PACKAGE).parent
+    while not room.is_dir():
+        room = room.parent
+    is_top = room.name == "tests"
+    own = [str(file) for file in sorted(room.glob(f"test_{path.stem}*.py"))]
+    whole = [str(file) for file in sorted(room.glob("test_*.py"))] if is_top else [str(room)]
+    return [tests for tests in (own, whole) if tests]
+
+
+def is_noticed(mutant: Mutant) -> bool:
+    """Run the tests on a broken copy of the package.
+
+    Raises:
+        SystemExit: A test fails on the package as it is, too.
+    """
+    target = COPY / "pothole" / mutant.path.relative_to(PACKAGE)
+    for tests in tests_of(mutant.path):
+        mutant.apply(target)
+        try:
+            failed = failing(tests)
+        finally:
+            shutil.copyfile(mutant.path, target)
+        if failed:
+            if failing(failed):
+                sys.exit(f"{' '.join(failed)} fails without any change: mend that before.")
+            return True
+    return False
+
+
+def failing(tests: list[str]) -> list[str]:
+    """Run tests on the copy, and return the first that fails, or all when they take too long; none else."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    path = os.pathsep.join(map(str, (COPY, ROOT, ROOT / "tests")))
+    try:
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return tests[:1]
+    told = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    return told[:1] or (tests if done.returncode else [])
+
+
+def chosen(lines: int, seed: int, only: str) -> list[Mutant]:
+    """Return one mutant for each of so many lines, the same for the same seed."""
+    dice = random.Random(seed)
+    found: dict[tuple[Path, int], list[Mutant]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if only in str(path.relative_to(PACKAGE)):
+            for mutant in mutants(path):
+                found.setdefault((path, mutant.line), []).append(mutant)
+    places = dice.sample(sorted(found), min(lines, len(found)))
+    return [dice.choice(found[place]) for place in places]
+
+
+def main() -> None:
+    """Run the tests on each mutant, say what they did not notice, and fail when that is more than a tenth."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lines", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="part of the names of modules")
+    parser.add_argument("--list", action="store_true", help="say what would be broken, and run nothing")
+    args = parser.parse_args()
+    broken = chosen(args.lines, args.seed, args.only)
+    if args.list:
+        sys.exit("\n".join(map(str, broken)))
+    shutil.rmtree(COPY, ignore_errors=True)
+    shutil.copytree(PACKAGE, COPY / "pothole", ignore=shutil.ignore_patterns("__pycache__"))
+    survivors = []
+    for number, mutant in enumerate(broken, 1):
+        noticed = is_noticed(mutant)
+        print(f"{number}/{len(broken)} {'noticed ' if noticed else 'SURVIVED'} {mutant}", flush=True)
+        survivors += [] if noticed else [mutant]
+    print(f"{len(broken) - len(survivors)} of {len(broken)} noticed; not:", *survivors, sep="\n")
+    sys.exit(len(survivors) > (1 - NOTICED) * len(broken))
+
+
+if __name__ == "__main__":
+    main()
