@@ -32,9 +32,7 @@ def mark(args: argparse.Namespace) -> None:
     """Mark the potholes of videos, and write what was found."""
     settings = common.read_settings()
     if args.duration and not any(isinstance(each, Address) and each.is_live for each in args.video):
-        raise RequestError(
-            "--duration is for live streams.", hint="Leave it out, or name an rtsp:// address."
-        )
+        raise RequestError("--duration is for live streams.", "Leave it out, or name an rtsp:// address.")
     open_store = opener(settings, args.duration)
     jobs = [_job(bucket, key, args) for bucket, key in _sources(args.video, settings)]
     for job in jobs:
