@@ -1,12 +1,13 @@
 """Pictures and sound stay together, whatever the time stamps of the source say."""
 
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
-from pothole.media.stamps import Stamps
+from pothole.media.stamps import UNKNOWN, Stamps
 from pothole.media.timeline import Timeline
 from support.clips import make_clip, transcode
 from support.recordings import heard, mark, marked_clip, moved, out_of_sync, remux, shown
@@ -248,10 +249,34 @@ def stamps(kind, values, **options) -> Stamps:
     result = Stamps(kind, Fraction(1, 10), 1, **options)
     for number, value in enumerate(values):
         result.places.append(2 * number + (kind == "sound"))
-        result.decoded.append(value)
-        result.shown.append(value)
+        result.decoded.append(UNKNOWN if value is None else value)
+        result.shown.append(UNKNOWN if value is None else value)
         result.lengths.append(1)
     return result
+
+
+def test_packets_of_many_hours_take_a_few_bytes_each() -> None:
+    noted, packet = Stamps("sound", Fraction(1, 48_000), 1024), av.Packet()
+    tracemalloc.start()
+    try:
+        for place in range(100_000):
+            packet.dts = packet.pts = 2**32 + 1024 * place
+            packet.duration = 1024
+            noted.add(place, packet)
+        timeline = Timeline.of({0: noted})
+        assert tracemalloc.get_traced_memory()[1] < 100 * 100_000
+    finally:
+        tracemalloc.stop()
+    assert timeline.tracks[0].end - timeline.tracks[0].begin == Fraction(1024 * 100_000, 48_000)
+
+
+@pytest.mark.parametrize("far", [2**63 - 1, -(2**63) + 1])
+def test_stamps_at_the_ends_of_64_bits_are_nonsense(far: int) -> None:
+    timeline = Timeline.of({0: stamps("pictures", [0, 1, 2, far, 4, 5, 6])})
+    track = timeline.tracks[0]
+    assert (track.wild, track.begin, track.end) == ({3}, 0, Fraction(7, 10))
+    whole = Timeline.of({0: stamps("pictures", [far, far])})
+    assert whole.tracks[0].packets == 2
 
 
 def due(timeline: Timeline, index: int, values: list[int]) -> list[int | None]:

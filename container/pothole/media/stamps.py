@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
+from array import array
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from av.packet import Packet
+from numpy.typing import NDArray
 
 MAX_PAUSE_S = 10  # seconds for which all streams may pause; more is a jump, as for FFmpeg
 BACK_S = Fraction(1, 10)  # seconds by which stamps may go back
@@ -19,6 +21,10 @@ BACK_UNORDERED_S = 1  # the same where only times of showing are known, and pack
 MAX_WILD = 5  # packets in a row that may be out of line
 MAX_REORDERED = 16  # pictures between the order of coding and that of showing
 MAX_GAP_S = Fraction(1, 40)  # seconds of gaps in sound that players still play on time
+
+# An hour has hundreds of thousands of packets: their numbers lie in arrays, without an object for each.
+UNKNOWN = -(2**63)  # in place of a stamp that is not there, as in FFmpeg
+FARTHEST = 2**61  # units at most of a stamp that is added up, so that sums stay in 64 bits
 
 StreamKind = Literal["pictures", "sound", "data"]
 
@@ -41,8 +47,8 @@ class Stamps:
         step: Units of one packet, where it does not say.
         by_decoding: Packets have one stamp, as in AVI: pictures take them in the order of showing.
         places: Number of each packet among all of the file.
-        decoded: When each is to be decoded, None where it does not say.
-        shown: When it is to be shown, or None.
+        decoded: When each is to be decoded, `UNKNOWN` where it does not say.
+        shown: When it is to be shown, or `UNKNOWN`.
         lengths: For how many units.
         hidden: Packets that are not to be shown.
         breaks: After `find_breaks`, the packets at which time jumps.
@@ -54,10 +60,10 @@ class Stamps:
     time_base: Fraction
     step: int
     by_decoding: bool = False
-    places: list[int] = field(default_factory=list)
-    decoded: list[int | None] = field(default_factory=list)
-    shown: list[int | None] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
+    places: array[int] = field(default_factory=lambda: array("q"))
+    decoded: array[int] = field(default_factory=lambda: array("q"))
+    shown: array[int] = field(default_factory=lambda: array("q"))
+    lengths: array[int] = field(default_factory=lambda: array("q"))
     hidden: set[int] = field(default_factory=set)
     breaks: set[int] = field(default_factory=set)
     wild: set[int] = field(default_factory=set)
@@ -68,41 +74,40 @@ class Stamps:
         if packet.is_discard:
             self.hidden.add(len(self.places))
         self.places.append(place)
-        self.decoded.append(packet.dts)
-        self.shown.append(None if self.by_decoding else packet.pts)
+        self.decoded.append(UNKNOWN if packet.dts is None else packet.dts)
+        self.shown.append(UNKNOWN if self.by_decoding or packet.pts is None else packet.pts)
         self.lengths.append(packet.duration or self.step)
 
     def distrust_shown(self) -> None:
         """Take the stamps as those of decoding alone: pictures are reordered, and no stamp says so."""
-        self.by_decoding, self.shown = True, [None] * len(self.shown)
+        self.by_decoding, self.shown = True, array("q", [UNKNOWN]) * len(self.shown)
 
     @cached_property
     def ordered(self) -> bool:
         """Say whether the packets say when they are to be decoded, which is the order of the file."""
-        return 2 * sum(stamp is None for stamp in self.decoded) <= len(self.decoded)
+        return 2 * self.decoded.count(UNKNOWN) <= len(self.decoded)
 
     @cached_property
-    def clock(self) -> list[int]:
+    def clock(self) -> array[int]:
         """Return a stamp for each packet, all of the same kind, in units; they grow where all is well."""
         stamps = self.decoded if self.ordered else self.shown
-        known = next((i for i, stamp in enumerate(stamps) if stamp is not None), None)
-        if known is None:
-            return [i * self.step for i in range(len(stamps))]
-        last = (stamps[known] or 0) - (known + 1) * self.step
-        clock = []
+        known = next((i for i, stamp in enumerate(stamps) if stamp != UNKNOWN), None)
+        last = -self.step if known is None else stamps[known] - (known + 1) * self.step
+        clock = array("q")
         for stamp in stamps:
-            last = last + self.step if stamp is None else stamp
-            clock.append(last)
+            last = last + self.step if stamp == UNKNOWN else stamp
+            clock.append(min(max(last, -FARTHEST), FARTHEST))
         return clock
 
     @cached_property
     def _usual(self) -> int:
-        steps = [abs(b - a) for a, b in pairwise(self.clock)]
-        return max(1, int(statistics.median_low(steps))) if steps else self.step
+        steps = np.abs(np.diff(np.array(self.clock)))
+        middle = (len(steps) - 1) // 2
+        return max(1, int(np.partition(steps, middle)[middle])) if len(steps) else self.step
 
     @cached_property
-    def _sorted(self) -> list[int]:
-        return sorted(self.clock)
+    def _sorted(self) -> array[int]:
+        return array("q", np.sort(np.array(self.clock)).tobytes())
 
     def _between(self, begin: Fraction, end: Fraction) -> int:
         """Return how many packets there are between two times in seconds."""
@@ -160,12 +165,19 @@ class Stamps:
         """Return the pictures whose time of showing puts them far from their place in the file's order."""
         if self.kind != "pictures" or self.by_decoding:
             return frozenset()
-        wild: set[int] = set()
+        shown, wild = np.array(self.shown), set[int]()
+        usable = self._without(self.wild) & (shown != UNKNOWN)
         for first, after in self._bounds():
-            known = [i for i in range(first, after) if i not in self.wild and self.shown[i] is not None]
-            ranked = sorted(known, key=lambda i: (self.shown[i], i))
-            wild.update(a for a, b in zip(ranked, known, strict=True) if abs(a - b) > MAX_REORDERED)
+            known = first + np.flatnonzero(usable[first:after])
+            ranked = known[np.argsort(shown[known], kind="stable")]
+            wild.update(ranked[np.abs(ranked - known) > MAX_REORDERED].tolist())
         return frozenset(wild)
+
+    def _without(self, packets: Collection[int]) -> NDArray[np.bool_]:
+        """Say of each packet whether it is none of these."""
+        usable = np.ones(len(self.places), np.bool_)
+        usable[np.fromiter(packets, np.int64, len(packets))] = False
+        return usable
 
     def _bounds(self) -> list[tuple[int, int]]:
         firsts = [first for first, _ in self.pieces] or [0]
@@ -173,25 +185,22 @@ class Stamps:
 
     def spans(self) -> dict[int, Span]:
         """Return the span of each piece as its stamps tell it."""
-        spans = {}
+        shown, spans = np.array(self.shown), {}
+        trusted = self._without(self.hidden | self.wild | self.wild_shown)
+        begins = np.where(shown == UNKNOWN, np.array(self.clock), shown).clip(-FARTHEST, FARTHEST)
+        ends = begins + self._lengths()
         for (first, after), (_, piece) in zip(self._bounds(), self.pieces, strict=True):
-            times = [(self._begin(i), self._length(i)) for i in range(first, after) if self._trusted(i)]
-            if times:
-                begins = [begin for begin, _ in times]
-                marks = min(begins), max(begins), max(begin + length for begin, length in times)
-                spans[piece] = Span(*(mark * self.time_base for mark in marks))
+            of = first + np.flatnonzero(trusted[first:after])
+            if len(of):
+                marks = begins[of].min(), begins[of].max(), ends[of].max()
+                spans[piece] = Span(*(int(mark) * self.time_base for mark in marks))
         return spans
 
-    def _trusted(self, number: int) -> bool:
-        return not (number in self.hidden or number in self.wild or number in self.wild_shown)
-
-    def _length(self, number: int) -> int:
-        """Return how many units a packet lasts: before a jump the usual number, whatever an MP4 says."""
-        return self._usual if number + 1 in self.breaks else self.lengths[number]
-
-    def _begin(self, number: int) -> int:
-        shown = self.shown[number]
-        return self.clock[number] if shown is None else shown
+    def _lengths(self) -> NDArray[np.int64]:
+        """Return how many units packets last: before a jump the usual number, whatever an MP4 says."""
+        lengths = np.array(self.lengths).clip(-FARTHEST, FARTHEST)
+        lengths[[number - 1 for number in self.breaks]] = self._usual
+        return lengths
 
     @cached_property
     def steady(self) -> bool:

@@ -11,6 +11,7 @@ pieces: within one, time runs on. Each piece is moved to where the one before en
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,9 +113,7 @@ def _assign(streams: Sequence[Stamps]) -> int:
         for stamps in streams:
             stamps.pieces = [(0, 0)]
         return 1
-    order = sorted(
-        (place, s, number) for s, stamps in enumerate(streams) for number, place in enumerate(stamps.places)
-    )
+    order = heapq.merge(*(_places(s, stamps) for s, stamps in enumerate(streams)))
     spans: list[tuple[Fraction, Fraction]] = []  # first and last time of each piece, as its stamps say
     for _, s, number in order:
         stamps = streams[s]
@@ -134,6 +133,12 @@ def _assign(streams: Sequence[Stamps]) -> int:
     for stamps in streams:
         stamps.pieces = stamps.pieces or [(0, 0)]
     return len(spans)
+
+
+def _places(stream: int, stamps: Stamps) -> Iterator[tuple[int, int, int]]:
+    """Yield a stream's packets in file order: the place of each in the file, the stream, and its number."""
+    for number, place in enumerate(stamps.places):
+        yield place, stream, number
 
 
 def _fitting(spans: Sequence[tuple[Fraction, Fraction]], time: Fraction) -> int:
