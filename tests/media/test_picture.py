@@ -131,6 +131,14 @@ def test_a_jpeg_whose_lower_half_is_missing_is_refused() -> None:
         read(whole[: len(whole) // 2])
 
 
+def test_a_jpeg_with_bytes_behind_its_end_is_whole() -> None:
+    """Its lower half is of the grey that stands for rows that are missing in one that is cut short."""
+    noise = np.random.default_rng(0).integers(0, 255, (96, 64, 3), np.uint8)
+    noise[48:] = 128
+    whole = coded(noise, "JPEG")
+    assert np.array_equal(read(whole + bytes(60)), read(whole))
+
+
 def test_a_png_that_is_cut_short_is_refused() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (96, 64, 3), np.uint8)
     whole = coded(noise, "PNG")

@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from PIL import ExifTags
 from PIL import Image as Pillow
@@ -20,19 +21,23 @@ from pothole.storage import open_folder
 from support.bucket_roads import Road
 from support.fakes import MagentaDetector
 from support.heic import heic
-from support.pictures import SIZE, road
+from support.pictures import SIZE, coded, road
 
 LIMIT = 2**24
 
 
 def picture(
-    path: Path, time: str | None = None, fraction: str = "", at: tuple[float, float] | None = None
+    path: Path,
+    time: str | None = None,
+    fraction: str = "",
+    at: tuple[float, float] | None = None,
+    offset: str = "",
 ) -> Path:
     """A picture of a road with one pothole, and EXIF."""
     exif = Pillow.Exif()
     if time:
         details = exif.get_ifd(0x8769)
-        details[0x9003], details[0x9291] = time, fraction
+        details[0x9003], details[0x9291], details[0x9011] = time, fraction, offset
     if at:
         gps = exif.get_ifd(0x8825)
         for tag, ref, value, names in ((2, 1, at[0], "NS"), (4, 3, at[1], "EW")):
@@ -116,6 +121,61 @@ def test_a_jpeg_of_many_scans_is_refused_though_its_bytes_would_be_copied(tmp_pa
     with pytest.raises(TooLarge, match="MAX_JPEG_SCANS"):
         join_pictures([tmp_path / "a.jpg"], tmp_path / "none.mov", LIMIT, max_scans=2)
     assert join_pictures([tmp_path / "a.jpg"], tmp_path / "m.mov", LIMIT).taken
+
+
+def cut(path: Path, share: float) -> Path:
+    noise = np.random.default_rng(0).integers(0, 255, (96, 64, 3), np.uint8)
+    whole = coded(noise, "JPEG")
+    path.write_bytes(whole[: int(share * len(whole))])
+    return path
+
+
+def test_jpegs_that_are_cut_short_are_left_out_or_mended(tmp_path: Path) -> None:
+    """As a card that was full leaves them: one without its lower half, and one that lacks a few rows."""
+    given = [cut(tmp_path / "half.jpg", 0.5), cut(tmp_path / "nearly.jpg", 0.98)]
+    joined = join_pictures(given, tmp_path / "m.mov", LIMIT)
+    assert joined.remarks == ("Pictures that cannot be read were left out: half.jpg.",)
+    assert [taken.file for taken in joined.taken] == ["nearly.jpg"]
+    assert given[1].read_bytes() not in (tmp_path / "m.mov").read_bytes()
+    assert times(tmp_path / "m.mov") == [0]
+
+
+def test_pictures_without_a_time_among_others_are_named(tmp_path: Path) -> None:
+    given = [picture(tmp_path / "a.jpg", "2024:05:01 10:00:00"), picture(tmp_path / "b.jpg")]
+    joined = join_pictures(given, tmp_path / "m.mov", LIMIT)
+    assert joined.remarks == (
+        "Pictures without a time in their EXIF: b.jpg. All are shown in the order of their names, for a"
+        " second each.",
+    )
+    assert join_pictures(given[1:], tmp_path / "m.mov", LIMIT).remarks == ()
+    assert join_pictures(given[:1], tmp_path / "m.mov", LIMIT).remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "expected"),
+    [("9999999", "00.999999"), ("05", "00.050000"), ("x", "00"), ("1234567", "00.123456")],
+)
+def test_parts_of_a_second_have_any_number_of_digits(tmp_path: Path, fraction: str, expected: str) -> None:
+    given = picture(tmp_path / "a.jpg", "2024:05:01 10:00:00", fraction)
+    [taken] = join_pictures([given], tmp_path / "m.mov", LIMIT).taken
+    assert taken.time == f"2024-05-01T10:00:{expected}"
+
+
+def test_times_with_and_without_an_offset_are_compared_as_local_ones(tmp_path: Path) -> None:
+    given = [
+        picture(tmp_path / "a.jpg", "2024:05:01 10:00:02"),
+        picture(tmp_path / "b.jpg", "2024:05:01 10:00:04", offset="+02:00"),
+        picture(tmp_path / "c.jpg", "2024:05:01 10:00:00", offset="+02:00"),
+    ]
+    joined = join_pictures(given, tmp_path / "m.mov", LIMIT)
+    assert [taken.file for taken in joined.taken] == ["c.jpg", "a.jpg", "b.jpg"]
+    assert joined.remarks == (
+        "Some pictures' times have no offset from UTC: all were taken for times of one time zone.",
+    )
+    given = [picture(tmp_path / "d.jpg", "2024:05:01 11:00:01", offset="+03:00"), *given[1:]]
+    joined = join_pictures(given, tmp_path / "m.mov", LIMIT)
+    assert [taken.file for taken in joined.taken] == ["c.jpg", "d.jpg", "b.jpg"], "an hour apart"
+    assert joined.remarks == ()
 
 
 def marked(job: Job, settings: Settings, detector: Detector | None = None) -> dict:

@@ -275,8 +275,9 @@ def test_stamps_at_the_ends_of_64_bits_are_nonsense(far: int) -> None:
     timeline = Timeline.of({0: stamps("pictures", [0, 1, 2, far, 4, 5, 6])})
     track = timeline.tracks[0]
     assert (track.wild, track.begin, track.end) == ({3}, 0, Fraction(7, 10))
-    whole = Timeline.of({0: stamps("pictures", [far, far])})
-    assert whole.tracks[0].packets == 2
+    for values in ([far, far], [far, None]):
+        track = Timeline.of({0: stamps("pictures", values)}).tracks[0]
+        assert (track.packets, track.begin <= track.last < track.end) == (2, True)
 
 
 def due(timeline: Timeline, index: int, values: list[int]) -> list[int | None]:

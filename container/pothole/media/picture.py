@@ -8,13 +8,11 @@ from types import MappingProxyType
 from typing import IO, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags
 from PIL import Image as Pillow
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION as PHOTOMETRIC
-from PIL.TiffImagePlugin import TiffImageFile
 
 from pothole.errors import InvalidMedia, TooLarge
+from pothole.media.grey import check_light, to_8_bits
 from pothole.media.heif import HeifPicture, is_heic
 from pothole.settings import Settings
 from pothole.types import Image
@@ -45,9 +43,8 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 )
 KNOWN_FORMATS = "Use a whole JPEG, PNG, BMP, GIF, WebP, TIFF, AVIF or HEIC."
 
-JPEG_END = b"\xff\xd9"
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 MIN_WHOLE = 0.9  # a JPEG that is cut short is used from this part of its rows on
-WHITE_IS_ZERO = 0  # a photometric interpretation (TIFF 6.0, p. 37)
 UNREAD = 128  # grey that libjpeg gives to what is missing
 
 # These make a stored picture upright, by the orientation in its EXIF or XMP (CIPA DC-008, 4.6.5.1).
@@ -98,8 +95,7 @@ def read_picture(
     def decode(picture: Pillow.Image) -> Image:
         _check_size((picture.height, picture.width), name, max_pixels)
         admit(picture.height * picture.width)
-        picture.load()
-        image = _rgb(picture)
+        image = _rgb(picture, name)
         if is_cut:
             _check_rows(image, name)
         turn = TURNS.get(_orientation(picture))
@@ -108,11 +104,11 @@ def read_picture(
     data = file.read()
     if is_heic(data):
         return _read_heic(data, name, max_pixels, admit)
-    is_jpeg = data.startswith(b"\xff\xd8")
+    is_jpeg = data.startswith(JPEG_START)
     if is_jpeg:
         check_scans(data, name, max_scans)
-    # Some programs add bytes behind the end. Where there is none, libjpeg reads as far as the file goes.
-    is_cut = is_jpeg and JPEG_END not in data[-64:]
+    # Where there is no end, libjpeg reads as far as the file goes.
+    is_cut = is_jpeg and not is_whole_jpeg(data)
     return _with_picture(BytesIO(data + JPEG_END if is_cut else data), name, decode)
 
 
@@ -239,21 +235,23 @@ def _orientation(picture: Pillow.Image) -> int:
     return said if isinstance(said, int) and said in TURNS else 1
 
 
-def _rgb(picture: Pillow.Image) -> Image:
-    """Return `(height, width, 3)` uint8 RGB of any kind of picture."""
+def _rgb(picture: Pillow.Image, name: str) -> Image:
+    """Return `(height, width, 3)` uint8 RGB of any kind of picture, and decode it if it was not."""
+    # Pillow forgets the tiles, and with them in what form their values were, once they are decoded.
+    has_16_bits = any(";16" in str(tile) for tile in getattr(picture, "tile", ()))
+    picture.load()
     if picture.mode.startswith(("I", "F")):
-        grey = _grey(np.asarray(picture))
-        if isinstance(picture, TiffImageFile) and picture.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO:
-            grey = 255 - grey  # Pillow does so for 8 bits alone
-        return np.repeat(grey[..., None], 3, axis=2)
-    return np.array(picture.convert("RGB"))
+        return np.repeat(to_8_bits(picture, name)[..., None], 3, axis=2)
+    image = np.array(picture.convert("RGB"))
+    if has_16_bits:
+        check_light(image, name)
+    return image
 
 
-def _grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return grey values in 8 bits, of whole numbers of 16 bits or floating point from 0 to 1."""
-    top = 1.0 if values.dtype.kind == "f" else 65_535.0
-    shares = np.nan_to_num(values.astype(np.float64)) / top
-    return np.asarray(np.round(np.clip(shares, 0, 1) * 255), np.uint8)
+def is_whole_jpeg(data: bytes) -> bool:
+    """Say whether this is a JPEG that is not cut short."""
+    # Some programs add bytes behind the end.
+    return data.startswith(JPEG_START) and JPEG_END in data[-64:]
 
 
 def _check_rows(image: Image, name: str) -> None:

@@ -4,11 +4,12 @@ JPEGs are put into it as they are, others are coded anew. Each is shown for as l
 next one came later; without that, and where the camera stood, for a limited time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
+from io import BytesIO
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
@@ -24,6 +25,7 @@ from pothole.media.picture import (
     KNOWN_FORMATS,
     check_scans,
     encode_picture,
+    is_whole_jpeg,
     picture_size,
     read_exif,
     read_picture,
@@ -66,19 +68,18 @@ class PictureSequence:
     Attributes:
         taken: What is known of each frame, in order.
         left_out: Names of pictures that cannot be read.
+        note: A sentence on times that were not used as they are; "" for none.
     """
 
     taken: tuple[Taken, ...] = ()
     left_out: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Return sentences on what was left out."""
-        if not self.left_out:
-            return ()
-        names, more = ", ".join(self.left_out[:NAMED]), len(self.left_out) - NAMED
-        told = f"{names} and {more} more" if more > 0 else names
-        return (f"Pictures that cannot be read were left out: {told}.",)
+        """Return sentences on what was left out, and on times."""
+        lost = f"Pictures that cannot be read were left out: {_listed(self.left_out)}."
+        return tuple(filter(None, (lost if self.left_out else "", self.note)))
 
 
 def join_pictures(
@@ -103,7 +104,7 @@ def join_pictures(
             known[path] = _taken(path)
         except InvalidMedia:
             left_out.append(readable(Path(path.name)))
-    seconds = {path: _seconds(taken.time) for path, taken in known.items()}
+    seconds = dict(zip(known, _seconds(known.values()), strict=True))
     order = [*known]
     if None not in seconds.values():
         order.sort(key=lambda path: seconds[path] or 0.0)
@@ -119,7 +120,7 @@ def join_pictures(
                 shown.append(known[path])
         if not shown:
             raise InvalidMedia("None of the pictures can be read.", KNOWN_FORMATS)
-    return PictureSequence(tuple(shown), tuple(left_out))
+    return PictureSequence(tuple(shown), tuple(left_out), _note([*known.values()]))
 
 
 class _Movie:
@@ -151,13 +152,12 @@ class _Movie:
 
 def _jpeg(path: Path, max_pixels: int, max_scans: int) -> tuple[bytes, tuple[int, int]]:
     """Return a picture as JPEG, upright, and its size `(width, height)`."""
-    name = readable(Path(path.name))
-    with path.open("rb") as file:
-        if _is_plain(path, max_pixels):
-            height, width = picture_size(path)
-            check_scans(data := file.read(), name, max_scans)
-            return data, (width, height)
-        image = read_picture(file, name, max_pixels, max_scans=max_scans)
+    name, data = readable(Path(path.name)), path.read_bytes()
+    if is_whole_jpeg(data) and _is_plain(path, max_pixels):
+        height, width = picture_size(path)
+        check_scans(data, name, max_scans)
+        return data, (width, height)
+    image = read_picture(BytesIO(data), name, max_pixels, max_scans=max_scans)
     return encode_picture(image, "image/jpeg", QUALITY), (image.shape[1], image.shape[0])
 
 
@@ -189,11 +189,34 @@ def _durations(seconds: list[float | None]) -> list[int]:
     return [each for (_, count), each in zip(groups, shown, strict=True) for _ in range(count)]
 
 
-def _seconds(time: str | None) -> float | None:
-    if time is None:
-        return None
-    moment = datetime.fromisoformat(time)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _seconds(taken: Iterable[Taken]) -> list[float | None]:
+    """Return when pictures were taken, in seconds; None where that is not known.
+
+    Where the offset from UTC of one is not known, those of the others are no help: all times are local ones.
+    """
+    moments = [datetime.fromisoformat(each.time) if each.time else None for each in taken]
+    if any(moment and moment.tzinfo is None for moment in moments):
+        moments = [moment and moment.replace(tzinfo=UTC) for moment in moments]
+    return [moment.timestamp() if moment else None for moment in moments]
+
+
+def _note(taken: Sequence[Taken]) -> str:
+    """Return a sentence on times that were not used as they are; "" for none."""
+    untimed = [each.file for each in taken if each.time is None]
+    if untimed and len(untimed) < len(taken):
+        return (
+            f"Pictures without a time in their EXIF: {_listed(untimed)}. All are shown in the order of their"
+            " names, for a second each."
+        )
+    with_offset = sum(datetime.fromisoformat(each.time).tzinfo is not None for each in taken if each.time)
+    if not untimed and 0 < with_offset < len(taken):
+        return "Some pictures' times have no offset from UTC: all were taken for times of one time zone."
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    listed, more = ", ".join(names[:NAMED]), len(names) - NAMED
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _taken(path: Path) -> Taken:
@@ -210,9 +233,8 @@ def _time(exif: Pillow.Exif) -> str | None:
         fraction = str(details.get(ExifTags.Base.SubsecTimeOriginal, "")).strip("\0 ")
         offset = str(details.get(ExifTags.Base.OffsetTimeOriginal, "")).strip("\0 ")
         moment = datetime.strptime(str(said).strip("\0 "), "%Y:%m:%d %H:%M:%S")
-        moment = moment.replace(
-            microsecond=round(float(f"0.{fraction}") * 1e6) if fraction.isdecimal() else 0
-        )
+        if fraction.isdecimal():
+            moment = moment.replace(microsecond=int(f"{fraction:0<6}"[:6]))
         return datetime.fromisoformat(f"{moment.isoformat()}{offset}").isoformat()
     return None
 
