@@ -241,6 +241,7 @@ BOMB = '<?xml version="1.0"?><!DOCTYPE gpx [<!ENTITY a "ha">' + "".join(
     "content",
     [
         BOMB + "]><gpx><trk><name>&j;</name></trk></gpx>",
+        '<!DOCTYPE gpx SYSTEM "http://example.org/gpx.dtd"><gpx><trk></trk></gpx>',
         '<!DOCTYPE gpx [<!ENTITY f SYSTEM "file:///etc/passwd">]><gpx><trk><name>&f;</name></trk></gpx>',
     ],
 )
