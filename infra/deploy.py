@@ -29,6 +29,7 @@ from packages import (
     repository_of,
     upload,
 )
+from releases import ami_for, changes_instances, check_release
 from smoke import smoke_job
 from stacks import Failed, Stack
 from undelivered import send_again
@@ -125,6 +126,7 @@ def deploy(args: argparse.Namespace) -> None:
     work = values["WorkBucket"]
     values["ModelDataUrl"] = f"s3://{work}/{upload(work, 'models/model', '.tar.gz', model)}"
     values["CodeKey"] = upload(work, "code/functions", ".zip", pack_functions())
+    values["InferenceAmiVersion"] = ami_for(values, stacks["endpoints"].values())
     if changes_instances(stacks["endpoints"], values):
         # SageMaker changes no instance type of a variant whose number of instances follows the work.
         for changes in ({"InstanceType": stacks["endpoints"].values()["InstanceType"]}, {}):
@@ -150,33 +152,6 @@ def is_wanted(args: argparse.Namespace, parameter: str, stack: Stack) -> bool:
     """Say whether a stack that is there on request is to be there; it stays as it is when nothing is said."""
     said = dict(args.values).get(parameter)
     return stack.status() is not None if said is None else said == "true"
-
-
-def changes_instances(endpoints: Stack, values: dict[str, str]) -> bool:
-    """Say whether endpoints that are there are to have instances of another type."""
-    before = endpoints.values().get("InstanceType")
-    return before is not None and values.get("InstanceType", before) != before
-
-
-def check_release(values: dict[str, str]) -> None:
-    """Check that the endpoints have their new version.
-
-    Raises:
-        Failed: SageMaker has rolled it back, which it does without a word to CloudFormation.
-    """
-    sagemaker = boto3.client("sagemaker")
-    for kind in ("Preview", "Videos"):
-        if f"{kind}Endpoint" not in values:  # there is none
-            continue
-        # Some give the name, some the whole ARN, which ends in it.
-        name, wanted = (values[f"{kind}{what}"].rpartition("/")[2] for what in ("Endpoint", "ConfigName"))
-        endpoint = sagemaker.describe_endpoint(EndpointName=name)
-        if endpoint["EndpointConfigName"].rpartition("/")[2] != wanted:
-            raise Failed(
-                f"The endpoint {name} was rolled back to its version before: it has the configuration "
-                f"{endpoint['EndpointConfigName']}, not {wanted}. See the alarms {name}-* and the log "
-                f"/aws/sagemaker/Endpoints/{name}."
-            )
 
 
 def given(args: argparse.Namespace, stacks: dict[str, Stack]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import yaml
 
 import deploy
 import packages
+import releases
 from infra.test_templates import Loader, as_list, resources, statements
 from pothole.settings import Settings
 from stacks import Failed, Stack
@@ -409,3 +410,55 @@ def test_github_is_made_known_once_in_an_account() -> None:
     assert statement["Principal"]["Federated"] == {
         "If": ["MakesProvider", "!Ref GitHub", "!Ref OidcProviderArn"]
     }
+
+
+def policies_of(kind: str, policy: str) -> set[str]:
+    return {a for s in documents(resources(kind)[policy])[0]["Statement"] for a in as_list(s["Action"])}
+
+
+def test_roles_may_with_the_keys_what_sagemaker_asks_for() -> None:
+    """API_AsyncInferenceOutputConfig.html: kms:Encrypt; API_ProcessingClusterConfig.html: kms:CreateGrant."""
+    assert policies_of("endpoints", "UseKey") == {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
+    assert policies_of("trigger", "LendVolumeKey") == {"kms:CreateGrant", "kms:DescribeKey"}
+    lent = resources("trigger")["LendVolumeKey"]["Properties"]
+    assert lent["Roles"] == ["!Ref SendRole", "!Ref RedriveRole"]
+    [grant] = [s for s in lent["PolicyDocument"]["Statement"] if s["Action"] == "kms:CreateGrant"]
+    assert grant["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+
+
+def test_the_page_counts_the_alarms_that_are_made() -> None:
+    """Each is paid for by the month; target tracking makes two of its own."""
+    made = {name: r for kind in ("endpoints", "operations") for name, r in resources(kind).items()}
+    alarms_ = [r for r in made.values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    of_preview = [r for r in alarms_ if r.get("Condition") == "HasPreview"]
+    of_queue = [r for r in resources("queue").values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
+    told = re.search(r"alarms = (\d+), (\d+) more with a real-time endpoint, (\d+) more with a queue", page)
+    assert told is not None
+    assert tuple(map(int, told.groups())) == (
+        len(alarms_) - len(of_preview) + 2,
+        len(of_preview),
+        len(of_queue),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "before", "ami"),
+    [
+        ({"InstanceType": "ml.g5.xlarge"}, {}, releases.GPU_AMI),
+        ({"InstanceType": "ml.p5.48xlarge"}, {}, releases.GPU_AMI),
+        ({}, {"InstanceType": "ml.g6.xlarge", "InferenceAmiVersion": "mine"}, "mine"),
+        ({"InstanceType": "ml.g5.xlarge", "InferenceAmiVersion": "other"}, {}, "other"),
+        (
+            {"InstanceType": "ml.c5.xlarge"},
+            {"InstanceType": "ml.g5.xlarge", "InferenceAmiVersion": "mine"},
+            "",
+        ),
+        ({}, {}, ""),
+    ],
+)
+def test_instances_with_a_gpu_get_a_driver_that_the_image_can_use(
+    given: dict[str, str], before: dict[str, str], ami: str
+) -> None:
+    """API_ProductionVariant.html, InferenceAmiVersion: the default of ml.g5 has CUDA 11.4, the image 12."""
+    assert releases.ami_for(given, before) == ami
