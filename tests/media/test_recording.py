@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pothole.errors import StorageUnavailable
-from pothole.media import Video
+from pothole.errors import InvalidMedia, StorageUnavailable, TooLarge
+from pothole.media import Video, recording
 from pothole.media.recording import record
 from support.clips import make_clip
 from support.pictures import SIZE, road
@@ -15,7 +15,7 @@ from support.rtsp_camera import camera
 def test_a_stream_is_recorded_for_as_long_as_asked(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 30, rate=10, size=SIZE, picture=road)
     with camera(clip, speed=4) as address:
-        record(address, tmp_path / "r.mkv", 5.0)
+        record(address, tmp_path / "r.mkv", 5.0, 2**30)
     with Video.open(tmp_path / "r.mkv") as video:
         times = [float(frame.time) for frame in video.frames()]
     assert times[0] == 0
@@ -25,5 +25,25 @@ def test_a_stream_is_recorded_for_as_long_as_asked(tmp_path: Path) -> None:
 
 def test_nobody_at_an_address_is_said_to_be_so(tmp_path: Path) -> None:
     with pytest.raises(StorageUnavailable, match="The stream does not answer: Connection refused"):
-        record("rtsp://127.0.0.1:9/front", tmp_path / "r.mkv", 1.0)
+        record("rtsp://127.0.0.1:9/front", tmp_path / "r.mkv", 1.0, 2**30)
     assert not (tmp_path / "r.mkv").exists()
+
+
+@pytest.mark.parametrize("fault", [{"has_keys": False}, {"is_still": True}])
+def test_a_stream_that_never_comes_to_an_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(recording, "LATE_S", 2.0)
+    clip = make_clip(tmp_path / "clip.mp4", 30, rate=10, size=SIZE, picture=road)
+    with (
+        camera(clip, speed=4, **fault) as address,
+        pytest.raises(InvalidMedia, match="The stream sent no 2 s of pictures within 4 s"),
+    ):
+        record(address, tmp_path / "r.mkv", 2.0, 2**30)
+
+
+def test_a_stream_that_sends_too_much_is_given_up(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", 30, rate=10, size=SIZE, picture=road)
+    with camera(clip, speed=4) as address, pytest.raises(TooLarge, match="more than 5000 bytes"):
+        record(address, tmp_path / "r.mkv", 60.0, 5000)
+    assert (tmp_path / "r.mkv").stat().st_size < 50_000

@@ -26,10 +26,12 @@ RTCP = 200  # type of a sender's report
 class _Packets:
     """Takes RTP packets from FFmpeg and sends them between the lines of RTSP."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
+    def __init__(self, connection: socket.socket, is_still: bool) -> None:
+        self._connection, self._is_still = connection, is_still
 
     def write(self, data: bytes) -> int:
+        if self._is_still and data[1] != RTCP:
+            data = bytes(data[:4]) + bytes(4) + bytes(data[8:])
         channel = 1 if data[1] == RTCP else 0
         self._connection.sendall(b"$" + bytes([channel]) + len(data).to_bytes(2, "big") + bytes(data))
         return len(data)
@@ -66,7 +68,10 @@ class _Handler(socketserver.StreamRequestHandler):
     def _play(self) -> None:
         began, shift = time.monotonic(), 0
         with av.open(
-            _Packets(self.connection), "w", format="rtp", container_options={"packetsize": "1400"}
+            _Packets(self.connection, self.server.is_still),
+            "w",
+            format="rtp",
+            container_options={"packetsize": "1400"},
         ) as out:
             copy = None
             while True:
@@ -74,7 +79,7 @@ class _Handler(socketserver.StreamRequestHandler):
                     stream = source.streams.video[0]
                     copy = copy or out.add_stream_from_template(stream)
                     for packet in source.demux(stream):
-                        if packet.dts is None:
+                        if packet.dts is None or (packet.is_keyframe and not self.server.has_keys):
                             continue
                         packet.dts += shift
                         packet.pts = (packet.pts or 0) + shift
@@ -90,6 +95,8 @@ class _Server(socketserver.ThreadingTCPServer):
     clip: Path
     sets: str
     speed: float
+    has_keys: bool
+    is_still: bool
 
 
 def _parameter_sets(box: bytes) -> Iterator[str]:
@@ -104,12 +111,20 @@ def _parameter_sets(box: bytes) -> Iterator[str]:
 
 
 @contextmanager
-def camera(clip: Path, speed: float = 1.0) -> Iterator[str]:
-    """Yield the address of a camera that films an H.264 clip, so many times as fast."""
+def camera(clip: Path, speed: float = 1.0, has_keys: bool = True, is_still: bool = False) -> Iterator[str]:
+    """Yield the address of a camera that films an H.264 clip.
+
+    Args:
+        clip: The file.
+        speed: How many times as fast it is sent.
+        has_keys: Whether key frames are sent.
+        is_still: All time stamps are the same.
+    """
     with av.open(clip) as source:
         extra = bytes(source.streams.video[0].codec_context.extradata or b"")
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.clip, server.sets, server.speed = clip, ",".join(_parameter_sets(extra)), speed
+        server.has_keys, server.is_still = has_keys, is_still
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"rtsp://user:secret@127.0.0.1:{server.server_address[1]}/front"
         server.shutdown()

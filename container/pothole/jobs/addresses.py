@@ -121,7 +121,7 @@ class LiveStream(ReadOnly):
         """See `Storage.fetch`."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "recording.mkv"
-        record(self._url, path, self._duration_s)
+        record(self._url, path, self._duration_s, max_bytes)
         return path
 
     def address(self, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,33 +11,36 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
-from pothole.errors import InvalidMedia, StorageUnavailable
+from pothole.errors import InvalidMedia, StorageUnavailable, TooLarge
 
 TIMEOUT_S = 15.0  # seconds without a packet
+LATE_S = 60.0  # seconds by which a recording may take longer than it lasts
 # Streams come over TCP: cameras' UDP loses packets, and gets through no firewall.
 OPTIONS = {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls,udp,srtp,crypto"}
 
 
-def record(address: str, target: Path, seconds: float) -> None:
+def record(address: str, target: Path, seconds: float, max_bytes: int) -> None:
     """Record an RTSP stream for a while into a Matroska file, from its first key frame on.
 
     Args:
         address: `rtsp://` or `rtsps://`.
         target: The file.
         seconds: How long; less where the stream ends before.
+        max_bytes: Largest accepted recording.
 
     Raises:
         StorageUnavailable: The camera does not answer.
-        InvalidMedia: It sends no pictures.
+        InvalidMedia: It sends no pictures, or its time does not go on.
+        TooLarge: It sends more than `max_bytes`.
     """
     try:
         with av.open(address, options=OPTIONS, timeout=TIMEOUT_S) as source:
-            _copy(source, target, seconds)
+            _copy(source, target, seconds, max_bytes)
     except av.FFmpegError as exc:
         raise StorageUnavailable(f"The stream does not answer: {exc.strerror}.") from exc
 
 
-def _copy(source: InputContainer, target: Path, seconds: float) -> None:
+def _copy(source: InputContainer, target: Path, seconds: float, max_bytes: int) -> None:
     if not source.streams.video:
         raise InvalidMedia("The stream has no pictures.")
     with av.open(target, "w", format="matroska") as output:
@@ -45,15 +49,15 @@ def _copy(source: InputContainer, target: Path, seconds: float) -> None:
             for stream in (source.streams.video[0], *source.streams.audio[:1])
         }
         begin = None
-        for packet in _packets(source):
+        for packet in _bounded(_packets(source), seconds, max_bytes):
             if packet.stream_index not in copies or packet.dts is None or packet.time_base is None:
                 continue
-            time = packet.dts * packet.time_base
+            due = packet.dts * packet.time_base
             if begin is None:
                 if not packet.is_keyframe or packet.stream.type != "video":
                     continue
-                begin = time
-            if time - begin >= seconds:
+                begin = due
+            if due - begin >= seconds:
                 return
             shift = round(begin / packet.time_base)
             packet.dts -= shift
@@ -64,6 +68,25 @@ def _copy(source: InputContainer, target: Path, seconds: float) -> None:
                 output.mux(packet)
         if begin is None:
             raise InvalidMedia("The stream sent no pictures.")
+
+
+def _bounded(packets: Iterator[Packet[Any]], seconds: float, max_bytes: int) -> Iterator[Packet[Any]]:
+    """Yield packets; raise where they would never reach the end, by the clock here, or are too large."""
+    latest, size = time.monotonic() + seconds + LATE_S, 0
+    for packet in packets:
+        size += packet.size
+        if size > max_bytes:
+            raise TooLarge(
+                f"The stream has sent more than {max_bytes} bytes.",
+                hint="Record for a shorter time, or raise MAX_VIDEO_BYTES.",
+            )
+        if time.monotonic() > latest:
+            raise InvalidMedia(
+                f"The stream sent no {seconds:g} s of pictures within {seconds + LATE_S:g} s: it has no key"
+                " frames, or its time stamps do not go on.",
+                hint="Restart the camera, or have it send key frames more often.",
+            )
+        yield packet
 
 
 def _packets(source: InputContainer) -> Iterator[Packet[Any]]:
