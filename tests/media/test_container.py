@@ -9,7 +9,7 @@ import pytest
 
 from pothole.errors import InvalidMedia
 from pothole.media import Video
-from pothole.media.container import DECODERS, open_container, read_packets
+from pothole.media.container import ASF_FILE, DECODERS, ends_early, open_container, read_packets
 from support.clips import make_clip
 from support.recordings import marked_clip, remux
 
@@ -125,3 +125,25 @@ def test_a_decoder_that_is_on_no_list_is_never_opened(tmp_path: Path) -> None:
 def test_decoders_of_the_list_are_those_of_this_build() -> None:
     for name in DECODERS.split(","):
         assert av.codec.Codec(name, "r").name == name
+
+
+@pytest.mark.parametrize(("said", "early"), [(2**32 - 1, False), (10_000, True), (100, False)])
+def test_an_avi_that_does_not_know_its_size_is_not_cut_short(tmp_path, said, early):
+    (tmp_path / "a.avi").write_bytes(b"RIFF" + struct.pack("<I", said) + bytes(500))
+    assert ends_early(tmp_path / "a.avi", "avi") == early
+
+
+@pytest.mark.parametrize(("flags", "early"), [(1, False), (2, True)])
+def test_a_wmv_of_a_broadcast_is_not_cut_short(tmp_path, flags, early):
+    """Its header cannot know the size."""
+    about = ASF_FILE + bytes(24) + struct.pack("<Q", 10_000) + bytes(40) + struct.pack("<I", flags)
+    (tmp_path / "a.wmv").write_bytes(bytes(30) + about + bytes(100))
+    assert ends_early(tmp_path / "a.wmv", "asf") == early
+
+
+@pytest.mark.parametrize("size", [0, 7])
+def test_an_mp4_ends_for_certain_where_a_box_has_no_size(tmp_path, size):
+    """A box of size 0 goes to the end of the file; what lies in it is no box."""
+    inside = struct.pack(">I4s", size, b"free") + struct.pack(">I4s", 10_000, b"mdat")
+    (tmp_path / "a.mp4").write_bytes(inside[: size or 8] + inside[8:] + bytes(50))
+    assert not ends_early(tmp_path / "a.mp4", "mov,mp4")
