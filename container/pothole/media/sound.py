@@ -20,7 +20,6 @@ from pothole.media.timeline import Timeline
 COPIED_CODECS = {"aac", "flac", "mp3", "opus"}
 # These cannot be copied without the set-up in the source's header, which damage may have taken.
 SET_UP_IN_HEADER = {"flac", "opus"}
-MIN_MP3_RATE = 16_000  # lower rates are MPEG-2.5, which an MP4 cannot hold
 STRAY = 50  # a track with so many times fewer packets than another was made by damage alone
 
 
@@ -121,9 +120,7 @@ def _is_playable(stream: AudioStream) -> bool:
     codec, context = stream.codec_context.codec.canonical_name, stream.codec_context
     if codec not in COPIED_CODECS or (codec in SET_UP_IN_HEADER and not context.extradata):
         return False
-    if codec == "mp3" and context.sample_rate < MIN_MP3_RATE:
-        return False
-    try:
+    try:  # FFmpeg refuses MP3 of less than 16 kHz, among others
         with av.open(BytesIO(), "w", format="mp4") as trial:
             trial.add_stream_from_template(stream)
             trial.start_encoding()
