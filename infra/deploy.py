@@ -129,7 +129,10 @@ def deploy(args: argparse.Namespace) -> None:
     values["InferenceAmiVersion"] = ami_for(values, stacks["endpoints"].values())
     if changes_instances(stacks["endpoints"], values):
         # SageMaker changes no instance type of a variant whose number of instances follows the work.
-        for changes in ({"InstanceType": stacks["endpoints"].values()["InstanceType"]}, {}):
+        # The AMI goes with the type, and is refused with another one.
+        kept = stacks["endpoints"].values()
+        before = {name: kept.get(name, "") for name in ("InstanceType", "InferenceAmiVersion")}
+        for changes in (before, {}):
             apply("endpoints", **{"Scales": "false", **changes})
     for kind in ("endpoints", "trigger", "operations"):
         apply(kind)

@@ -462,3 +462,48 @@ def test_instances_with_a_gpu_get_a_driver_that_the_image_can_use(
 ) -> None:
     """API_ProductionVariant.html, InferenceAmiVersion: the default of ml.g5 has CUDA 11.4, the image 12."""
     assert releases.ami_for(given, before) == ami
+
+
+class Stacks:
+    """Stands in for stacks that are there, with instances without a GPU; writes down what is applied."""
+
+    applied: list[tuple[str, ...]] = []  # noqa: RUF012  # emptied by the test
+
+    def __init__(self, name: str, kind: str) -> None:
+        self.name, self.kind = f"{name}-{kind}", kind
+
+    def status(self) -> str | None:
+        return None if self.kind == "queue" else "UPDATE_COMPLETE"
+
+    def parameters(self) -> dict[str, str]:
+        return {"InstanceType": "ml.c5.2xlarge"}
+
+    def values(self) -> dict[str, str]:
+        return {"InstanceType": "ml.c5.2xlarge", "InferenceAmiVersion": ""}
+
+    def outputs(self) -> dict[str, str]:
+        return {
+            "WorkBucket": "work",
+            "VideosBucket": "videos",
+            "RepositoryArn": "arn:aws:ecr:::repository/road",
+        }
+
+    def apply(self, values: dict[str, str]) -> str:
+        if self.kind == "endpoints":
+            told = ("Scales", "InstanceType", "InferenceAmiVersion")
+            self.applied.append(tuple(values[name] for name in told))
+        return "updated"
+
+
+def test_a_driver_comes_with_its_instance_type_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """API_ProductionVariant.html: the AMI for GPUs is refused with another instance type."""
+    Stacks.applied.clear()
+    monkeypatch.setattr(deploy, "Stack", Stacks)
+    monkeypatch.setattr(deploy, "upload", lambda *_: "key")
+    monkeypatch.setattr(deploy, "check_release", lambda values: None)
+    deploy.run(["deploy", "--name", "road", "--image", "i", "--no-smoke", "InstanceType=ml.g5.xlarge"])
+    assert Stacks.applied == [
+        ("false", "ml.c5.2xlarge", ""),
+        ("false", "ml.g5.xlarge", releases.GPU_AMI),
+        ("true", "ml.g5.xlarge", releases.GPU_AMI),
+    ]
