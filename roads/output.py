@@ -70,29 +70,33 @@ def write_video(
             for frame in [*resampler.resample(_tone(float(frames / rate))), *resampler.resample(None)]:
                 container.mux(audio.encode(frame))
             container.mux(audio.encode(None))
-    truth_json = {
-        "width": width,
-        "height": height,
-        "rate": str(rate),
-        "seed": road.seed,
-        "light": str(road.light),
-        "count_area": count_area,
-        "potholes": len(seen),
-        "pothole_ids": sorted(seen),
-        "frames": per_frame,
-        "on_road": [_on_road(pothole, site) for pothole in road.potholes],
-        "camera": {
-            "height_m": road.camera.height,
-            "focal_px": road.camera.focal,
-            "horizon_px": road.camera.horizon,
-        },
-    }
     if receiver:
         start = road.camera.x, road.camera.z
         gpx = receiver.gpx(trip, site, start, float(frames / rate), road.seed)
         path.with_suffix(".gpx").write_text(gpx)
-    path.with_suffix(".truth.json").write_text(json.dumps(truth_json))
-    return truth_json
+    truth = {
+        "rate": str(rate),
+        "count_area": count_area,
+        "potholes": len(seen),
+        "pothole_ids": sorted(seen),
+        "frames": per_frame,
+        **_about(road, site),
+    }
+    path.with_suffix(".truth.json").write_text(json.dumps(truth))
+    return truth
+
+
+def _about(road: Road, site: Site) -> dict[str, Any]:
+    """Return what is true of a road however it is driven."""
+    camera = road.camera
+    return {
+        "width": camera.size[1],
+        "height": camera.size[0],
+        "seed": road.seed,
+        "light": str(road.light),
+        "on_road": [_on_road(pothole, site) for pothole in road.potholes],
+        "camera": {"height_m": camera.height, "focal_px": camera.focal, "horizon_px": camera.horizon},
+    }
 
 
 def _record(picture: Picture, truth: Truth) -> dict[str, Any]:

@@ -1,9 +1,12 @@
-"""This module shows the settings to people: as a page of the documentation, and in `serve --help`.
+"""This module shows the settings to people: as a page, and in the help of `serve` and `work`.
 
 python -m pothole.entrypoints.settings_help > docs/reference/settings.md
 """
 
+import argparse
+from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
 from pothole.declaration import Declaration
 from pothole.settings import declarations, shown_default
@@ -38,6 +41,15 @@ def text() -> str:
             plain = shown_default(name).replace("`", "")
             lines += [f"  {d.variable}", f"      {d.help.replace('`', '')} (default: {plain})"]
     return "\n".join(lines)
+
+
+def command(run: Callable[..., None]) -> dict[str, Any]:
+    """Return the options of a parser of arguments whose help shows the settings below what `run` does."""
+    return {
+        "description": run.__doc__,
+        "epilog": text(),
+        "formatter_class": argparse.RawDescriptionHelpFormatter,
+    }
 
 
 def _groups() -> list[tuple[str, list[tuple[str, Declaration]]]]:

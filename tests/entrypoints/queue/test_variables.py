@@ -91,3 +91,9 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: Any, named: str) -> Non
 def test_a_missing_queue_is_said() -> None:
     with pytest.raises(ConfigError, match="No queue feeds the step 'pothole_detection'"):
         _ = Variables().queue
+
+
+def test_the_batch_is_that_of_the_settings_unless_a_detector_says_otherwise(tmp_path: Path) -> None:
+    assert Variables().human_detection.batch_size is None
+    options = [["PotholeDetector", {}], ["FaceDetector", {"max_batch_size": 3}]]
+    assert read(tmp_path, {"human_detection": {"detectors": options}}).human_detection.batch_size == 3

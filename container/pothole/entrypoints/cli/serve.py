@@ -17,24 +17,13 @@ def serve(args: argparse.Namespace) -> None:
 
 def add_command(commands: Any) -> None:
     """Add `serve` to the commands of `pothole`."""
-    command = commands.add_parser(
-        "serve",
-        help=serve.__doc__,
-        description=serve.__doc__,
-        epilog=settings_help.text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = commands.add_parser("serve", help=serve.__doc__, **settings_help.command(serve))
     command.set_defaults(run=serve)
 
 
 def main() -> None:
     """Run `serve`; a mistake in the environment is one sentence on stderr and exit status 1."""
-    parser = argparse.ArgumentParser(
-        "serve",
-        description=serve.__doc__,
-        epilog=settings_help.text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = argparse.ArgumentParser("serve", **settings_help.command(serve))
     try:
         serve(parser.parse_args())
     except PotholeError as exc:

@@ -27,13 +27,7 @@ def work(args: argparse.Namespace) -> None:
 
 def add_command(commands: Any) -> None:
     """Add `work` to the commands of `pothole`."""
-    command = commands.add_parser(
-        "work",
-        help=work.__doc__,
-        description=work.__doc__,
-        epilog=settings_help.text(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = commands.add_parser("work", help=work.__doc__, **settings_help.command(work))
     command.add_argument(
         "--variables", metavar="FILE", help="JSON with the queue and what else is set: a file, or its text"
     )

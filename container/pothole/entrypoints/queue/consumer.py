@@ -11,6 +11,7 @@ What becomes of a message:
 
 import logging
 import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from pothole.entrypoints.logs import request_id
 from pothole.entrypoints.queue.messages import Stop, Work, parse_message
 from pothole.entrypoints.queue.protection import Protection
 from pothole.entrypoints.queue.queue import Message, VideoQueue
-from pothole.entrypoints.queue.steps import Document, Steps
+from pothole.entrypoints.queue.steps import Document, TableSteps
 from pothole.errors import PASSING, Interrupted, LeaseLost, PotholeError
 from pothole.job_order import Job
 from pothole.jobs.record import Record
@@ -48,7 +49,7 @@ class Consumer:
 
     queue: VideoQueue
     worker: Worker
-    steps: Steps | None
+    steps: TableSteps | None
     defaults: Json
     slots: int
     protection: Protection
@@ -56,11 +57,10 @@ class Consumer:
 
     def run(self) -> None:
         """Work until the worker's shutdown is signalled, or a message ends it."""
-        threads = [threading.Thread(target=self._take, name=f"slot-{n}") for n in range(self.slots)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(self.slots, "slot") as pool:
+            for slot in as_completed([pool.submit(self._take) for _ in range(self.slots)]):
+                self.stopped.set()  # where one fails, the others finish what is in work
+                slot.result()
 
     def _take(self) -> None:
         """Take one message after the other."""
@@ -74,7 +74,7 @@ class Consumer:
 
     def _handle(self, message: Message) -> None:
         """Do what a message asks for, and let go of it."""
-        request_id.set(message.id)
+        request_id.set(message.id)  # each line of the log names the message
         try:
             with self.queue.kept(message), self.protection.held():
                 self._work(message)
@@ -88,15 +88,13 @@ class Consumer:
             self._let_go(message, exc, "put aside")
             self.queue.put_aside(message, exc)
         except Exception:
-            _logger.exception("the work failed", extra={"message_id": message.id})
+            _logger.exception("the work failed")
             self.queue.give_back(message, later=True)
         else:
             self.queue.delete(message)
 
     def _let_go(self, message: Message, error: PotholeError, outcome: str) -> None:
-        _logger.warning(
-            outcome, extra={"message_id": message.id, "received": message.received, "reason": str(error)}
-        )
+        _logger.warning(outcome, extra={"received": message.received, "reason": str(error)})
 
     def _work(self, message: Message) -> None:
         asked = parse_message(message.body)

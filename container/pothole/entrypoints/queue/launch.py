@@ -41,7 +41,8 @@ def work(env: Mapping[str, str], variables: Variables, load_detector: Callable[[
     Raises:
         PotholeError: The configuration is wrong, a model cannot be loaded, or SQS cannot be reached.
     """
-    settings = replace(Settings.from_env(env), batch_size=variables.human_detection.batch_size)
+    settings = Settings.from_env(env)
+    settings = replace(settings, batch_size=variables.human_detection.batch_size or settings.batch_size)
     logging.config.dictConfig(logging_config(settings.log_level))
     shutdown = _shutdown_on_signals()
     session = boto3.session.Session(region_name=variables.aws_region)

@@ -5,7 +5,7 @@ one of this step alone.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -16,43 +16,6 @@ TRIES = 20  # looks at the document again, where others wrote to its steps at th
 DENIED = {"AccessDeniedException", "UnrecognizedClientException", "ResourceNotFoundException"}
 
 State = Literal["running", "done", "error"]
-
-
-class Steps(Protocol):
-    """Steps are told how far the work on a video is."""
-
-    def set(self, video_id: int, state: State, **about: Json) -> None:
-        """Write the state of the step.
-
-        Args:
-            video_id: Number of the document.
-            state: The step's.
-            about: Further fields of the step; those of an earlier state are removed.
-
-        Raises:
-            RequestError: There is no such document.
-            AccessDenied: DynamoDB refuses us, or has no such table.
-            StorageUnavailable: DynamoDB failed.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Document:
-    """A document is that of one video.
-
-    Attributes:
-        steps: Writes it; None where no table is configured.
-        video_id: Its number; None where the message names none, and then nothing is written.
-    """
-
-    steps: Steps | None
-    video_id: int | None
-
-    def set(self, state: State, **about: Json) -> None:
-        """See `Steps.set`."""
-        if self.steps and self.video_id is not None:
-            self.steps.set(self.video_id, state, **about)
 
 
 class TableSteps:
@@ -67,7 +30,18 @@ class TableSteps:
         self._table, self._step = table, step
 
     def set(self, video_id: int, state: State, **about: Json) -> None:
-        """See `Steps.set`."""
+        """Write the state of the step.
+
+        Args:
+            video_id: Number of the document.
+            state: The step's.
+            about: Further fields of the step; those of an earlier state are removed.
+
+        Raises:
+            RequestError: There is no such document.
+            AccessDenied: DynamoDB refuses us, or has no such table.
+            StorageUnavailable: DynamoDB failed.
+        """
         entry = {"step": self._step, "state": state, **about}
         try:
             for _ in range(TRIES):
@@ -98,6 +72,24 @@ class TableSteps:
         except self._table.meta.client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document is that of one video.
+
+    Attributes:
+        steps: Writes it; None where no table is configured.
+        video_id: Its number; None where the message names none, and then nothing is written.
+    """
+
+    steps: TableSteps | None
+    video_id: int | None
+
+    def set(self, state: State, **about: Json) -> None:
+        """See `TableSteps.set`."""
+        if self.steps and self.video_id is not None:
+            self.steps.set(self.video_id, state, **about)
 
 
 def _update(steps: list[Json] | None, entry: Json) -> Json:

@@ -24,11 +24,11 @@ class DetectorOptions(_Part):
 
     Attributes:
         min_detection_score: Lowest score that counts; the model's own when None.
-        max_batch_size: Key frames that it sees in one call, at most.
+        max_batch_size: Key frames that it sees in one call, at most; as the settings say when None.
     """
 
     min_detection_score: Score | None = None
-    max_batch_size: Annotated[int, Field(ge=1, le=64)] = 1
+    max_batch_size: Annotated[int, Field(ge=1, le=64)] | None = None
 
 
 class Detection(_Part):
@@ -50,9 +50,10 @@ class Detection(_Part):
         return None if self.frame_ratio is None else max(1, round(1 / self.frame_ratio))
 
     @property
-    def batch_size(self) -> int:
-        """Return how many key frames are looked at in one call: as many as all detectors take."""
-        return min(options.max_batch_size for _, options in self.detectors)
+    def batch_size(self) -> int | None:
+        """Return how many key frames all detectors take in one call; None where none of them says."""
+        sizes = [options.max_batch_size for _, options in self.detectors if options.max_batch_size]
+        return min(sizes, default=None)
 
     @property
     def min_score(self) -> float | None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 Value = str | int | float | None
 # What XML 1.0 has no way to write.
@@ -57,5 +58,4 @@ def placed(rows: Sequence[Row]) -> list[tuple[Row, float, float]]:
 
 def xml_text(value: object) -> str:
     """Return a value as the text of an XML element."""
-    text = FORBIDDEN.sub("", str(value))
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return escape(FORBIDDEN.sub("", str(value)))
