@@ -77,7 +77,7 @@ def run_job(
             ) as video,
             _open_sinks(job, _source(job, file, pictures, video, detector, inputs, outputs), folder) as sinks,
         ):
-            sightings = _sightings(job, open_store, video, file, folder)
+            sightings = _sightings(job, open_store, video, file, pictures, folder)
             recording = sinks | ({"sightings": sightings} if sightings else {})
             summary, tracks = _mark(
                 job, video, detector, recording, checkpoints or NoCheckpoints(), folder, settings, on_progress
@@ -103,15 +103,20 @@ def run_job(
 
 
 def _sightings(
-    job: Job, open_store: Callable[[str], Storage], video: Video, file: Path, folder: Path
+    job: Job,
+    open_store: Callable[[str], Storage],
+    video: Video,
+    file: Path,
+    pictures: PictureSequence,
+    folder: Path,
 ) -> SightingsSink | None:
     """Return what records where potholes are; None when nothing is known of the camera or its way."""
     store = open_store(job.track_bucket or job.source_bucket)
-    gps = fetch_track(store, job.track, job.track_offset_s, video, file, folder)
+    gps = fetch_track(store, job.track, job.track_offset_s, video, file, pictures, folder)
     maps = [output for output in job.outputs if OUTPUTS[output].needs_track]
     if gps is None and maps:
         raise RequestError(
-            f"Nothing says where the camera was, which {', '.join(maps)} has to show.",
+            f"Nothing says where the camera was, so that there is no map for {', '.join(maps)}.",
             hint="Name a track of positions, or leave it out of outputs.",
         )
     if gps is None and job.camera is None:

@@ -127,7 +127,7 @@ def test_a_job_writes_the_lists_that_it_is_asked_for(tmp_path: Path, settings: S
 def test_a_map_without_a_track_is_refused_before_the_work(tmp_path: Path, settings: Settings) -> None:
     make_clip(tmp_path / "clip.mp4", 2, 6, SIZE)
     job = Job(str(tmp_path), "clip.mp4", is_live=True, outputs=("json", "kml", "gpkg"))
-    with pytest.raises(RequestError, match="which kml, gpkg has to show"):
+    with pytest.raises(RequestError, match="there is no map for kml, gpkg"):
         run_job(job, MagentaDetector(), open_folder, settings)
     run_job(
         Job(str(tmp_path), "clip.mp4", is_live=True, outputs=("csv",)),

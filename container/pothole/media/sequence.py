@@ -67,13 +67,22 @@ class PictureSequence:
 
     Attributes:
         taken: What is known of each frame, in order.
+        times: Seconds of the movie at which each is shown.
         left_out: Names of pictures that cannot be read.
         note: A sentence on times that were not used as they are; "" for none.
     """
 
     taken: tuple[Taken, ...] = ()
+    times: tuple[float, ...] = ()
     left_out: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def moments(self) -> tuple[float, ...]:
+        """Return the POSIX seconds at which each was taken, local ones as if of UTC; () if one is unknown."""
+        seconds = _seconds(self.taken)
+        known = tuple(moment for moment in seconds if moment is not None)
+        return known if len(known) == len(seconds) else ()
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -109,18 +118,20 @@ def join_pictures(
     if None not in seconds.values():
         order.sort(key=lambda path: seconds[path] or 0.0)
     durations = dict(zip(order, _durations([seconds[path] for path in order]), strict=True))
-    shown = []
+    shown, times = [], []
     with _Movie(target) as movie:
         for path in order:
+            begin = movie.seconds
             try:
                 movie.add(*_jpeg(path, max_pixels, max_scans), durations[path])
             except InvalidMedia:
                 left_out.append(readable(Path(path.name)))
             else:
                 shown.append(known[path])
+                times.append(begin)
         if not shown:
             raise InvalidMedia("None of the pictures can be read.", KNOWN_FORMATS)
-    return PictureSequence(tuple(shown), tuple(left_out), _note([*known.values()]))
+    return PictureSequence(tuple(shown), tuple(times), tuple(left_out), _note([*known.values()]))
 
 
 class _Movie:
@@ -137,6 +148,11 @@ class _Movie:
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the movie is so far."""
+        return float(self._end * TIME_BASE)
 
     def add(self, jpeg: bytes, size: tuple[int, int], duration: int) -> None:
         """Add a picture of a size `(width, height)`, shown for so many milliseconds."""

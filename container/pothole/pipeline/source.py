@@ -8,7 +8,8 @@ from pathlib import Path
 from pothole.media import Video
 from pothole.media.sequence import PictureSequence, join_pictures
 from pothole.media.telemetry import GpsTrack
-from pothole.media.telemetry.reader import track_of_file, track_of_video
+from pothole.media.telemetry.clock import clock_of_pictures, clock_of_video
+from pothole.media.telemetry.reader import track_of_file, track_of_pictures, track_of_video
 from pothole.settings import Settings
 from pothole.storage import Storage, disk_space, fetch_pictures, stat_source
 
@@ -42,9 +43,15 @@ def fetch_source(
 
 
 def fetch_track(
-    store: Storage, key: str | None, offset: float | None, video: Video, file: Path, folder: Path
+    store: Storage,
+    key: str | None,
+    offset: float | None,
+    video: Video,
+    file: Path,
+    pictures: PictureSequence,
+    folder: Path,
 ) -> GpsTrack | None:
-    """Return where the camera was, by the file that is named, else by the video; None when neither says.
+    """Return where the camera was, by the file that is named, else by the source; None when neither says.
 
     Args:
         store: Holds the file.
@@ -52,12 +59,19 @@ def fetch_track(
         offset: Seconds by which positions are moved to later; None for none.
         video: The video.
         file: Its file.
+        pictures: Those that it was made of; none of a video.
         folder: Where a copy is written.
 
     Raises:
         PotholeError: The file is not there, or no track of the video's time.
     """
+    if key is None and pictures.taken:
+        return track_of_pictures(pictures, offset or 0.0)
     if key is None:
         return track_of_video(file, video.info, offset or 0.0)
     path = store.fetch(key, folder / "track", MAX_TRACK_BYTES)
-    return track_of_file(path, key.rpartition("/")[2], file, video.info, offset)
+    moments = pictures.moments
+    own = (
+        clock_of_pictures(moments, pictures.times) if moments else clock_of_video(file, video.info.duration_s)
+    )
+    return track_of_file(path, key.rpartition("/")[2], own, offset)

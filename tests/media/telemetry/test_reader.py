@@ -11,6 +11,7 @@ import pytest
 from pothole.errors import InvalidMedia
 from pothole.media import Video
 from pothole.media.telemetry import GpsTrack
+from pothole.media.telemetry.clock import clock_of_video
 from pothole.media.telemetry.fixes import distance
 from pothole.media.telemetry.reader import track_of_file, track_of_video
 from support.clips import make_clip
@@ -52,7 +53,8 @@ def read(
     path = folder / "track"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with Video.open(clip) as video:
-        return track_of_file(path, "track.gpx", clip, video.info, offset)
+        own = clock_of_video(clip, video.info.duration_s)
+    return track_of_file(path, "track.gpx", own, offset)
 
 
 def assert_is_drive(track: GpsTrack, points: Sequence[Point], within: float = 0.02) -> None:

@@ -1,8 +1,11 @@
 """A track has the times of satellites, a video those of a camera; here the two are joined."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
 
 from pothole.errors import InvalidMedia
 from pothole.media.container import open_container
@@ -13,6 +16,57 @@ ZONE = 900.0  # seconds; time zones differ by whole quarters of an hour
 MAX_ZONE = 14 * 3600.0
 ALIKE = 0.1  # lengths that differ by no more than this part, or this many seconds, are those of one recording
 ALIKE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """A clock says when a video was recorded.
+
+    Attributes:
+        rule: What it is read from.
+        moments: POSIX seconds, rising, at which `times` were recorded; the first one alone where the video
+            shows what it recorded at the speed at which it did; none where nothing is known.
+        times: Seconds of the video.
+        duration: Seconds that the recording took.
+        is_sure: Whether no track may be taken for one of the video's time that contradicts it.
+    """
+
+    rule: str
+    moments: Sequence[float]
+    times: Sequence[float]
+    duration: float
+    is_sure: bool = False
+
+    @property
+    def start(self) -> float | None:
+        """Return the POSIX seconds at which the recording began; None when they are not known."""
+        return self.moments[0] if self.moments else None
+
+    def time_of(self, elapsed: float) -> float:
+        """Return at which second of the video is shown what was recorded so long after its beginning."""
+        if len(self.moments) < 2:
+            return elapsed
+        since = [moment - self.moments[0] for moment in self.moments]
+        before, after = min(0.0, elapsed), max(0.0, elapsed - since[-1])
+        return float(np.interp(elapsed, since, self.times)) + before + after
+
+
+def clock_of_video(path: Path, duration: float) -> Clock:
+    """Return the clock of a video of so many seconds, by its `creation_time`."""
+    start = video_start(path)
+    return Clock("creation_time", [] if start is None else [start], [0.0], duration)
+
+
+def clock_of_pictures(moments: Sequence[float], times: Sequence[float]) -> Clock:
+    """Return the clock of pictures, by the times in their EXIF.
+
+    Args:
+        moments: POSIX seconds at which they were taken, in order; several may be the same.
+        times: Seconds at which they are shown.
+    """
+    rising, first = np.unique(np.array(moments), return_index=True)
+    shown = [times[i] for i in first]
+    return Clock("EXIF", rising.tolist(), shown, float(rising[-1] - rising[0]), is_sure=True)
 
 
 def video_start(path: Path) -> float | None:
@@ -31,7 +85,7 @@ def video_start(path: Path) -> float | None:
 
 
 def place_in_video(
-    fixes: Sequence[Fix], name: str, start: float | None, duration: float, offset: float | None
+    fixes: Sequence[Fix], name: str, own: Clock, offset: float | None
 ) -> tuple[list[tuple[float, Fix]], str]:
     """Give fixes their times on the video's clock, and say by which rule.
 
@@ -41,8 +95,7 @@ def place_in_video(
     Args:
         fixes: Valid ones, with a time each.
         name: What people call their file.
-        start: POSIX seconds at which the video says that it began; None when it does not say.
-        duration: Seconds of the video.
+        own: The video's clock.
         offset: Correction by the user, in seconds; where one is given, any track is taken.
 
     Raises:
@@ -55,28 +108,29 @@ def place_in_video(
     fixes = [fix for fix in fixes if fix.utc is not None]
     times = [fix.utc or 0.0 for fix in fixes]
     first, last = min(times), max(times)
-    begin, clock = _begin(first, last, start, duration)
+    begin, rule = _begin(first, last, own)
     if begin is None:
         if offset is None:
             raise InvalidMedia(
                 f"{name} and the video have no time in common: the track is of {_shown(first)} to "
-                f"{_shown(last)}, the video of {_shown(start)}.",
+                f"{_shown(last)}, the video of {_shown(own.start)}.",
                 "Say by track_offset_s how many seconds after the video's beginning the track begins.",
             )
-        begin, clock = first, "the track begins with the video"
-    return [((fix.utc or 0.0) - begin, fix) for fix in fixes], clock
+        begin, rule = first, "the track begins with the video"
+    return [(own.time_of((fix.utc or 0.0) - begin), fix) for fix in fixes], rule
 
 
-def _begin(first: float, last: float, start: float | None, duration: float) -> tuple[float | None, str]:
+def _begin(first: float, last: float, own: Clock) -> tuple[float | None, str]:
     """Return the POSIX seconds of the video's beginning, and the rule that says so."""
+    start, duration = own.start, own.duration
     if start is not None:
         if _covered(first, last, start, duration) >= COVERED:
-            return start, "creation_time"
+            return start, own.rule
         steps = range(-int(MAX_ZONE / ZONE), int(MAX_ZONE / ZONE) + 1)
         zones = [k * ZONE for k in steps if _covered(first, last, start - k * ZONE, duration) >= COVERED]
         if len(zones) == 1:
-            return start - zones[0], f"creation_time, as local time {zones[0] / 3600:+g} h from UTC"
-    if abs((last - first) - duration) <= max(ALIKE * duration, ALIKE_S):
+            return start - zones[0], f"{own.rule}, as local time {zones[0] / 3600:+g} h from UTC"
+    if not own.is_sure and abs((last - first) - duration) <= max(ALIKE * duration, ALIKE_S):
         return first, "the track begins with the video"
     return None, ""
 

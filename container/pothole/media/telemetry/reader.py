@@ -9,8 +9,9 @@ from av.stream import Discard
 from pothole.errors import InvalidMedia
 from pothole.media.container import open_container, read_packets
 from pothole.media.info import VideoInfo
+from pothole.media.sequence import PictureSequence
 from pothole.media.telemetry.camm import is_camm, read_packet
-from pothole.media.telemetry.clock import place_in_video, video_start
+from pothole.media.telemetry.clock import Clock, place_in_video
 from pothole.media.telemetry.fixes import Fix, fault
 from pothole.media.telemetry.gpmf import read_payload
 from pothole.media.telemetry.track import GpsTrack
@@ -37,14 +38,13 @@ def track_of_video(path: Path, info: VideoInfo, offset: float = 0.0) -> GpsTrack
     return None
 
 
-def track_of_file(path: Path, name: str, video: Path, info: VideoInfo, offset: float | None) -> GpsTrack:
+def track_of_file(path: Path, name: str, own: Clock, offset: float | None) -> GpsTrack:
     """Return the positions of a file, on the clock of its video.
 
     Args:
         path: The file: GPX, NMEA 0183 or CSV.
         name: What people call it.
-        video: The video.
-        info: What the video says about itself.
+        own: The video's clock.
         offset: Seconds by which the positions are moved to later; None for none.
 
     Raises:
@@ -52,7 +52,7 @@ def track_of_file(path: Path, name: str, video: Path, info: VideoInfo, offset: f
     """
     source, fixes = _read(path, name)
     timed = [fix for fix in fixes if fault(fix) is None and _is_timed(fix)]
-    placed, clock = place_in_video(timed, name, video_start(video), info.duration_s, offset)
+    placed, clock = place_in_video(timed, name, own, offset)
     faulty = [(0.0, fix) for fix in fixes if fault(fix) is not None]  # whenever they were, they are counted
     track = GpsTrack.of(faulty + placed, source, clock, offset or 0.0)
     if not len(track):
@@ -61,6 +61,21 @@ def track_of_file(path: Path, name: str, video: Path, info: VideoInfo, offset: f
             "Send a track of the time of the video, or leave it out.",
         )
     return track
+
+
+def track_of_pictures(pictures: PictureSequence, offset: float = 0.0) -> GpsTrack | None:
+    """Return the positions in the EXIF of pictures; None where there are none, or times are not known.
+
+    Args:
+        pictures: In the order in which they are shown.
+        offset: Seconds by which the positions are moved to later.
+    """
+    fixes = [
+        (time, Fix(time, None, taken.lat, taken.lon))
+        for taken, time in zip(pictures.taken, pictures.times, strict=True)
+        if taken.lat is not None and taken.lon is not None
+    ]
+    return GpsTrack.of(fixes, "exif", "the pictures' own", offset) if fixes and pictures.moments else None
 
 
 def _is_timed(fix: Fix) -> bool:
