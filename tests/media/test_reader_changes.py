@@ -6,12 +6,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.packet import Packet
 
 from pothole.errors import InvalidMedia
 from pothole.media import Video
 from support.clips import make_clip, numbered_image
 from support.recordings import camera_clip, heard, mark, marked_clip, out_of_sync, remux, shown
+from support.telemetry import with_payloads
 
 BT709, BT601, LIMITED, FULL = 1, 6, 1, 2
 GREEN = (20, 190, 20)
@@ -185,25 +185,8 @@ def test_what_a_video_says_of_itself_comes_along(tmp_path):
 
 def test_telemetry_of_a_camera_comes_along_at_its_times(tmp_path):
     clip = make_clip(tmp_path / "clip.mp4", 60)
-    source = tmp_path / "camera.mp4"
     payloads = [b"DEVC" + bytes([i]) * 12 for i in range(2)]
-    with av.open(clip) as inputs, av.open(source, "w") as output:
-        pictures, data = (
-            output.add_stream_from_template(inputs.streams.video[0], opaque=True),
-            output.add_data_stream("bin_data"),
-        )
-        data.time_base = Fraction(1, 1000)
-        for i, payload in enumerate(payloads):
-            packet = Packet(payload)
-            packet.stream, packet.time_base = data, Fraction(1, 1000)
-            packet.pts = packet.dts = 1000 * i
-            packet.duration = 1000
-            output.mux(packet)
-        for packet in inputs.demux(video=0):
-            if packet.size:
-                packet.stream = pictures
-                output.mux(packet)
-    marked, video = mark(source)
+    marked, video = mark(with_payloads(clip, payloads, tmp_path / "camera.mp4"))
     with av.open(marked) as container:
         [telemetry] = container.streams.data
         packets = [p for p in container.demux(telemetry) if p.size]

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pothole.geo.flow import Numbers
+from pothole.geo.locate import RADIUS_90
 from pothole.geo.survey.drives import Drive, Seen
 from pothole.media.telemetry.fixes import metres_per_degree
 
@@ -21,7 +22,6 @@ MAX_TURN = 60.0  # degrees between the directions of two drives in the same lane
 MAX_OFFSET = 20.0  # metres that a pothole of a drive may lie off one of the list
 MEMORY = 200.0  # metres of a drive along which an offset stays about the same
 SPREAD = 0.8  # metres along each axis by which a place is off by itself, besides its receiver's drift
-RADIUS_90 = 2.146  # standard deviations within which 90 % lie, along two axes
 NEW = 6.0  # cost of a pothole that is new
 REACH = 6  # potholes of a drive from one match to the next, at most, whose offsets are compared
 
