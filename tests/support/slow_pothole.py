@@ -1,6 +1,7 @@
 """`pothole` with a detector that sees magenta and takes LOOK_SECONDS for a picture."""
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -24,4 +25,6 @@ common.load_detector = lambda folder, runtime: (  # type: ignore[assignment]
     _load_detector(folder, runtime) if (folder / "detector.json").is_file() else SlowDetector()
 )
 local_jobs.LEASE_S = 1
+# A shell lets what it starts in the background ignore SIGINT, and tests so started could stop nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main.main()
