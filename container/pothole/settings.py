@@ -190,6 +190,14 @@ class Settings:
         "whether to refuse a store that ignores If-None-Match; with such a store only one worker may run",
         SWITCH,
     )
+    s3_tag_scratch: bool = setting(
+        False,
+        "S3_TAG_SCRATCH",
+        "storage",
+        "whether to tag records and segments of jobs, pothole=record and pothole=segment, so that lifecycle "
+        "rules can expire them; needs s3:PutObjectTagging",
+        SWITCH,
+    )
     temp_dir: Path = setting(
         Path("/tmp"),  # noqa: S108  # the default of tempfile itself; folders inside are private
         "TMPDIR",

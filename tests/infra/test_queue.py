@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import deploy
-from infra.test_templates import NEEDS, S3, Loader, actions, as_list, calls, resources, statements
+from infra.test_templates import NEEDS, S3, TAGS, Loader, actions, as_list, calls, resources, statements
 from local_aws import Cloud
 from pothole.outputs.registry import OUTPUTS
 from stacks import Failed, Stack
@@ -36,7 +36,7 @@ def test_a_worker_may_do_what_the_code_does_and_no_more() -> None:
     of_queue = {action for call, action in NEEDED_BY.items() if f".{call}(" in said}
     assert len(of_queue) == len(NEEDED_BY)
     of_videos = set().union(*(NEEDS[call] for path in S3 for call in calls(path)))
-    assert actions("WorkerRole") == of_queue | of_videos | {"ecs:UpdateTaskProtection"}
+    assert actions("WorkerRole") == of_queue | of_videos | TAGS | {"ecs:UpdateTaskProtection"}
 
 
 def test_a_worker_writes_nothing_but_outputs_and_records() -> None:

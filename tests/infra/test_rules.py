@@ -11,6 +11,7 @@ import packages
 import releases
 from infra.test_templates import Loader, as_list, resources, statements
 from pothole.settings import Settings
+from pothole.storage.scratch import tagging
 from stacks import Failed, Stack
 from support.aws_calls import Calls
 from support.servers import ROOT
@@ -134,6 +135,7 @@ def test_the_container_is_told_its_region_and_how_many_videos_come_at_a_time() -
         "MAX_JOBS": "!Ref VideosPerInstance",
         "AWS_DEFAULT_REGION": "!Ref AWS::Region",
         "METRICS_NAMESPACE": "!Sub potholes/${Name}",
+        "S3_TAG_SCRATCH": "true",
     }
 
 
@@ -251,6 +253,21 @@ def test_deleted_scratch_leaves_nothing_for_good() -> None:
     """AmazonS3/latest/userguide/lifecycle-configuration-examples.html: markers outlive versions otherwise."""
     rules = resources("videos")["Videos"]["Properties"]["LifecycleConfiguration"]["Rules"]
     assert any(rule.get("ExpiredObjectDeleteMarker") for rule in rules)
+
+
+def test_what_jobs_need_alone_goes_after_a_day_as_an_old_version_too() -> None:
+    """Else a bucket that keeps versions is charged for each heartbeat and segment for 30 days."""
+    rules = resources("videos")["Videos"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    of_tags = {tag["Value"]: rule for rule in rules for tag in rule.get("TagFilters", [])}
+    for kind, key in (("record", "a/.pothole/7/record.json"), ("segment", ".pothole/7/segments/0000.json")):
+        assert tagging(key) == {"Tagging": f"pothole={kind}"}
+        assert of_tags[kind]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
+    assert of_tags["segment"]["ExpirationInDays"] == 1
+    assert "ExpirationInDays" not in of_tags["record"]  # a record says what was done, for ever
+    assert tagging("a/clip_output.mp4") == {}
+    told = {"Name": "S3_TAG_SCRATCH", "Value": "true"}
+    [worker] = resources("queue")["Task"]["Properties"]["ContainerDefinitions"]
+    assert told in worker["Environment"]
 
 
 class Endpoints:

@@ -240,3 +240,31 @@ def _client(**options: str) -> "S3Client":
         config=Config(retries={"total_max_attempts": 1}),
         **options,
     )
+
+
+def test_records_and_segments_are_tagged_for_the_rules_of_a_bucket_where_asked(
+    s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    """Else each heartbeat of a job stays for as long as a bucket keeps old versions."""
+
+    def tags(key: str) -> list[tuple[str, str]]:
+        return [(tag["Key"], tag["Value"]) for tag in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]]
+
+    in_parts = {}  # the emulator forgets the tags of an upload in parts
+    s3.meta.events.register(
+        "before-parameter-build.s3.CreateMultipartUpload",
+        lambda params, **_: in_parts.update({params["Key"]: params.get("Tagging")}),
+    )
+    store = S3Storage(bucket, s3, tags_scratch=True)
+    store.write("a/.pothole/7/record.json", b"{}", None)
+    segment, output = "a/.pothole/7/segments/0000-video.nut", "a/clip_output.mp4"
+    for key in (segment, output):
+        (tmp_path / "part").write_bytes(b"x")
+        store.publish(tmp_path / "part", key, "video/mp4")
+        store.publish(tmp_path / "part", key, "video/mp4", confirm=lambda: None)
+    assert tags("a/.pothole/7/record.json") == [("pothole", "record")]
+    assert (in_parts[segment], in_parts[output]) == ("pothole=segment", None)
+
+    # Some stores refuse tags, so nobody gets them unasked.
+    open_s3(bucket, Settings()).write("a/.pothole/8/record.json", b"{}", None)
+    assert tags("a/.pothole/8/record.json") == []

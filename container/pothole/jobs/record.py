@@ -17,9 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationEr
 
 from pothole.errors import PASSING, PotholeError
 from pothole.files import readable_text
+from pothole.storage.scratch import FOLDER
 from pothole.types import Natural
-
-FOLDER = ".pothole"
 
 State = Literal["queued", "running", "interrupted", "done", "failed"]
 

@@ -34,12 +34,13 @@ from pothole.jobs.files import JobFiles
 from pothole.jobs.lease import Lease, claim, exclusive, find_active
 from pothole.jobs.monitor import JobMonitor
 from pothole.jobs.names import release_names, take_names
-from pothole.jobs.record import FOLDER, Record, State
+from pothole.jobs.record import Record, State
 from pothole.jobs.shutdown import ShutdownSignal
 from pothole.metrics import Metrics
 from pothole.settings import Settings
 from pothole.storage import Publish, Stat, Storage
 from pothole.storage.base import check_size
+from pothole.storage.scratch import FOLDER
 
 _logger = logging.getLogger("pothole.jobs")
 

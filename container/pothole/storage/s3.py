@@ -1,11 +1,8 @@
 """`S3Storage` is a storage in an S3 bucket."""
 
-import base64
-import hashlib
 import math
 import re
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
@@ -26,11 +23,13 @@ from pothole.errors import (
 from pothole.files import MIB
 from pothole.settings import Settings
 from pothole.storage.base import Confirm, Stat, Storage, check_size, version_at
+from pothole.storage.checksums import is_whole
 from pothole.storage.local import file_errors
 from pothole.storage.patience import InContext, Patience
 from pothole.storage.probe import Probe, known_skew_s, probe
 from pothole.storage.s3_client import s3_client
 from pothole.storage.s3_errors import changed, s3_errors
+from pothole.storage.scratch import tagging
 from pothole.storage.upload import Refused, abort_all, put, sent
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ class S3Storage:
         kms_key: Key that encrypts what is written; the bucket's own encryption when empty.
         requester_pays: Accept to be charged for reading a bucket that asks for it.
         requires_conditions: Refuse a store that ignores the conditions of a write.
+        tags_scratch: Tag what is of use to jobs alone, see `tagging`.
         patience: With a store that does not answer; one without an end when None.
     """
 
@@ -64,12 +64,14 @@ class S3Storage:
         kms_key: str = "",
         requester_pays: bool = False,
         requires_conditions: bool = True,
+        tags_scratch: bool = False,
         patience: Patience | None = None,
     ) -> None:
         self._bucket = bucket
         self._client = client
         self._patience = patience or Patience(math.inf, 0)
         self._requires_conditions = requires_conditions
+        self._tags_scratch = tags_scratch
         self._payer: dict[str, Any] = {"RequestPayer": "requester"} if requester_pays else {}
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
         self._writing: dict[str, Any] = self._payer | encryption
@@ -93,7 +95,7 @@ class S3Storage:
             ):
                 known = _Known(head, self._patience)
                 transfers.download(self._bucket, key, str(path), dict(self._payer), [known]).result()
-            if not _is_whole(path, head):
+            if not is_whole(path, head):
                 raise StorageUnavailable(f"{self.address(key)} arrived damaged: its checksum is another one.")
         return path
 
@@ -106,7 +108,7 @@ class S3Storage:
         abort this one.
         """
         where = {"Bucket": self._bucket, "Key": key}
-        options = self._writing | {"ContentType": content_type}
+        options = self._options(key, content_type)
         with file_errors(path), self._errors(key, "s3:PutObject"), suppress(Refused):
             if confirm is None:
                 return put(self._client, path, where, options)
@@ -138,7 +140,7 @@ class S3Storage:
 
     def write(self, key: str, data: bytes, replaces: str | None) -> str | None:
         """See `Storage.write`."""
-        options: dict[str, Any] = self._writing | _condition(replaces) | {"ContentType": "application/json"}
+        options = self._options(key, "application/json") | _condition(replaces)
         with self._errors(key, "s3:PutObject"):
             self._check_conditions(key)
             for attempt in range(ATTEMPTS):
@@ -158,6 +160,10 @@ class S3Storage:
                     return None
                 time.sleep(attempt / 10)
         raise StorageUnavailable(f"S3 answers {ATTEMPTS} times that {self.address(key)} is in conflict.")
+
+    def _options(self, key: str, content_type: str) -> dict[str, Any]:
+        tags = tagging(key) if self._tags_scratch else {}
+        return self._writing | tags | {"ContentType": content_type}
 
     def _check_conditions(self, key: str) -> None:
         if self._requires_conditions and not self._probe(key).keeps_conditions:
@@ -255,6 +261,7 @@ def open_s3(bucket: str, settings: Settings) -> Storage:
         settings.s3_kms_key,
         settings.s3_requester_pays,
         settings.s3_require_conditions,
+        settings.s3_tag_scratch,
         Patience(settings.s3_retry_s, settings.s3_timeout_s),
     )
 
@@ -271,26 +278,6 @@ def _stat(answer: dict[str, Any], skew_s: float = 0.0) -> Stat:
 def _age_s(answer: dict[str, Any]) -> float:
     now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     return float((now - answer["LastModified"]).total_seconds())
-
-
-def _is_whole(path: Path, head: dict[str, Any]) -> bool:
-    """Compare a file with what S3 knows of the object: its checksum, where there is one of the whole."""
-    crc32: str = head.get("ChecksumCRC32", "")
-    if crc32 and "-" not in crc32:  # a dash follows the checksum of an upload's parts
-        return _crc32(path) == crc32
-    md5: str = head["ETag"].strip('"')
-    if re.fullmatch(r"[0-9a-f]{32}", md5) and head.get("ServerSideEncryption", "AES256") == "AES256":
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == md5
-    return path.stat().st_size == int(head["ContentLength"])
-
-
-def _crc32(path: Path) -> str:
-    crc = 0
-    with path.open("rb") as file:
-        while block := file.read(MIB):
-            crc = zlib.crc32(block, crc)
-    return base64.b64encode(crc.to_bytes(4)).decode()
 
 
 def _file_name(key: str) -> str:

@@ -8,8 +8,8 @@ from urllib.parse import unquote_plus
 
 from pothole.errors import RequestError
 from pothole.files import VIDEO_SUFFIXES, is_output
-from pothole.jobs.record import FOLDER
 from pothole.jobs.request import JobRequest
+from pothole.storage.scratch import FOLDER
 from pothole.types import Json
 
 EXAMPLE = '{"VideoId": 17, "s3": {"bucket": "my-bucket", "key": "road/clip.mp4"}}'
