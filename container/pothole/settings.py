@@ -49,7 +49,8 @@ class Settings:
         "POTHOLE_RUNTIME",
         "model",
         "what runs the network: `openvino`, `tensorflow`, or `auto`, which is OpenVINO if the model folder "
-        "has an export and the machine has no NVIDIA GPU or no TensorFlow, else TensorFlow",
+        "has an export and TensorFlow for NVIDIA GPUs is not installed, else TensorFlow; where that is made "
+        "for GPUs and sees none, `auto` is refused",
         one_of(get_args(Runtime)),
     )
     threads: int = setting(

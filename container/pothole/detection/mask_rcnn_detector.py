@@ -14,7 +14,7 @@ from pothole.detection.mask_rcnn.letterbox import fit, input_size, limits, to_pi
 from pothole.detection.mask_rcnn.paste import paste_masks
 from pothole.detection.mask_rcnn.scores import box_score_threshold, final_scores
 from pothole.detections import Detections
-from pothole.errors import ModelError, needs_tensorflow
+from pothole.errors import ConfigError, ModelError, needs_tensorflow
 from pothole.settings import Runtime
 from pothole.types import Image, Size
 
@@ -73,11 +73,11 @@ def load_mask_rcnn(model_dir: Path, runtime: Runtime = "auto") -> MaskRCNNDetect
 
     Args:
         model_dir: The folder.
-        runtime: `auto` is TensorFlow where the folder has no export, and where it is installed and the
-            machine has an NVIDIA GPU; else OpenVINO.
+        runtime: `auto` is TensorFlow where the folder has no export, and where TensorFlow was installed for
+            NVIDIA GPUs; else OpenVINO.
 
     Raises:
-        ConfigError: TensorFlow is needed and not installed.
+        ConfigError: TensorFlow is needed and not installed, or was installed for GPUs and sees none.
         ModelError: The folder is incomplete or does not fit this code, or there is no export for `openvino`.
     """
     network = _load(model_dir, runtime)
@@ -89,7 +89,9 @@ def load_mask_rcnn(model_dir: Path, runtime: Runtime = "auto") -> MaskRCNNDetect
 def _load(model_dir: Path, runtime: Runtime) -> "Network":
     # Each import takes what the other runtime does not need: Keras and TensorFlow alone take seconds.
     exported = (model_dir / "openvino.xml").is_file()
-    for_gpu = Path("/dev/nvidiactl").exists() and find_spec("tensorflow") is not None
+    # TensorFlow for GPUs brings NVIDIA's libraries as packages. By a device's file, TensorFlow for CPUs would
+    # be taken beside a GPU that it cannot use.
+    for_gpu = all(find_spec(name) for name in ("tensorflow", "nvidia"))
     if runtime == "openvino" and not exported:
         raise ModelError(f"{model_dir} has no openvino.xml: run `pothole export` on it.")
     if runtime == "openvino" or (runtime == "auto" and exported and not for_gpu):
@@ -98,8 +100,15 @@ def _load(model_dir: Path, runtime: Runtime) -> "Network":
         return OpenVINONetwork(model_dir)
     try:
         from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN  # noqa: PLC0415
-        from pothole.detection.runtimes.keras import KerasNetwork  # noqa: PLC0415
+        from pothole.detection.runtimes.keras import KerasNetwork, has_gpu  # noqa: PLC0415
     except ModuleNotFoundError as exc:
         raise needs_tensorflow(exc) from exc
 
+    if for_gpu and runtime == "auto" and not has_gpu():
+        # TensorFlow would go on on the CPU without a word, many times slower, at the price of a GPU.
+        raise ConfigError(
+            "This installation is made for NVIDIA GPUs and sees none.",
+            hint="Give it a GPU and a driver for CUDA 12, or set POTHOLE_RUNTIME to openvino or tensorflow, "
+            "which use the CPU.",
+        )
     return KerasNetwork(MaskRCNN.load_folder(model_dir))

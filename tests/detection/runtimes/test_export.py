@@ -11,12 +11,12 @@ import numpy as np
 import openvino
 import pytest
 
-from pothole.detection import mask_rcnn_detector
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.registry import load_detector
+from pothole.detection.runtimes import keras as keras_runtime
 from pothole.detection.runtimes.export import export
 from pothole.detection.runtimes.openvino import EXPORTED
-from pothole.errors import ModelError
+from pothole.errors import ConfigError, ModelError
 from pothole.media.picture import read_picture
 from pothole.settings import SHIPPED_MODEL
 from roads.output import write_dataset
@@ -147,11 +147,22 @@ def test_the_shipped_model_starts_without_tensorflow_and_reports_to_nobody():
     assert run.stdout.strip() == "[]"
 
 
-def test_beside_a_gpu_openvino_runs_where_tensorflow_is_not_installed(monkeypatch):
+def test_a_device_file_alone_does_not_bring_tensorflow_for_cpus(monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda path: True)  # /dev/nvidiactl, too
-    monkeypatch.setattr(mask_rcnn_detector, "find_spec", lambda name: None)
     network = load_detector(SHIPPED_MODEL)._network
     assert type(network).__name__ == "OpenVINONetwork"
+
+
+def test_an_installation_for_gpus_that_sees_none_says_so_unless_told_to_use_the_cpu(monkeypatch, tmp_path):
+    """TensorFlow takes the CPU without a word, so a GPU would be paid for and not used."""
+    (tmp_path / "nvidia").mkdir()  # as nvidia-cublas-cu12 and its like make it
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"made for NVIDIA GPUs and sees none.*POTHOLE_RUNTIME"):
+        load_detector(SHIPPED_MODEL)
+    for runtime, network in (("openvino", "OpenVINONetwork"), ("tensorflow", "KerasNetwork")):
+        assert type(load_detector(SHIPPED_MODEL, runtime)._network).__name__ == network
+    monkeypatch.setattr(keras_runtime, "has_gpu", lambda: True)
+    assert type(load_detector(SHIPPED_MODEL)._network).__name__ == "KerasNetwork"
 
 
 @pytest.mark.slow

@@ -55,6 +55,11 @@ class KerasNetwork:
             self._masks(pyramid, boxes[:, :count], classes[:, :count])
 
 
+def has_gpu() -> bool:
+    """Say whether Keras's backend sees a GPU."""
+    return bool(keras.distribution.list_devices("gpu"))
+
+
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "jax":
         import jax  # noqa: PLC0415
