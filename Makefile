@@ -173,7 +173,7 @@ soak: setup system ## Jobs, pictures and mistakes for an hour, or MINUTES=: memo
 
 .PHONY: mutants
 mutants: setup system ## Break 60 random lines, LINES=, one at a time, and see whether the tests notice; SEED=1, ONLY=part of a module's name
-	nice $(BIN)/python local_test/mutants.py --lines $${LINES:-60} --seed $${SEED:-1} --only "$${ONLY:-}"
+	nice $(BIN)/python local_test/mutants.py --lines $${LINES:-60} --seed $${SEED:-1} --limit $${LIMIT:-300} --only "$${ONLY:-}"
 
 .PHONY: audit sbom
 audit: $(SECURITY_VENV)/.ready ## Look for known holes in what ships (asks PyPI), and for careless code

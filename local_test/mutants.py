@@ -1,9 +1,10 @@
 """Break lines of the package at random, one at a time, and see whether its tests notice.
 
-Usage: mutants.py [--lines N] [--seed S] [--only TEXT]
+Usage: mutants.py [--lines N] [--seed S] [--only TEXT] [--limit S]
 
 Each broken package is a copy in build/mutants, which comes before ours on the path. The tests that mirror the
-module are run, and when they pass those of its whole room. What they do not notice is listed at the end.
+module are run, when they pass the others that import it, and then the rest of its room, up to the first that
+fails. What none of them noticed in the time there is for a line is listed at the end.
 """
 
 import argparse
@@ -13,8 +14,10 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +25,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "container" / "pothole"
 COPY = ROOT / "build" / "mutants"
-LONGEST_S = 1200
+LIMIT_S = 300
+HANGS_S = 120  # no test takes so long, not even beside others
 NOTICED = 0.9
+TOLD = r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$"
 OTHER: dict[type[ast.AST], type[ast.AST]] = {
     ast.Lt: ast.LtE,
     ast.LtE: ast.Lt,
@@ -145,54 +150,72 @@ def _of_expression(node: ast.AST) -> Iterator[dict[str, object]]:
 
 
 def tests_of(path: Path) -> list[list[str]]:
-    """Return what to run for a module: the tests of its own, then those of its room."""
+    """Return what to run for a module: its own tests, others that import it, and the rest of its room."""
     room = ROOT / "tests" / path.relative_to(PACKAGE).parent
     while not room.is_dir():
         room = room.parent
-    is_top = room.name == "tests"
-    own = [str(file) for file in sorted(room.glob(f"test_{path.stem}*.py"))]
-    whole = [str(file) for file in sorted(room.glob("test_*.py"))] if is_top else [str(room)]
-    return [tests for tests in (own, whole) if tests]
+    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    imports = re.compile(rf"^ *(from|import) {re.escape(name)}\b", re.MULTILINE)
+    whole = sorted(room.glob("test_*.py") if room.name == "tests" else room.rglob("test_*.py"))
+    own = [test for test in whole if test.name.startswith(f"test_{path.stem}")]
+    every = whole + sorted(set((ROOT / "tests").rglob("test_*.py")) - set(whole))
+    users = [test for test in every if test not in own and imports.search(test.read_text())]
+    rest = [test for test in whole if test not in own + users]
+    return [[str(test) for test in tests] for tests in (own, users, rest) if tests]
 
 
-def is_noticed(mutant: Mutant) -> bool:
-    """Run the tests on a broken copy of the package.
+def is_noticed(mutant: Mutant, limit_s: float) -> bool:
+    """Run the tests on a broken copy of the package, for so many seconds at most.
 
     Raises:
         SystemExit: A test fails on the package as it is, too.
     """
     target = COPY / "pothole" / mutant.path.relative_to(PACKAGE)
+    end = time.monotonic() + limit_s
     for tests in tests_of(mutant.path):
         mutant.apply(target)
         try:
-            failed = failing(tests)
+            failed = failing(tests, max(0.0, end - time.monotonic()))
         finally:
             shutil.copyfile(mutant.path, target)
         if failed:
-            if failing(failed):
+            if failing(failed, limit_s):
                 sys.exit(f"{' '.join(failed)} fails without any change: mend that before.")
             return True
     return False
 
 
-def failing(tests: list[str]) -> list[str]:
-    """Run tests on the copy, and return the first that fails, or all when they take too long; none else."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+def failing(tests: list[str], limit_s: float) -> list[str]:
+    """Run tests on the copy, and return the first that fails, if one does in the time."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        f"timeout={HANGS_S}",
+    ]
     path = os.pathsep.join(map(str, (COPY, ROOT, ROOT / "tests")))
-    try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return tests[:1]
-    told = re.findall(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
-    return told[:1] or (tests if done.returncode else [])
+    with subprocess.Popen(
+        [*command, *tests],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            told, _ = process.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            # A thread that waits for ever keeps Python from ending after a test has failed.
+            told, _ = process.communicate()
+            return re.findall(TOLD, told, re.MULTILINE)[:1]
+    first = re.findall(TOLD, told, re.MULTILINE)[:1]
+    return first or (tests if process.returncode else [])
 
 
 def chosen(lines: int, seed: int, only: str) -> list[Mutant]:
@@ -215,6 +238,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="part of the names of modules")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds of tests for a line")
     parser.add_argument("--list", action="store_true", help="say what would be broken, and run nothing")
     args = parser.parse_args()
     broken = chosen(args.lines, args.seed, args.only)
@@ -224,7 +248,7 @@ def main() -> None:
     shutil.copytree(PACKAGE, COPY / "pothole", ignore=shutil.ignore_patterns("__pycache__"))
     survivors = []
     for number, mutant in enumerate(broken, 1):
-        noticed = is_noticed(mutant)
+        noticed = is_noticed(mutant, args.limit)
         print(f"{number}/{len(broken)} {'noticed ' if noticed else 'SURVIVED'} {mutant}", flush=True)
         survivors += [] if noticed else [mutant]
     print(f"{len(broken) - len(survivors)} of {len(broken)} noticed; not:", *survivors, sep="\n")

@@ -147,3 +147,14 @@ def test_an_mp4_ends_for_certain_where_a_box_has_no_size(tmp_path, size):
     inside = struct.pack(">I4s", size, b"free") + struct.pack(">I4s", 10_000, b"mdat")
     (tmp_path / "a.mp4").write_bytes(inside[: size or 8] + inside[8:] + bytes(50))
     assert not ends_early(tmp_path / "a.mp4", "mov,mp4")
+
+
+@pytest.mark.parametrize("size", [2**63, 2**64 - 1])
+def test_a_box_may_say_that_it_is_larger_than_any_file(tmp_path, size):
+    """The place behind it is none that could be asked for."""
+    clip = make_clip(tmp_path / "a.mp4")
+    with clip.open("ab") as file:
+        file.write(struct.pack(">I4sQ", 1, b"mdat", size))
+    with Video.open(clip) as video:
+        assert (video.info.width, video.info.height) == (64, 48)
+    assert ends_early(clip, "mov,mp4")

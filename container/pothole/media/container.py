@@ -165,7 +165,7 @@ def _end_of_boxes(path: Path) -> int:
 
 def _boxes(path: Path) -> Iterator[tuple[bytes, int]]:
     """Yield the kind of each box of an MP4, and where it ends by its own word."""
-    position = 0
+    position, end = 0, path.stat().st_size
     with path.open("rb") as file:
         for _ in range(MAX_MP4_BOXES):
             head = file.read(16)
@@ -178,6 +178,8 @@ def _boxes(path: Path) -> Iterator[tuple[bytes, int]]:
                 break
             position += size
             yield kind, position
+            if position >= end:  # may be more than any file has
+                break
             file.seek(position)
 
 

@@ -15,7 +15,9 @@ def working(
             began.set()
             assert end.wait(30)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(
+        target=work, daemon=True
+    )  # or one that waits for ever would hold up Python's end
     thread.start()
     return thread
 
