@@ -114,6 +114,17 @@ class Settings:
         "buckets that `output_bucket` may name beside the source's own, with commas between them",
         NAMES,
     )
+    live_bucket: str = setting(
+        "", "LIVE_BUCKET", "live API", "bucket of the pictures that `GET /liveinference?key=` names", TEXT
+    )
+    live_hosts: tuple[str, ...] = setting(
+        (),
+        "LIVE_HOSTS",
+        "live API",
+        "public hosts that `GET /image?image=` may fetch from, with commas; `*.example.org` is all below it, "
+        "and `*` any",
+        NAMES,
+    )
     max_image_bytes: int = setting(
         32 * 2**20, "MAX_IMAGE_BYTES", "limits", "most bytes of a picture that is sent as a body"
     )

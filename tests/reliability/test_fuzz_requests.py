@@ -48,11 +48,13 @@ def test_the_page_lists_the_fields_that_a_request_has() -> None:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("asked", ["POST /invocations", "GET /liveinference", "GET /image"])
 def test_requests_that_fit_and_that_do_not_are_answered_as_promised(
-    server: Server, mode: GenerationMode
+    server: Server, mode: GenerationMode, asked: str
 ) -> None:
     statuses: Counter[int] = Counter()
-    operation = SCHEMA["/invocations"]["POST"]
+    method, path = asked.split()
+    operation = SCHEMA[path][method]
 
     @settings(
         max_examples=INPUTS // 8,
@@ -68,7 +70,7 @@ def test_requests_that_fit_and_that_do_not_are_answered_as_promised(
         case.validate_response(answer, checks=PROMISES)
 
     send()
-    figures.info("%d %s requests: %s", statuses.total(), mode.value, dict(statuses))
+    figures.info("%d %s requests of %s: %s", statuses.total(), mode.value, asked, dict(statuses))
 
 
 @pytest.mark.timeout(3600)

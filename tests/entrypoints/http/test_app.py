@@ -69,7 +69,7 @@ def test_execution_parameters_stay_within_what_batch_transform_allows(client: Fl
     assert parameters["MaxConcurrentTransforms"] * parameters["MaxPayloadInMB"] <= 100
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/invocations/", "/static/app.py"])
+@pytest.mark.parametrize("path", ["/nothing", "/invocations/", "/static/app.py"])
 def test_other_paths_are_a_404_as_json(client: FlaskClient, path: str) -> None:
     response = client.get(path)
     assert response.status_code == HTTPStatus.NOT_FOUND

@@ -81,7 +81,9 @@ def test_a_picture_and_a_video_go_through_as_bodies(server: Server, clip: bytes)
     assert not list(server.temp_dir.glob("pothole-serve-*/body-*"))
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics2", "/invocations/x", "/gunicorn.sock", "/../nginx.conf"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/metrics2", "/invocations/x", "/gunicorn.sock", "/../nginx.conf"]
+)
 def test_other_paths_are_a_404_as_json(server: Server, path: str) -> None:
     response = requests.get(server.url + path, timeout=5)
     assert response.status_code == HTTPStatus.NOT_FOUND

@@ -1,7 +1,7 @@
 """The web application answers `/ping`, `/invocations`, `/execution-parameters` and `/metrics`."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -14,6 +14,7 @@ from pothole.detection.detector import Detector
 from pothole.entrypoints.http.error_answers import answer_errors_as_json
 from pothole.entrypoints.http.invocations import Invocations
 from pothole.entrypoints.http.job_queue import JobQueue
+from pothole.entrypoints.http.live import add_live_routes
 from pothole.entrypoints.http.logs import log_requests
 from pothole.errors import NotReady
 from pothole.files import MIB
@@ -49,18 +50,25 @@ def create_app(
     loading = ThreadPoolExecutor(1).submit(Worker.load, settings, load_detector, opener, metrics, shutdown)
     queue = JobQueue(settings, metrics, shutdown)
     app.extensions |= {"worker": loading, "queue": queue}
-    _add_routes(app, loading, Invocations(queue, settings), settings, metrics)
-    return app
 
-
-def _add_routes(
-    app: Flask, loading: Future[Worker], invocations: Invocations, settings: Settings, metrics: Metrics
-) -> None:
     def worker() -> Worker:
         if not loading.done():
             raise NotReady("The model is still loading.", hint="Ask again in some seconds.")
         return loading.result()
 
+    invocations = Invocations(queue, settings)
+    _add_routes(app, worker, invocations, settings, metrics)
+    add_live_routes(app, worker, invocations, opener, settings)
+    return app
+
+
+def _add_routes(
+    app: Flask,
+    worker: Callable[[], Worker],
+    invocations: Invocations,
+    settings: Settings,
+    metrics: Metrics,
+) -> None:
     @app.after_request
     def discard_refused_body(response: Response) -> Response:
         # Closing on a sender in the middle of a body makes nginx say 502 at times in place of our reason.

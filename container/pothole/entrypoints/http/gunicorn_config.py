@@ -26,7 +26,9 @@ worker_tmp_dir = str(_settings.temp_dir)
 control_socket_disable = True  # it would be written into the home folder, which may be read-only
 logconfig_dict = logging_config(_settings.log_level)
 
-# nginx bounds headers, 32 KB of them together, and answers in JSON; what it lets through, gunicorn takes.
+# nginx bounds the first line, at 8 KB, and headers, 32 KB together, and answers in JSON; what it lets
+# through, gunicorn takes.
+limit_request_line = 0
 limit_request_fields = 8192
 limit_request_field_size = 16380
 

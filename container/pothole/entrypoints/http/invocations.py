@@ -15,6 +15,7 @@ from flask import Request, Response, jsonify
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import FileWrapper
 
+from pothole.detections import Detections
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
@@ -28,6 +29,7 @@ from pothole.outputs.annotate import draw
 from pothole.pipeline.source import COPIES
 from pothole.settings import MAX_JSON_BYTES, Settings
 from pothole.storage import disk_space, open_folder
+from pothole.types import Image
 
 RETRY_HINT = 'To have it tried again, send "retry": true.'
 
@@ -67,7 +69,7 @@ class Invocations:
         )
 
     def _job(self, request: Request, worker: Worker) -> Response:
-        asked = JobRequest.from_json(_decoded_json(_body(request, MAX_JSON_BYTES)))
+        asked = JobRequest.from_json(_decoded_json(body(request, MAX_JSON_BYTES)))
         job = worker.named(asked.job)
         try:
             place = self._queue.place()
@@ -83,14 +85,20 @@ class Invocations:
         record = work.result() if asked.wait else claimed.record
         return _job_answer(record, worker.record_address(job, record))
 
-    def _picture(self, request: Request, worker: Worker) -> Response:
+    @contextmanager
+    def look(self, body: bytes, worker: Worker) -> Iterator[tuple[Image, Detections]]:
+        """Yield a picture and what is on it; while it is in memory it counts.
+
+        Raises:
+            Busy: There are enough pictures in work, or enough pixels in memory.
+            PotholeError: It cannot be read, or is above a limit.
+        """
         if not self._pictures.acquire(blocking=False):
             raise Busy(
                 f"The server works on {self._settings.threads} pictures already.",
                 hint="Send the request again later, or start more servers.",
             )
         try:
-            body = _body(request, self._settings.max_image_bytes)
             with self._pixels.share() as take:
                 image = read_picture(
                     BytesIO(body),
@@ -99,15 +107,17 @@ class Invocations:
                     take,
                     self._settings.max_jpeg_scans,
                 )
-                detections = worker.detector.predict([image])[0]
-                accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
-                if accepted is not None and accepted in FORMATS:
-                    draw(image, detections)
-                    return Response(encode_picture(image, accepted), mimetype=accepted)
-                height, width = detections.image_size
-                return jsonify(output=detections.to_json(), image={"width": width, "height": height})
+                yield image, worker.detector.predict([image])[0]
         finally:
             self._pictures.release()
+
+    def _picture(self, request: Request, worker: Worker) -> Response:
+        with self.look(body(request, self._settings.max_image_bytes), worker) as (image, detections):
+            accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
+            if accepted is not None and accepted in FORMATS:
+                draw(image, detections)
+                return Response(encode_picture(image, accepted), mimetype=accepted)
+            return jsonify(picture_json(detections))
 
     def _video(self, request: Request, worker: Worker) -> Response:
         with (
@@ -145,6 +155,12 @@ def answer_json(record: Record, address: str) -> dict[str, Any]:
     }
 
 
+def picture_json(detections: Detections) -> dict[str, Any]:
+    """Return what is answered for a picture."""
+    height, width = detections.image_size
+    return {"output": detections.to_json(), "image": {"width": width, "height": height}}
+
+
 def _job_answer(record: Record, address: str) -> Response:
     """Answer with a job's record.
 
@@ -160,7 +176,12 @@ def _job_answer(record: Record, address: str) -> Response:
     return response
 
 
-def _body(request: Request, max_bytes: int) -> bytes:
+def body(request: Request, max_bytes: int) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        TooLarge: It has more than `max_bytes`.
+    """
     with _limited(request, max_bytes):
         return request.get_data(cache=False)
 
@@ -175,9 +196,9 @@ def _limited(request: Request, max_bytes: int) -> Iterator[None]:
         raise TooLarge(f"The body is above the limit of {max_bytes} bytes for {request.mimetype}.") from exc
 
 
-def _decoded_json(body: bytes) -> object:
+def _decoded_json(text: bytes) -> object:
     try:
-        return json.loads(body)
+        return json.loads(text)
     except (ValueError, RecursionError) as exc:
         reason = exc if isinstance(exc, json.JSONDecodeError) else type(exc).__name__
         raise RequestError(f"The body is not JSON: {reason}.", hint=f"Send for example {EXAMPLE}.") from exc
