@@ -234,11 +234,32 @@ def test_three_videos_of_one_name_do_not_overwrite_each_other(monkeypatch, tmp_p
     run(monkeypatch, "mark", *clips[:2], "--output-dir", tmp_path / "out", "--outputs", "json")
 
 
-def test_a_marked_video_without_its_report_is_not_said_to_be_anothers(monkeypatch, tmp_path, clip):
-    run(monkeypatch, "mark", clip, "--outputs", "video")
-    assert "of a video that no report beside it names" in stopped(
-        monkeypatch, "mark", clip, "--outputs", "video"
+def test_outputs_without_a_report_are_renewed_by_the_same_work_alone(monkeypatch, tmp_path, clip):
+    def again(*flags):
+        run(monkeypatch, "mark", clip, "--outputs", "video,contact_sheet", *flags)
+
+    video = tmp_path / "road_output.mp4"
+    again()
+    made = video.stat().st_ino
+    again()
+    assert video.stat().st_ino != made
+    assert "is there already, of another video or of other settings" in stopped(
+        monkeypatch, "mark", clip, "--outputs", "video", "--frame-interval", "2"
     )
+    again("--frame-interval", "2", "--overwrite")
+    assert "road_output.mp4 is there already" in stopped(monkeypatch, "mark", clip)
+
+
+def test_outputs_without_a_report_are_kept_apart_by_the_extension(monkeypatch, tmp_path, clip):
+    other = make_clip(tmp_path / "road.mkv", 3)
+    for video in (clip, other, clip):
+        run(monkeypatch, "mark", video, "--outputs", "video")
+    assert (tmp_path / "road.mkv_output.mp4").exists()
+
+
+def test_a_marked_video_that_says_nothing_of_itself_is_not_said_to_be_anothers(monkeypatch, tmp_path, clip):
+    make_clip(tmp_path / "road_output.mp4", 3)
+    assert "of a video that no report beside it names" in stopped(monkeypatch, "mark", clip)
     run(monkeypatch, "mark", clip, "--outputs", "video", "--overwrite")
 
 

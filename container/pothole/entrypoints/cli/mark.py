@@ -1,9 +1,8 @@
 """The command `pothole mark` marks the potholes of videos."""
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from pothole.detection.detector import Detector, score_threshold
 from pothole.entrypoints.cli import common, positions
+from pothole.entrypoints.cli.belonging import Belonging
 from pothole.entrypoints.cli.local_jobs import LocalJobs
 from pothole.entrypoints.cli.stop import stop_on_signals
 from pothole.entrypoints.cli.videos import find_videos
@@ -23,9 +22,6 @@ from pothole.jobs.addresses import Address, find_remote, opener, path_or_address
 from pothole.jobs.record import Record
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.settings import Settings
-from pothole.storage import Storage
-
-MAX_HEAD = 2**16  # characters of a report's first line
 
 
 def mark(args: argparse.Namespace) -> None:
@@ -39,8 +35,8 @@ def mark(args: argparse.Namespace) -> None:
         open_store(job.source_bucket)  # it says what is missing before any work is done
     detector = common.load_model(args.model)
     common.choose_sensitivity(detector, args.sensitivity)
-    taken: set[Path] = set()
-    jobs = [_named(job, detector, open_store, args.overwrite, taken) for job in jobs]
+    belonging = Belonging(detector, open_store, args.overwrite)
+    jobs = [belonging.named(job) for job in jobs]
     done: list[tuple[Job, Record]] = []
     failures: list[PotholeError] = []
     with private_folder(settings.temp_dir, "pothole-mark-") as folder:
@@ -51,6 +47,7 @@ def mark(args: argparse.Namespace) -> None:
             for job in jobs:
                 try:
                     done.append((job, _run(job, worker)))
+                    belonging.note(job)
                 except Interrupted:
                     break
                 except PotholeError as exc:
@@ -124,92 +121,6 @@ def _show(done: Sequence[tuple[Job, Record]]) -> None:
             common.console.print(warning, style="yellow", markup=False, highlight=False)
         for output in record.outputs:
             print(Path(job.output_bucket or job.source_bucket, output.key))
-
-
-def _named(
-    job: Job, detector: Detector, open_store: Callable[[str], Storage], overwrite: bool, taken: set[Path]
-) -> Job:
-    """Return the job with names of its own for its outputs, which can be written.
-
-    Args:
-        job: The job.
-        detector: Its detector.
-        open_store: Opens the bucket of its source.
-        overwrite: Whether outputs of other videos or of other settings are replaced.
-        taken: Outputs of the jobs before, to which the job's are added.
-
-    Raises:
-        RequestError: See `_check_outputs`.
-        AccessDenied: See `_check_outputs`.
-    """
-    folder = Path(job.output_bucket or job.source_bucket)
-    outputs = {_output(job, folder, name) for name in job.outputs}
-    if not job.names_extension and (outputs & taken or _is_of_a_sibling(job, folder)):
-        return _named(replace(job, names_extension=True), detector, open_store, overwrite, taken)
-    if outputs & taken:
-        raise RequestError(
-            f"{min(outputs & taken)} would be the output of two videos of one name.",
-            hint="Mark them one after the other, each with its own --output-dir.",
-        )
-    _check_outputs(job, detector, open_store, overwrite)
-    taken |= outputs
-    return job
-
-
-def _is_of_a_sibling(job: Job, folder: Path) -> bool:
-    """Say whether the outputs belong to a video beside this one whose name differs in the extension alone."""
-    source = _report_head(_output(job, folder, "json")).get("source")
-    ours = Path(job.source_bucket, job.source_key)
-    theirs = Path(source) if isinstance(source, str) and Path(source).name else ours
-    return theirs != ours and theirs.with_suffix("") == ours.with_suffix("") and theirs.is_file()
-
-
-def _check_outputs(
-    job: Job, detector: Detector, open_store: Callable[[str], Storage], overwrite: bool
-) -> None:
-    """Check before the work that outputs can be written and are nobody else's.
-
-    Raises:
-        RequestError: The folder is a file, or outputs of another video or of other settings are there.
-        AccessDenied: The folder may not be written to.
-    """
-    folder = Path(job.output_bucket or job.source_bucket)
-    common.check_target(_output(job, folder, job.outputs[0]))
-    existing = [path for name in job.outputs if (path := _output(job, folder, name)).exists()]
-    report = _output(job, folder, "json")
-    if existing and not overwrite and _report_head(report) != _expected_head(job, detector, open_store):
-        of = (
-            "another video or of other settings"
-            if report.exists()
-            else "a video that no report beside it names"
-        )
-        raise RequestError(
-            f"{existing[0]} is there already, of {of}.",
-            hint="Name another --output-dir, or allow it with --overwrite.",
-        )
-
-
-def _output(job: Job, folder: Path, name: str) -> Path:
-    return folder / job.output_key(name)
-
-
-def _report_head(report: Path) -> dict[str, Any]:
-    """Return what the report of an earlier run says of where it comes from, which is its first line."""
-    try:
-        with report.open(encoding="utf-8") as file:
-            head = json.loads(file.readline(MAX_HEAD).rstrip().removesuffix(",") + "}")
-    except (OSError, ValueError):
-        return {}
-    return {name: head.get(name) for name in ("source", "model", "settings")}
-
-
-def _expected_head(job: Job, detector: Detector, open_store: Callable[[str], Storage]) -> dict[str, Any]:
-    threshold = score_threshold(detector, job.min_confidence)
-    return {
-        "source": open_store(job.source_bucket).address(job.source_key),
-        "model": {"name": detector.name, "min_confidence": threshold},
-        "settings": job.settings,
-    }
 
 
 def add_command(commands: Any) -> None:
