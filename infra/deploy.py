@@ -35,9 +35,9 @@ from stacks import Failed, Stack
 from undelivered import send_again
 
 # In the order in which one needs the other. The first holds the videos and is never deleted.
-KINDS = ("videos", "work", "endpoints", "trigger", "operations", "queue")
+KINDS = ("videos", "work", "endpoints", "trigger", "operations", "queue", "api")
 # These are there on request, by a parameter of this name, which is kept.
-OPTIONAL = {"Queue": "queue"}
+OPTIONAL = {"Queue": "queue", "Api": "api"}
 SMOKE_PATIENCE_S = 20 * 60
 # Plain text in a notebook, too: its own kind of progress needs a widget that is not installed.
 console = Console(highlight=False, soft_wrap=True, force_jupyter=False)
@@ -169,7 +169,11 @@ def given(args: argparse.Namespace, stacks: dict[str, Stack]) -> dict[str, str]:
             raise Failed(f"There is no parameter {name}. Known are {', '.join(sorted(known))}.")
         if name in OPTIONAL and value not in ("true", "false"):
             raise Failed(f"{name} is {value!r}, expected true or false.")
-    return dict(args.values)
+    values = dict(args.values)
+    previews = values.get("PreviewInstances") or stacks["endpoints"].values().get("PreviewInstances", "0")
+    if is_wanted(args, "Api", stacks["api"]) and previews == "0":
+        raise Failed("Api=true needs the real-time endpoint: deploy with PreviewInstances=1 or more, too.")
+    return values
 
 
 def status(args: argparse.Namespace) -> None:
@@ -219,6 +223,7 @@ def destroy(args: argparse.Namespace) -> None:
         if output in ("PreviewEndpoint", "VideosEndpoint")
     ]
     steps: list[tuple[str, Callable[[], None]]] = [
+        (f"{args.name}-api", Stack(args.name, "api").delete),
         (f"{args.name}-queue", Stack(args.name, "queue").delete),
         (f"{args.name}-operations", Stack(args.name, "operations").delete),
         (f"{args.name}-trigger", Stack(args.name, "trigger").delete),
@@ -247,6 +252,7 @@ def show_addresses(values: dict[str, str]) -> None:
         ("previews, pictures", "PreviewEndpoint"),
         ("whole videos", "VideosEndpoint"),
         ("messages", "QueueUrl"),
+        ("live API", "ApiUrl"),
         ("dashboard", "DashboardUrl"),
     ):
         if output in values:

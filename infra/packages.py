@@ -16,7 +16,12 @@ from botocore.exceptions import ClientError
 from stacks import Failed
 
 ROOT = Path(__file__).parents[1]
-FUNCTIONS = sorted((ROOT / "lambda").glob("*.py"))
+CONTAINER = ROOT / "container"
+# By the names that they have in the zip. The live API's modules are those of the server.
+FUNCTIONS = {path.name: path for path in sorted((ROOT / "lambda").glob("*.py"))} | {
+    str(path.relative_to(CONTAINER)): path
+    for path in sorted((CONTAINER / "pothole" / "entrypoints" / "live").glob("*.*"))
+}
 BUILDS = ("full", "serve")
 """These images `build_and_push.sh` builds."""
 
@@ -30,8 +35,8 @@ def pack_functions() -> bytes:
     """Return a zip of the Lambda functions."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in FUNCTIONS:
-            entry = zipfile.ZipInfo(path.name, LONG_AGO)
+        for name, path in FUNCTIONS.items():
+            entry = zipfile.ZipInfo(name, LONG_AGO)
             entry.external_attr = 0o644 << 16  # Lambda reads it as another user
             archive.writestr(entry, path.read_bytes())
     return buffer.getvalue()

@@ -490,7 +490,7 @@ class Stacks:
         self.name, self.kind = f"{name}-{kind}", kind
 
     def status(self) -> str | None:
-        return None if self.kind == "queue" else "UPDATE_COMPLETE"
+        return None if self.kind in {"queue", "api"} else "UPDATE_COMPLETE"
 
     def parameters(self) -> dict[str, str]:
         return {"InstanceType": "ml.c5.2xlarge"}
