@@ -3,16 +3,6 @@
 import time
 from typing import Any
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
-
 MODEL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 JOB_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600)
 
@@ -30,6 +20,16 @@ class Metrics:
     """
 
     def __init__(self, namespace: str = "") -> None:
+        # It brings a web server along, and what starts ours needs the names below alone.
+        from prometheus_client import (  # noqa: PLC0415
+            CollectorRegistry,
+            Counter,
+            Gauge,
+            Histogram,
+            PlatformCollector,
+            ProcessCollector,
+        )
+
         self._namespace = namespace
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -72,4 +72,6 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
+        from prometheus_client import generate_latest  # noqa: PLC0415
+
         return generate_latest(self._registry)

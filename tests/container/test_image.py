@@ -160,6 +160,7 @@ def test_the_start_costs_little(engine, image, kind, aws):
         server.wait_until_ready(every_s=0.05)
         took = time.monotonic() - began
         metrics = requests.get(f"{server.url}/metrics", timeout=10).text
+        assert "compiled once more" not in server.log(), "this is the CPU that the image was built on"
     finally:
         server.remove()
     cpu = float(re.findall(r"^process_cpu_seconds_total (\S+)$", metrics, re.MULTILINE)[0])

@@ -15,7 +15,7 @@ from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.detection.registry import load_detector
 from pothole.detection.runtimes import keras as keras_runtime
 from pothole.detection.runtimes.export import export
-from pothole.detection.runtimes.openvino import EXPORTED
+from pothole.detection.runtimes.openvino import EXPORTED, compile_ahead
 from pothole.errors import ConfigError, ModelError
 from pothole.media.picture import read_picture
 from pothole.settings import SHIPPED_MODEL
@@ -127,6 +127,46 @@ def test_a_damaged_export_is_told(exported, tmp_path):
     (folder / "openvino.xml").write_text("<net")
     with pytest.raises(ModelError, match=r"openvino\.xml cannot be read"):
         load_detector(folder)
+
+
+@pytest.fixture
+def compiled(exported, tmp_path):
+    """A model folder of one's own with what was compiled of its export, and the path of that."""
+    folder = shutil.copytree(exported, tmp_path / "model")
+    return folder, compile_ahead(folder)
+
+
+def test_what_was_compiled_ahead_finds_the_same_and_is_not_compiled_again(
+    exported, compiled, pictures, monkeypatch
+):
+    folder, _ = compiled
+    wanted = load_detector(exported, "openvino").predict(pictures, 0.3)
+    monkeypatch.setattr(openvino.Core, "compile_model", None)
+    found = load_detector(folder, "openvino").predict(pictures, 0.3)
+    for ours, reference in zip(found, wanted, strict=True):
+        assert len(ours) == len(reference) > 0
+        assert (ours.boxes == reference.boxes).all() and (ours.scores == reference.scores).all()
+        assert all((a == b).all() for a, b in zip(ours.masks, reference.masks, strict=True))
+
+
+@pytest.mark.parametrize("why", ["another model", "another release", "cut short"])
+def test_what_was_compiled_of_something_else_is_compiled_anew(compiled, pictures, caplog, why):
+    folder, path = compiled
+    kept = path.read_bytes()
+    if why == "another model":
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"min_confidence": 0.123}))
+    elif why == "another release":
+        path.write_bytes(kept.replace(b"ov=20", b"ov=19", 1))
+        assert path.read_bytes() != kept
+    else:
+        path.write_bytes(kept[:-1000])
+    with caplog.at_level("INFO"):
+        detector = load_detector(folder, "openvino")
+    said = "is of another model" if why == "another model" else "is compiled once more"
+    assert said in caplog.text
+    assert (detector.min_confidence == 0.123) == (why == "another model")
+    assert sum(len(found) for found in detector.predict(pictures, 0.3)) > 0
 
 
 def test_without_an_export_tensorflow_runs_and_openvino_says_what_to_do(tmp_path, pictures):

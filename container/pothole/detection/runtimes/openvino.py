@@ -9,6 +9,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
+from pothole.detection.runtimes.compiled import keep_compiled, load_compiled
 from pothole.detection.runtimes.network import Batch, Limits, NetworkOutputs
 from pothole.detection.runtimes.source import source_digest
 from pothole.errors import ModelError
@@ -17,7 +18,7 @@ EXPORTED = "openvino.xml"
 OUTPUTS = ("boxes", "scores", "classes", "mask_logits")
 SOURCE = ["pothole", "source"]  # where the export says what it was made from
 # Without the first, a CPU with bfloat16 computes with it, and box corners come out pixels away.
-OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+OPTIONS: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 
 
 class OpenVINONetwork:
@@ -29,24 +30,12 @@ class OpenVINONetwork:
 
     def __init__(self, folder: Path) -> None:
         self.config = MaskRCNNConfig.load(folder)
-        path = folder / EXPORTED
-        core = ov.Core()
-        try:
-            model = core.read_model(path)
-            source = model.get_rt_info(SOURCE).astype(str)
-        except RuntimeError as exc:
-            raise ModelError(f"{path} cannot be read: {exc}.") from exc
-        if source != source_digest(folder):
-            raise ModelError(
-                f"{path} was not made from the weights and the configuration beside it: "
-                "run `pothole export` on the folder, or delete it."
-            )
         # Half of the cores: the others decode and encode, and threads that wait for one another cost a fifth.
         # All of them for a dense network such as Matterport's, for which a video's other stages wait anyway.
         share = 2 if self.config.separable else 1
         threads = max(1, (os.cpu_count() or 1) // share)
-        options = OPTIONS | {"INFERENCE_NUM_THREADS": threads}
-        self._request = core.compile_model(model, "CPU", options).create_infer_request()
+        compiled = load_compiled(folder, OPTIONS, threads) or _compiled(folder, threads)
+        self._request = compiled.create_infer_request()
 
     def find(self, batch: Batch, limits: Limits, score_threshold: float) -> NetworkOutputs:
         """See `Network.find`; the pictures go one after the other, since a CPU gains nothing from more."""
@@ -68,6 +57,31 @@ class OpenVINONetwork:
     def warm_up(self) -> None:
         """See `Network.warm_up`."""
         self.find(np.zeros((1, *self.config.image_size, 3), np.uint8), np.zeros((1, 4), np.float32), 0.0)
+
+
+def compile_ahead(folder: Path) -> Path:
+    """Compile the export of a model folder for CPUs like this one, and keep that beside the folder.
+
+    Raises:
+        ModelError: See `OpenVINONetwork`.
+    """
+    return keep_compiled(_compiled(folder, 1), folder, OPTIONS)
+
+
+def _compiled(folder: Path, threads: int) -> ov.CompiledModel:
+    path = folder / EXPORTED
+    core = ov.Core()
+    try:
+        model = core.read_model(path)
+        source = model.get_rt_info(SOURCE).astype(str)
+    except RuntimeError as exc:
+        raise ModelError(f"{path} cannot be read: {exc}.") from exc
+    if source != source_digest(folder):
+        raise ModelError(
+            f"{path} was not made from the weights and the configuration beside it: "
+            "run `pothole export` on the folder, or delete it."
+        )
+    return core.compile_model(model, "CPU", OPTIONS | {"INFERENCE_NUM_THREADS": threads})
 
 
 def _padded(rows: NDArray[Any], count: int) -> NDArray[Any]:

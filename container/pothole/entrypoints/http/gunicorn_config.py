@@ -9,7 +9,6 @@ from types import FrameType
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from pothole.entrypoints.http.ping import answer_pings
 from pothole.entrypoints.logs import logging_config
 from pothole.settings import Settings
 
@@ -53,6 +52,9 @@ def post_worker_init(worker: Worker) -> None:
         end_requests(number, frame)
 
     signal.signal(signal.SIGTERM, end)
+    # Imported here, where the model is being loaded meanwhile, and not before that begins.
+    from pothole.entrypoints.http.ping import answer_pings  # noqa: PLC0415
+
     answer_pings(worker.wsgi)
 
 

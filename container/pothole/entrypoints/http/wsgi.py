@@ -1,5 +1,6 @@
 """gunicorn loads this application, one to a process."""
 
+import importlib
 import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,9 @@ from pothole.detection.registry import load_detector
 from pothole.settings import Settings
 
 _settings = Settings.from_env(os.environ)
+# Imported alone: beside others, each of its steps would wait for one of theirs.
+if _settings.runtime != "tensorflow":
+    importlib.import_module("openvino")
 # OpenVINO compiles the network beside the imports below, which take half as long.
 _detector = ThreadPoolExecutor(1).submit(load_detector, _settings.model_dir, _settings.runtime)
 
