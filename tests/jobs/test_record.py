@@ -1,11 +1,13 @@
 """One job, one worker: who gets it, who keeps it, who gets it next; in S3 and in folders alike."""
 
 import json
+import math
 import sys
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,6 +127,23 @@ def test_a_record_with_a_negative_number_is_none(name: str) -> None:
     good = Record.new(id="id", source="s", source_version="1", lease_s=60).model_dump(mode="json")
     assert Record.from_bytes(json.dumps(good).encode())
     assert Record.from_bytes(json.dumps(good | {name: -1}).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [{"eta_s": math.nan}, {"eta_s": math.inf}, {"eta_s": 10**400}, {"result": {"frames": math.nan}}],
+    ids=str,
+)
+def test_a_record_with_what_is_no_number_of_json_is_none(written: dict[str, Any]) -> None:
+    """It would be answered as it is, and no client could read the answer."""
+    good = Record.new(id="id", source="s", source_version="1", lease_s=60).model_dump(mode="json")
+    assert Record.from_bytes(json.dumps(good | written).encode()) is None
+
+
+@pytest.mark.parametrize("key", ["../../etc/passwd", "/", "a\0b", "a" * 5000])
+def test_a_job_whose_output_is_where_none_can_be_is_done_again(store: Storage, key: str) -> None:
+    taken(store).end("done", outputs=(Output(key=key, address="a", version="1"),))
+    taken(store).end("failed")
 
 
 def test_the_next_worker_knows_of_the_segments_and_how_many_died_since_the_last(store: Storage) -> None:

@@ -15,7 +15,7 @@ from botocore.stub import Stubber
 
 from pothole.errors import LeaseLost, SourceNotFound, StorageUnavailable
 from pothole.settings import Settings
-from pothole.storage import LocalStorage, S3Storage, Storage, open_s3
+from pothole.storage import LocalStorage, S3Storage, Storage, local, open_s3, s3
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,6 +35,16 @@ def test_what_is_written_is_read_with_its_version_and_age(store: Storage) -> Non
     assert stat == store.stat("a/record.json") or stat.age_s <= store.stat("a/record.json").age_s
     assert (stat.version, stat.size) == (version, 2)
     assert -1 <= stat.age_s < 30
+
+
+def test_what_is_far_too_large_for_a_record_is_not_read_into_memory(
+    store: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in (s3, local):
+        monkeypatch.setattr(room, "MAX_IN_MEMORY", 3)
+    assert store.write("a/record.json", b"1234", replaces=None)
+    with pytest.raises(StorageUnavailable, match="no small"):
+        store.read("a/record.json")
 
 
 def test_a_write_replaces_the_version_that_it_names_and_no_other(store: Storage) -> None:

@@ -57,8 +57,9 @@ def test_a_file_that_was_replaced_is_not_taken_for_the_one_that_was_meant(tmp_pa
     "key", ["a\0b.mp4", "x" * 300 + ".mp4", "/".join("x" * 5000), "../" * 9 + "etc/passwd"]
 )
 def test_a_name_that_no_file_can_have_is_refused_without_a_crash(tmp_path: Path, key: str) -> None:
-    with pytest.raises((RequestError, SourceNotFound, StorageUnavailable)):
+    with pytest.raises((RequestError, SourceNotFound)) as caught:
         LocalStorage(tmp_path / "root").stat(key)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_full_disk_is_said_as_such(tmp_path: Path) -> None:

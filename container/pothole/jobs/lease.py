@@ -14,7 +14,7 @@ from contextvars import copy_context
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from pothole.errors import LeaseLost, PotholeError, SourceNotFound
+from pothole.errors import LeaseLost, PotholeError, RequestError, SourceNotFound
 from pothole.jobs.record import Output, Record, State
 from pothole.storage import Storage
 
@@ -192,5 +192,5 @@ def is_taken(store: Storage, record: Record, age_s: float, failures_s: float | N
 def _is_there(store: Storage, output: Output) -> bool:
     try:
         return store.stat(output.key).version == output.version
-    except SourceNotFound:
+    except (SourceNotFound, RequestError):  # where no output can be, as somebody may have written
         return False

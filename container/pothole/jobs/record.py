@@ -8,12 +8,13 @@ It says in which of these states the job is:
 """
 
 import hashlib
+import json
 import os
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from pothole.errors import PASSING, PotholeError
 from pothole.files import readable_text
@@ -57,7 +58,7 @@ class Record(BaseModel):
         error: `code`, `message` and `hint` of a job that failed.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     id: str
     state: State
@@ -121,9 +122,11 @@ class Record(BaseModel):
     def from_bytes(cls, data: bytes) -> Self | None:
         """Return a record; None when somebody has written something else in its place."""
         try:
-            return cls.model_validate_json(data)
-        except ValidationError:
+            record = cls.model_validate_json(data)
+            json.dumps(record.result, allow_nan=False)  # it is answered as it is
+        except ValueError:
             return None
+        return record
 
 
 def publishing_key(output_key: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pothole.errors import SourceNotFound, TooLarge
+from pothole.files import MIB
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,9 @@ class Stat:
     version: str
     age_s: float
 
+
+MAX_IN_MEMORY = 16 * MIB
+"""Bytes of the largest object that is read into memory as a whole; ours are far smaller."""
 
 Confirm = Callable[[], None]
 """Returns while this worker may still write, and raises as soon as another one may."""

@@ -19,7 +19,7 @@ from pothole.errors import (
     StorageUnavailable,
 )
 from pothole.files import private_folder, readable
-from pothole.storage.base import Confirm, Stat, Storage, check_size
+from pothole.storage.base import MAX_IN_MEMORY, Confirm, Stat, Storage, check_size
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -76,6 +76,8 @@ class LocalStorage:
         path = self._path(key)
         with self._locked(path):
             found = self.stat(key)
+            if found.size > MAX_IN_MEMORY:
+                raise StorageUnavailable(f"{path} is no small file, as it should be.")
             return path.read_bytes(), found
 
     def write(self, key: str, data: bytes, replaces: str | None) -> str | None:
@@ -117,7 +119,7 @@ class LocalStorage:
         try:
             inside = self._real(path).is_relative_to(self._real(self._root))
         except (OSError, ValueError) as exc:  # a name too long, or with a null character
-            raise RequestError(f"{key!r} cannot be the name of a file.") from exc
+            raise RequestError(f"{key[:100]!r} cannot be the name of a file.") from exc
         if not inside:
             raise RequestError(f"{key!r} leaves the folder {self._root}.")
         return path
@@ -166,7 +168,7 @@ def _version(found: os.stat_result) -> str:
 
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
-    """Raise what the file system says of `path` as `AccessDenied`, `DiskFull` or `StorageUnavailable`."""
+    """Raise what the file system says of `path` as one of our errors, mostly `StorageUnavailable`."""
     try:
         yield
     except PotholeError:
@@ -178,6 +180,8 @@ def file_errors(path: Path) -> Iterator[None]:
             raise DiskFull(
                 f"{path} does not fit on the disk.", hint="Make room, or name another disk."
             ) from exc
+        if exc.errno == errno.ENAMETOOLONG:
+            raise RequestError(f"{str(path)[:100]!r}… is too long for the name of a file.") from exc
         raise StorageUnavailable(f"{path} failed: {exc.strerror}.") from exc
 
 

@@ -20,9 +20,8 @@ from pothole.errors import (
     SourceNotFound,
     StorageUnavailable,
 )
-from pothole.files import MIB
 from pothole.settings import Settings
-from pothole.storage.base import Confirm, Stat, Storage, check_size, version_at
+from pothole.storage.base import MAX_IN_MEMORY, Confirm, Stat, Storage, check_size, version_at
 from pothole.storage.checksums import is_whole
 from pothole.storage.local import file_errors
 from pothole.storage.patience import InContext, Patience
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from s3transfer.futures import TransferFuture
 
 ATTEMPTS = 8  # attempts at a call or a download's part, with random waits that grow up to a minute
-MAX_IN_MEMORY = 16 * MIB
 # Every object is downloaded in parts, since only parts are asked for by version. By default a slow disk would
 # let 256 MB wait in memory.
 DOWNLOADS = TransferConfig(multipart_threshold=1, num_download_attempts=ATTEMPTS, max_io_queue_size=100)
