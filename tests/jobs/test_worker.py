@@ -130,6 +130,25 @@ def test_an_error_names_the_video(tmp_path: Path, settings: Settings) -> None:
     assert f"{tmp_path}/roads/note.mp4: " in json.loads(record.read_text())["error"]["message"]
 
 
+def test_a_job_that_fails_in_a_way_nobody_thought_of_is_no_job_of_a_dead_worker(
+    tmp_path: Path, settings: Settings
+) -> None:
+    """Its record says so at once: else all would wait for the lease, and try it again as if it had died."""
+    make_clip(tmp_path / "clip.mp4", 4, size=SIZE, picture=road)
+
+    class Broken(MagentaDetector):
+        def predict(self, images: Sequence[Image], *args: Any, **kwargs: Any) -> list[Detections]:
+            raise ZeroDivisionError("secret of the code")
+
+    job = Job(str(tmp_path), "clip.mp4", is_live=True)
+    worker = Worker(Broken(), "model", open_folder, settings)
+    with pytest.raises(ZeroDivisionError):
+        worker.run(job, claimed(worker, job))
+    [record] = (json.loads(path.read_text()) for path in tmp_path.glob(".pothole/*/record.json"))
+    assert record["state"] == "failed"
+    assert record["error"]["message"] == f"{tmp_path}/clip.mp4: The work failed; the log says why."
+
+
 def test_what_is_our_own_is_no_source(tmp_path: Path, settings: Settings) -> None:
     worker = Worker(MagentaDetector(), "model", open_folder, settings)
     with pytest.raises(SourceIsOutput, match="of this system's own"):

@@ -110,6 +110,28 @@ def test_failure_while_a_stage_is_closed_comes_out():
         list(stages.prefetch(stage(), 2))
 
 
+@pytest.mark.parametrize(("fails", "said"), [(False, "cannot be closed"), (True, "cannot be read")])
+def test_the_first_failure_of_a_source_that_is_no_generator_comes_out(fails, said):
+    class Source:
+        def __init__(self) -> None:
+            self._left = 3
+
+        def __iter__(self) -> Iterator[int]:
+            return self
+
+        def __next__(self) -> int:
+            self._left -= 1
+            if self._left:
+                return self._left
+            raise OSError("cannot be read") if fails else StopIteration
+
+        def close(self) -> None:
+            raise OSError("cannot be closed")
+
+    with pytest.raises(OSError, match=said), Stages() as stages:
+        list(stages.prefetch(Source(), 2))
+
+
 def test_leaving_ends_a_stage_in_the_middle_of_a_long_item():
     """As when publishing fails while the next twenty seconds of video are encoded."""
     numbers = Numbers()

@@ -20,6 +20,7 @@ from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
 from pothole.entrypoints.cli.train import main
 from pothole.errors import ConfigError, DatasetError, ModelError
+from pothole.training.callbacks import averaged_weights
 from pothole.training.checkpoint import Checkpoint, TrainingProgress
 from pothole.training.options import Hyperparameters, add_flags, read_folders, read_hyperparameters
 from pothole.training.start import load_backbone, load_pretrained
@@ -263,3 +264,18 @@ def test_an_unforeseen_failure_leaves_the_last_line_of_its_traceback(tmp_path, m
 def test_a_model_with_boxes_as_matterports_is_not_trained():
     with pytest.raises(ModelError, match="not trained"):
         compiled(MaskRCNN(replace(SMALL, box_units="normalised")), Hyperparameters())
+
+
+def test_what_is_measured_and_kept_is_the_average_over_the_steps():
+    """Not the weights of the last step."""
+    learner = compiled(MaskRCNN(SMALL), Hyperparameters())
+    variables = learner.trainable_variables
+    bias = max(range(len(variables)), key=lambda i: variables[i].shape[-1])
+    steps = []
+    for _ in range(6):
+        learner.optimizer.apply([keras.ops.ones_like(v) for v in variables], variables)
+        steps.append(np.array(variables[bias]))
+    with averaged_weights(learner):
+        lent = np.array(variables[bias])
+    assert (np.array(variables[bias]) == steps[-1]).all(), "it was lent"
+    assert (lent > steps[-1]).all() and (lent < steps[0]).all()

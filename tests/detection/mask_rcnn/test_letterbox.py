@@ -43,10 +43,11 @@ def test_normalised_boxes_become_whole_pixels_of_the_picture():
     window = (0, 16, 64, 48)
     within = limits(window, CENTRE)
     assert within == pytest.approx([0, 16 / 63, 1, 47 / 63])
-    boxes = np.array([within, [0.25, 0.51, 0.75, 47 / 63]], np.float32)
+    boxes = np.array([within, [0.25, 0.51, 0.75, 47 / 63], [0.9, 0.7, 1, 0.74]], np.float32)
     found = to_picture(boxes, window, (80, 160), CENTRE)
     # 0.25 · 159 = 39.75, 16.13 / 31 · 79 = 41.1, and the far edge is the pixel after 0.75 · 159 = 119.25.
-    assert found.tolist() == [[0, 0, 160, 80], [40, 41, 120, 80]]
+    # 0.9 · 159 = 143.1, 28.1 / 31 · 79 = 71.6, and the pixel after 30.62 / 31 · 79 = 78.03.
+    assert found.tolist() == [[0, 0, 160, 80], [40, 41, 120, 80], [143, 72, 160, 79]]
 
 
 def test_boxes_in_pixels_are_scaled():

@@ -3,6 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from pothole.detection.runtimes import export as exporting
 from pothole.entrypoints.cli import main
 
@@ -35,3 +37,9 @@ def test_a_model_is_calibrated_on_all_kinds_of_pictures_but_no_marked_ones(monke
     for name in ("a.HEIC", "b.webp", "c.jpg", "c_output.jpg", "d.txt"):
         (tmp_path / name).touch()
     assert calibrated_on(monkeypatch, tmp_path) == ["a.HEIC", "b.webp", "c.jpg"]
+
+
+def test_a_folder_without_pictures_is_refused_before_anything_is_calibrated(monkeypatch, tmp_path):
+    (tmp_path / "note.txt").touch()
+    with pytest.raises(SystemExit, match="holds no picture"):
+        calibrated_on(monkeypatch, tmp_path)

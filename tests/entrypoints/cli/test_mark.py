@@ -273,6 +273,13 @@ def test_evaluate_prints_no_json_unasked(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().out == ""
 
 
+def test_what_an_empty_folder_lacks_is_what_the_command_takes(monkeypatch, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "holds no video, and no pictures." in stopped(monkeypatch, "mark", tmp_path / "empty")
+    said = stopped(monkeypatch, "collect", tmp_path / "empty", "--out", tmp_path / "out")
+    assert "holds no video." in said
+
+
 def test_a_broken_video_does_not_end_collect(monkeypatch, capsys, tmp_path):
     videos = tmp_path / "videos"
     videos.mkdir()
