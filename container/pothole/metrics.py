@@ -1,6 +1,7 @@
 """This module counts the work in a form that Prometheus reads, and one that CloudWatch reads from the log."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 MODEL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -10,6 +11,24 @@ JOB_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600)
 EMBEDDED = "embedded_metrics"
 """This field of a line of the log says which others are metrics; `entrypoints.logs` writes it as `_aws`."""
 UNITS = {"jobs": "Count", "frames": "Count", "potholes": "Count", "seconds": "Seconds"}
+
+
+def about_metrics(namespace: str, units: Mapping[tuple[str, ...], Mapping[str, str]]) -> dict[str, Any]:
+    """Return what says of a line of the log which of its fields are metrics of CloudWatch.
+
+    Args:
+        namespace: CloudWatch's.
+        units: Of each metric its unit, by the fields that are its dimensions.
+    """
+    directives = [
+        {
+            "Namespace": namespace,
+            "Dimensions": [list(dimensions)],
+            "Metrics": [{"Name": name, "Unit": unit} for name, unit in of_metrics.items()],
+        }
+        for dimensions, of_metrics in units.items()
+    ]
+    return {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": directives}
 
 
 class Metrics:
@@ -65,10 +84,12 @@ class Metrics:
         if not self._namespace:
             return {}
         told = {"jobs": 1, **said}
-        metrics = [{"Name": name, "Unit": unit} for name, unit in UNITS.items() if name in told]
-        directive = {"Namespace": self._namespace, "Dimensions": [["outcome"]], "Metrics": metrics}
-        about = {"Timestamp": round(time.time() * 1000), "CloudWatchMetrics": [directive]}
-        return {"jobs": 1, "outcome": outcome, EMBEDDED: about}
+        units = {name: unit for name, unit in UNITS.items() if name in told}
+        return {
+            "jobs": 1,
+            "outcome": outcome,
+            EMBEDDED: about_metrics(self._namespace, {("outcome",): units}),
+        }
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

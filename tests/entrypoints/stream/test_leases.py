@@ -154,9 +154,9 @@ def test_only_one_of_two_takes_a_lease_or_is_its_heir(lease_table: Open) -> None
 
 
 def test_a_missing_table_is_named(aws: str) -> None:
-    table: Any = boto3.session.Session().resource("dynamodb").Table("nobody-made-it")
+    client: Any = boto3.session.Session().resource("dynamodb").meta.client
     with pytest.raises(ConfigError, match=r"no table 'nobody-made-it'. Make it with the key leaseKey"):
-        Leases(LeaseTable(table, "a"), DURATION_S).keep()
+        Leases(LeaseTable(client, "nobody-made-it", "a"), DURATION_S).keep()
 
 
 def test_the_first_lease_is_not_read_as_expired_by_a_clock_of_others(lease_table: Open) -> None:

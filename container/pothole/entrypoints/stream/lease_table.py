@@ -62,13 +62,15 @@ class LeaseTable:
     """A lease table is the one in DynamoDB, as one consumer sees it.
 
     Args:
-        table: The table, of boto3's resource.
+        client: Asks DynamoDB: that of boto3's resource, which takes and gives plain values. Unlike the
+            resource's tables it may be used by several threads.
+        table: The table's name.
         me: The consumer's name.
     """
 
-    def __init__(self, table: Any, me: str) -> None:
+    def __init__(self, client: Any, table: str, me: str) -> None:
         self.me = me
-        self._table = table
+        self._client, self._table = client, table
 
     def all(self) -> list[Lease]:
         """Return all leases.
@@ -80,9 +82,9 @@ class LeaseTable:
         """
         found: list[Lease] = []
         start: Json = {}
-        with _errors(self._table.name):
+        with _errors(self._table):
             while True:
-                answer = self._table.scan(ConsistentRead=True, **start)
+                answer = self._client.scan(TableName=self._table, ConsistentRead=True, **start)
                 found += [Lease.of(item) for item in answer["Items"]]
                 if "LastEvaluatedKey" not in answer:
                     return found
@@ -94,8 +96,8 @@ class LeaseTable:
 
     def delete(self, key: str) -> None:
         """Delete a lease, whoever has it: the stream is gone."""
-        with _errors(self._table.name):
-            self._table.delete_item(Key={"leaseKey": key})
+        with _errors(self._table):
+            self._client.delete_item(TableName=self._table, Key={"leaseKey": key})
 
     def take(self, lease: Lease) -> Lease | None:
         """Take a lease that has not changed since it was read; return it as it is then, None if it has."""
@@ -135,10 +137,12 @@ class LeaseTable:
             self._update(lease.key, "ADD leaseCounter :one REMOVE leaseOwner, heir", _MINE)
 
     def _put(self, item: Json) -> bool:
-        with _errors(self._table.name):
+        with _errors(self._table):
             try:
-                self._table.put_item(Item=item, ConditionExpression="attribute_not_exists(leaseKey)")
-            except self._table.meta.client.exceptions.ConditionalCheckFailedException:
+                self._client.put_item(
+                    TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(leaseKey)"
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
                 return False
         return True
 
@@ -146,9 +150,10 @@ class LeaseTable:
         """Change a lease where a condition holds, and return it as it is then."""
         common = {":me": self.me, ":one": 1}
         used = {name: value for name, value in common.items() if name in f"{update} {condition}".split()}
-        with _errors(self._table.name):
+        with _errors(self._table):
             try:
-                answer = self._table.update_item(
+                answer = self._client.update_item(
+                    TableName=self._table,
                     Key={"leaseKey": key},
                     UpdateExpression=update,
                     # Without the first part a lease that was deleted would come back.
@@ -156,7 +161,7 @@ class LeaseTable:
                     ExpressionAttributeValues=used | (values or {}),
                     ReturnValues="ALL_NEW",
                 )
-            except self._table.meta.client.exceptions.ConditionalCheckFailedException:
+            except self._client.exceptions.ConditionalCheckFailedException:
                 return None
         return Lease.of(answer["Attributes"])
 

@@ -93,8 +93,7 @@ class Leases:
         Raises:
             ConfigError: There is no such table.
         """
-        for lease in list(self.held.values()):
-            self._renew(lease)
+        self.renew()
         try:
             if SYNC_KEY not in {lease.key for lease in self.known}:
                 self._table.create(SYNC_KEY)
@@ -108,6 +107,11 @@ class Leases:
                     _logger.info("stream asked for", extra={"stream": lease.key, "owner": lease.owner})
         except (AccessDenied, StorageUnavailable) as exc:
             _logger.warning("the leases cannot be seen", extra={"reason": str(exc)})
+
+    def renew(self) -> None:
+        """Give a sign of life for what is held, and learn what was lost."""
+        for lease in list(self.held.values()):
+            self._renew(lease)
 
     def save(self, key: str, checkpoint: Checkpoint) -> bool:
         """Write how far a stream is done; say whether this consumer still has it.
