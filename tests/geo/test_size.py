@@ -45,6 +45,11 @@ def test_width_length_and_area_are_those_on_the_road() -> None:
     assert low < 0.6 < high
     assert json["diameter_m"] == pytest.approx(0.6, abs=0.01)
     assert json["severity"]["astm_d6433"]["diameter_class_mm"] == "450-750"
+    for name in ("width_m", "length_m", "diameter_m"):  # in millimetres, as the value itself
+        for metres in (json[name], *json["interval_90"][name]):
+            assert metres == round(metres, 3)
+    for area in (json["area_m2"], *json["interval_90"]["area_m2"]):
+        assert area == round(area, 4)
 
 
 def test_an_unsure_plane_gives_a_wide_interval_and_a_very_unsure_one_none() -> None:

@@ -184,5 +184,9 @@ def test_what_is_no_report_is_named_with_the_way_out(tmp_path: Path, monkeypatch
     (tmp_path / "b_output.json").write_text('{"source": "x", "tracks": [], "frames": []}')
     with pytest.raises(RequestError, match="mark its video again with a track"):
         read_drives([tmp_path / "b_output.json"])
+    drive = report(tmp_path / "c_output.json", truth(), 4)
+    drive.write_text(drive.read_text().replace("2026-05-04T10:00:00.000Z", "yesterday"))
+    with pytest.raises(RequestError, match=r"c_output\.json is no report of a video, or a damaged one"):
+        read_drives([drive])
     with pytest.raises(SystemExit, match=r"There is no .*gone"):
         run(monkeypatch, "survey", tmp_path / "gone")

@@ -34,3 +34,12 @@ def test_track_offset_and_camera_reach_the_job() -> None:
 def test_what_cannot_be_is_refused_by_name(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         request(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"x" * 100_000: 1}, {"camera": {"x" * 100_000: 1}}, {"track": "x" * 100_000}]
+)
+def test_an_answer_is_short_however_long_a_name_is(fields: dict[str, Any]) -> None:
+    with pytest.raises(RequestError) as caught:
+        request(**fields)
+    assert len(str(caught.value)) < 1000

@@ -147,6 +147,10 @@ def test_pictures_without_a_time_among_others_are_named(tmp_path: Path) -> None:
         "Pictures without a time in their EXIF: b.jpg. All are shown in the order of their names, for a"
         " second each.",
     )
+    more = [picture(tmp_path / f"{letter}.jpg") for letter in "cdefg"]
+    five, six = (join_pictures(given + more[:n], tmp_path / "m.mov", LIMIT).remarks[0] for n in (4, 5))
+    assert ": b.jpg, c.jpg, d.jpg, e.jpg, f.jpg." in five
+    assert ": b.jpg, c.jpg, d.jpg, e.jpg, f.jpg and 1 more." in six
     assert join_pictures(given[1:], tmp_path / "m.mov", LIMIT).remarks == ()
     assert join_pictures(given[:1], tmp_path / "m.mov", LIMIT).remarks == ()
 

@@ -141,3 +141,6 @@ def test_a_damaged_part_is_refused(tmp_path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
     with pytest.raises(ValueError, match=r"part\.jsonl"):
         sink.check_part(path, 3)
+    path.write_text("")
+    with pytest.raises(ValueError, match=r"part\.jsonl has the sightings of 0 frames, expected 1"):
+        sink.check_part(path, 1)

@@ -212,6 +212,23 @@ def test_an_upload_that_fails_leaves_no_parts(s3: "S3Client", bucket: str, tmp_p
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
+def test_a_large_upload_that_somebody_aborts_meanwhile_is_no_success(
+    s3: "S3Client", bucket: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(9 * MIB))
+    client = boto3.session.Session().client("s3")
+
+    def abort(params: Any, **_: object) -> None:
+        [upload] = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
+        s3.abort_multipart_upload(Bucket=bucket, Key="clip_output.mp4", UploadId=upload["UploadId"])
+
+    client.meta.events.register("before-call.s3.CompleteMultipartUpload", abort)
+    with pytest.raises(PotholeError):
+        S3Storage(bucket, client).publish(file, "clip_output.mp4", "video/mp4")
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+
+
 def test_key_and_payer_of_the_settings_reach_s3(tmp_path: Path) -> None:
     client = _client()
     store = S3Storage("b", client, kms_key="key-1", requester_pays=True)

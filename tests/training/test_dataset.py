@@ -102,8 +102,9 @@ def test_an_object_mostly_out_of_sight_and_a_crowd_are_ignored(tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_pasted_pothole_looks_as_before_and_covers_no_other(seed):
-    road, dark = np.full((60, 80, 3), 90, np.uint8), np.full((60, 80, 3), 60, np.uint8)
+    road, dark = np.full((60, 80, 3), 90, np.uint8), np.full((60, 80, 3), 250, np.uint8)
     square = np.array([[30, 20], [50, 20], [50, 40], [30, 40]], np.float32)
+    dark[10:51, 20:61] = 60  # what is further away does not count as its surroundings
     dark[20:41, 30:51] = 20
     pasted, objects = paste_objects(road, [], dark, [(square,)], np.random.default_rng(seed))
     (x, y) = objects[0][0].mean(axis=0).astype(int)

@@ -37,7 +37,7 @@ class Input(BaseModel):
     step: StepName = DEFAULT_STEP
     track: ShortText | None = None
     track_offset_s: Annotated[float, Field(ge=-86400, le=86400)] | None = None
-    camera: dict[str, float] | None = None
+    camera: dict[ShortText, float] | None = None
     wait: bool = True
     retry: bool = False
 
@@ -123,7 +123,7 @@ def parse_input(body: object) -> Input:
 
 
 def _request_error(error: ErrorDetails) -> RequestError:
-    field = ".".join(str(part) for part in error["loc"]) or "The body"
+    field = _short(".".join(str(part) for part in error["loc"])) or "The body"
     if error["type"] == "missing":
         return RequestError(f"{field} is missing.", hint=f"Send at least {EXAMPLE}.")
     if error["type"] == "extra_forbidden":
@@ -138,5 +138,8 @@ def _request_error(error: ErrorDetails) -> RequestError:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return _short(json.dumps(value, ensure_ascii=False, default=repr))
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"

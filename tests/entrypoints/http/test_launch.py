@@ -101,6 +101,7 @@ def test_other_paths_are_a_404_as_json(server: Server, path: str) -> None:
         b"POST /invocations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: odd\r\n\r\n",
         b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Note: \x1b[31m\r\n\r\n",  # nginx lets it pass
     ],
 )
 def test_what_is_no_request_is_a_400_as_json(server: Server, head: bytes) -> None:

@@ -1,11 +1,15 @@
 """This module says how gunicorn runs; `serve` starts it with this and says where to listen."""
 
+import json
 import os
 import shutil
 import signal
+import socket
+from http import HTTPStatus
 from pathlib import Path
 from types import FrameType
 
+from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
@@ -40,6 +44,25 @@ def post_fork(arbiter: Arbiter, worker: Worker) -> None:
     if Path.cwd().samefile(_settings.temp_dir):
         for left in (*Path().glob("job-*"), *Path().glob("body-*")):
             shutil.rmtree(left)
+
+
+def write_error(client: socket.socket, status: int, reason: str, message: str) -> None:
+    """Answer in JSON what gunicorn refuses, as all else is answered; by itself it sends a page of HTML."""
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        status, reason = HTTPStatus.BAD_REQUEST, "Bad Request"
+        error = {
+            "code": "bad_request",
+            "message": "This is not an HTTP request that can be read.",
+            "hint": None,
+        }
+    else:
+        error = {"code": "internal_error", "message": "The server failed.", "hint": "Its log tells more."}
+    body = json.dumps({"error": error})
+    head = f"HTTP/1.1 {status:d} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    util.write_nonblock(client, f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+
+
+util.write_error = write_error  # there is no setting for it
 
 
 def post_worker_init(worker: Worker) -> None:
