@@ -24,6 +24,8 @@ Each carries one sentence for whoever asked, and where it is known the way out. 
 point decides what it answers.
 """
 
+import json
+import ssl
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
@@ -200,3 +202,26 @@ def needs_tensorflow(exc: ModuleNotFoundError) -> ConfigError:
     return ConfigError(
         "This needs TensorFlow, which is not installed: use the full image, or `pip install 'pothole[cpu]'`."
     )
+
+
+def reason(exc: BaseException) -> str:
+    """Return why something failed, as a part of a sentence, without what only programmers read in it."""
+    match exc:
+        case UnicodeDecodeError():
+            text = "it is no text in UTF-8"
+        case json.JSONDecodeError():
+            text = f"it is no JSON at line {exc.lineno}, column {exc.colno}"
+        case KeyError():
+            text = f"{exc.args[0]!r} is missing"
+        case TypeError() | AttributeError():
+            text = "a value in it is of another kind than expected"
+        case RecursionError():
+            text = "it is nested too deeply"
+        case ssl.SSLCertVerificationError():
+            text = f"its certificate is not trusted, {exc.verify_message}"
+        case OSError() if exc.strerror:
+            text = exc.strerror[0].lower() + exc.strerror[1:]
+        case _:  # libraries in C++ put where they failed into the lines before the last one
+            lines = [line.strip() for line in str(exc).splitlines() if line.strip(" .")]
+            text = lines[-1] if lines else type(exc).__name__
+    return text.rstrip(".!")

@@ -6,10 +6,15 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+NPZ_DAMAGE = OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error
+"""What numpy raises at an `.npz` that is not there, not whole or none."""
 
 MIB = 2**20
 """Bytes of a mebibyte; files are read and sent in blocks of this size."""

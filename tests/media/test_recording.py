@@ -24,7 +24,7 @@ def test_a_stream_is_recorded_for_as_long_as_asked(tmp_path: Path) -> None:
 
 
 def test_nobody_at_an_address_is_said_to_be_so(tmp_path: Path) -> None:
-    with pytest.raises(StorageUnavailable, match="The stream does not answer: Connection refused"):
+    with pytest.raises(StorageUnavailable, match="The stream does not answer: connection refused"):
         record("rtsp://127.0.0.1:9/front", tmp_path / "r.mkv", 1.0, 2**30)
     assert not (tmp_path / "r.mkv").exists()
 

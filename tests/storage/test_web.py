@@ -107,3 +107,7 @@ def test_what_is_too_large_is_not_fetched_and_nothing_is_written_to_the_web(web:
         WebFile(web.url).write("a", b"b", None)
     with pytest.raises(StorageUnavailable, match="does not answer"):
         WebFile("http://127.0.0.1:9/clip.mp4").stat("clip.mp4")
+
+
+def test_an_address_may_have_spaces_and_letters_of_any_language(web: Web) -> None:
+    assert WebFile(web.url.replace("clip.mp4", "Straße 1.mp4")).stat("").size == len(CONTENT)

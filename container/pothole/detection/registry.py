@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pothole.detection.detector import Detector
 from pothole.detection.mask_rcnn_detector import load_mask_rcnn
-from pothole.errors import ModelError
+from pothole.errors import ModelError, reason
 from pothole.settings import Runtime
 
 GROUP = "pothole.detectors"
 CONFIGURATION = "detector.json"
 DEFAULT_KIND = "mask_rcnn"
+FORM = f'Write for example ["{DEFAULT_KIND}", {{}}].'
 
 
 class Arguments(BaseModel):
@@ -96,7 +97,7 @@ def _load_ssd(folder: Path, arguments: SSDArguments) -> Detector:
     try:
         labels = (folder / arguments.labels).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as exc:
-        raise ModelError(f"{folder / arguments.labels} cannot be read: {exc}.") from exc
+        raise ModelError(f"{folder / arguments.labels} cannot be read: {reason(exc)}.") from exc
     return SSD(folder / arguments.network, labels, arguments.classes)
 
 
@@ -141,13 +142,11 @@ def _configuration(folder: Path) -> tuple[str, dict[str, Any]]:
     except FileNotFoundError:
         return DEFAULT_KIND, {}
     except (OSError, ValueError) as exc:
-        raise ModelError(f"{path} cannot be read: {exc}.") from exc
+        raise ModelError(f"{path} cannot be read: {reason(exc)}.", FORM) from exc
     match content:
         case [str(name), dict(arguments)]:
             return name, arguments
-    raise ModelError(
-        f"{path} is not a kind and its arguments.", f'Write for example ["{DEFAULT_KIND}", {{}}].'
-    )
+    raise ModelError(f"{path} is not a kind and its arguments.", FORM)
 
 
 def _kind(name: str, folder: Path) -> DetectorKind:

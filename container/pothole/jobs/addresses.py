@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pothole.errors import RequestError
 from pothole.files import VIDEO_SUFFIXES, is_output
@@ -15,6 +15,7 @@ from pothole.storage.web import ReadOnly, WebFile
 
 WEB = {"http", "https"}
 LIVE = {"rtsp", "rtsps"}
+FORMS = {scheme: f"{scheme}://HOST/FILE" for scheme in WEB | LIVE} | {"s3": "s3://BUCKET/KEY"}
 KNOWN = "Known are https://, http://, s3://, rtsp:// and rtsps://, and files."
 
 
@@ -51,7 +52,7 @@ def find_remote(address: Address, settings: Settings) -> list[tuple[str, str]]:
         RequestError: Its kind is not known, or it names no file.
         PotholeError: S3 failed.
     """
-    parts = urlsplit(address.url)
+    parts = _parts(address)
     name = unquote(parts.path.rstrip("/").rpartition("/")[2])
     if address.is_live:
         # Another recording each time, which is not to take the place of the one before.
@@ -61,10 +62,33 @@ def find_remote(address: Address, settings: Settings) -> list[tuple[str, str]]:
         if not name:
             raise RequestError(f"{address.url} names no file.", hint="Name a video.")
         return [(address.url, name)]
-    if address.scheme != "s3":
-        raise RequestError(f"{address.scheme}:// is not known.", hint=KNOWN)
     bucket, key = f"s3://{parts.netloc}", address.url.partition("://")[2].partition("/")[2]
+    if not key.strip("/"):
+        raise RequestError(
+            f"{address.url} names no file.", hint=f"Name a video or a folder: {bucket}/FOLDER/."
+        )
     return [(bucket, found) for found in _videos(open_s3(parts.netloc, settings), key)]
+
+
+def _parts(address: Address) -> SplitResult:
+    """Return the parts of an address.
+
+    Raises:
+        RequestError: Its kind is not known, or it is none.
+    """
+    if address.scheme not in WEB | LIVE | {"s3"}:
+        raise RequestError(f"{address.scheme}:// is not known.", hint=KNOWN)
+    try:
+        parts = urlsplit(address.url)
+        host, _ = parts.hostname, parts.port  # the port is looked at when it is asked for
+    except ValueError:
+        host = None
+    if not host or any(sign.isspace() for sign in host):
+        what = "bucket" if address.scheme == "s3" else "host"
+        raise RequestError(
+            f"{address.url.partition('?')[0]} names no {what}.", hint=f"Write {FORMS[address.scheme]}."
+        )
+    return parts
 
 
 def _videos(store: Storage, key: str) -> list[str]:

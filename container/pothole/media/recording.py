@@ -11,7 +11,7 @@ import av
 from av.container import InputContainer
 from av.packet import Packet
 
-from pothole.errors import InvalidMedia, StorageUnavailable, TooLarge
+from pothole.errors import InvalidMedia, StorageUnavailable, TooLarge, reason
 
 TIMEOUT_S = 15.0  # seconds without a packet
 LATE_S = 60.0  # seconds by which a recording may take longer than it lasts
@@ -37,7 +37,7 @@ def record(address: str, target: Path, seconds: float, max_bytes: int) -> None:
         with av.open(address, options=OPTIONS, timeout=TIMEOUT_S) as source:
             _copy(source, target, seconds, max_bytes)
     except av.FFmpegError as exc:
-        raise StorageUnavailable(f"The stream does not answer: {exc.strerror}.") from exc
+        raise StorageUnavailable(f"The stream does not answer: {reason(exc)}.") from exc
 
 
 def _copy(source: InputContainer, target: Path, seconds: float, max_bytes: int) -> None:

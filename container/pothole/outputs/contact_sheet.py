@@ -12,6 +12,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from pothole.files import NPZ_DAMAGE
 from pothole.geo.located import Located
 from pothole.media import Frame, Video
 from pothole.media.picture import encode_picture
@@ -159,9 +160,9 @@ def _read_part(path: Path) -> list[tuple[int, _Tile]]:
         ValueError: It is none.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             tracks, scores, images = file["tracks"], file["scores"], file["images"]
-    except (OSError, KeyError, EOFError) as exc:
+    except NPZ_DAMAGE as exc:
         raise ValueError(f"{path.name} holds no tiles of a contact sheet") from exc
     fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1:] == SHAPE
     if not fits or not len(images) == len(tracks) == len(scores) <= MAX_TILES:

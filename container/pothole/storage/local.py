@@ -17,6 +17,7 @@ from pothole.errors import (
     SourceChanged,
     SourceNotFound,
     StorageUnavailable,
+    reason,
 )
 from pothole.files import private_folder, readable
 from pothole.storage.base import MAX_IN_MEMORY, Confirm, Stat, Storage, check_size
@@ -174,7 +175,7 @@ def file_errors(path: Path) -> Iterator[None]:
     except PotholeError:
         raise
     except PermissionError as exc:
-        raise AccessDenied(f"{path} may not be opened: {exc.strerror}.") from exc
+        raise AccessDenied(f"{path} may not be opened: {reason(exc)}.") from exc
     except OSError as exc:
         if exc.errno in NO_ROOM:
             raise DiskFull(
@@ -182,7 +183,7 @@ def file_errors(path: Path) -> Iterator[None]:
             ) from exc
         if exc.errno == errno.ENAMETOOLONG:
             raise RequestError(f"{str(path)[:100]!r}… is too long for the name of a file.") from exc
-        raise StorageUnavailable(f"{path} failed: {exc.strerror}.") from exc
+        raise StorageUnavailable(f"{path} failed: {reason(exc)}.") from exc
 
 
 def open_folder(folder: str) -> Storage:

@@ -22,6 +22,7 @@ from pothole.errors import (
     SourceChanged,
     SourceNotFound,
     StorageUnavailable,
+    reason,
 )
 
 
@@ -55,7 +56,7 @@ def s3_errors(bucket: str, key: str, permission: str) -> Iterator[None]:
     except S3DownloadFailedError as exc:
         raise changed(address) from exc
     except (BotoCoreError, Boto3Error, RetriesExceededError) as exc:
-        raise StorageUnavailable(f"S3 did not answer for {address}: {exc}") from exc
+        raise StorageUnavailable(f"S3 did not answer for {address}: {reason(exc)}.") from exc
 
 
 def _translated(exc: ClientError, bucket: str, key: str, permission: str) -> PotholeError:

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pothole.errors import (
     AccessDenied,
@@ -17,12 +17,14 @@ from pothole.errors import (
     SourceChanged,
     SourceNotFound,
     StorageUnavailable,
+    reason,
 )
 from pothole.files import MIB
 from pothole.storage.base import Confirm, Stat, Storage, check_size
 
 TIMEOUT_S = 30
 ATTEMPTS = 5  # attempts at a download that breaks off, each from where the last one ended
+SAFE = "/%:@!$&'()*+,;=?~"  # signs that stay as they are; spaces, and letters that are no ASCII, may not
 UNKNOWN = 0  # size that a server does not tell
 
 
@@ -67,7 +69,8 @@ class WebFile(ReadOnly):
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         who, _, host = parts.netloc.rpartition("@")
-        self._url = urlunsplit(parts._replace(netloc=host, fragment=""))
+        path, query = quote(parts.path, SAFE), quote(parts.query, SAFE)
+        self._url = urlunsplit(parts._replace(netloc=host, path=path, query=query, fragment=""))
         self._headers = {"User-Agent": "pothole"}
         if who:
             self._headers["Authorization"] = f"Basic {base64.b64encode(unquote(who).encode()).decode()}"
@@ -124,8 +127,12 @@ class WebFile(ReadOnly):
             with exc:
                 raise self._refused(exc.code) from exc
         except (OSError, http.client.HTTPException, ValueError) as exc:
-            reason = getattr(exc, "reason", exc)
-            raise StorageUnavailable(f"{self.address('')} does not answer: {reason}.") from exc
+            cause = getattr(exc, "reason", exc)
+            why = reason(cause) if isinstance(cause, Exception) else cause
+            raise StorageUnavailable(
+                f"{self.address('')} does not answer: {why}.",
+                "Check the address, and the way to it from here.",
+            ) from exc
         with closing(answer):
             yield answer
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from pothole.errors import DatasetError, TooLarge
+from pothole.errors import DatasetError, TooLarge, reason
 from pothole.training.coco import CocoBuilder, normalised, reading
 from pothole.training.formats import cvat, label_studio, labelme, via
 from pothole.types import Json
@@ -104,7 +104,7 @@ def _parse(path: Path, form: str, parse: Callable[[bytes], Any]) -> Any:
     except TooLarge:
         raise
     except (OSError, ElementTree.ParseError, LookupError, ValueError, RecursionError) as exc:
-        raise DatasetError(f"{path} cannot be read as {form}: {exc}.", EXPECTED) from exc
+        raise DatasetError(f"{path} cannot be read as {form}: {reason(exc)}.", EXPECTED) from exc
 
 
 def _reader(path: Path, content: Any) -> Read:

@@ -1,7 +1,6 @@
 """The state of a training is one file, replaced as a whole: whoever loads it goes on as if never stopped."""
 
 import json
-import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.errors import ConfigError
-from pothole.files import replacing
+from pothole.errors import ConfigError, reason
+from pothole.files import NPZ_DAMAGE, replacing
 from pothole.training.learner import Learner
 from pothole.types import Json
 
@@ -77,10 +76,12 @@ class Checkpoint:
                 variables = self._variables()
                 values = [file[f"variable_{i}"] for i in range(len(variables))]
                 best = [file[f"best_{i}"] for i in range(state["best"])]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+        except NPZ_DAMAGE as exc:
             if isinstance(exc, ConfigError):
                 raise
-            raise ConfigError(f"{self.path} cannot be read: {exc}.", "Remove it to begin anew.") from exc
+            raise ConfigError(
+                f"{self.path} cannot be read: {reason(exc)}.", "Remove it to begin anew."
+            ) from exc
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return TrainingProgress(**(state | {"best": best}))

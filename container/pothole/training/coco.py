@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.errors import DatasetError
+from pothole.errors import DatasetError, reason
 from pothole.types import Json
 
 TRUE = {"1", "true", "yes"}
@@ -214,7 +214,7 @@ def reading(place: str) -> Iterator[None]:
     except DatasetError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as exc:
-        raise DatasetError(f"{place} cannot be read: {exc!r}.", "Export it anew.") from exc
+        raise DatasetError(f"{place} cannot be read: {reason(exc)}.", "Export it anew.") from exc
 
 
 class CocoBuilder:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from pothole.errors import DatasetError, InvalidMedia, TooLarge
+from pothole.errors import DatasetError, InvalidMedia, TooLarge, reason
 from pothole.media.picture import picture_size, read_picture
 from pothole.settings import Settings
 from pothole.training.annotations import read_annotations
@@ -58,7 +58,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         with path.open("rb") as file:
             return read_picture(file, str(path), sys.maxsize)  # its size was checked before
     except OSError as exc:
-        raise InvalidMedia(f"{path} cannot be opened: {exc.strerror}.") from exc
+        raise InvalidMedia(f"{path} cannot be opened: {reason(exc)}.") from exc
 
 
 def read_dataset(folder: Path, max_pixels: int = MAX_PIXELS) -> tuple[list[Sample], dict[str, Any]]:
@@ -84,7 +84,7 @@ def read_dataset(folder: Path, max_pixels: int = MAX_PIXELS) -> tuple[list[Sampl
     try:
         return _Reader(folder, coco, max_pixels).read()
     except (KeyError, TypeError, AttributeError) as exc:
-        raise DatasetError(f"The annotations in {folder} are incomplete: {exc!r}.") from exc
+        raise DatasetError(f"The annotations in {folder} are incomplete: {reason(exc)}.") from exc
 
 
 class _Reader:
@@ -160,7 +160,7 @@ class _Reader:
             polygons, rle = rasterise(region["segmentation"], size)
         except (TypeError, ValueError, KeyError, OverflowError) as exc:
             raise DatasetError(
-                f"The segmentation of a region of {name} in {self.folder} cannot be read: {exc}."
+                f"The segmentation of a region of {name} in {self.folder} cannot be read: {reason(exc)}."
             ) from exc
         if not polygons or coco_mask.area(rle) == 0:
             self.without_area[name] += 1

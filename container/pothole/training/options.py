@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from pothole.errors import ConfigError
+from pothole.errors import ConfigError, reason
 
 ROOT = Path("/opt/ml")
 """Where SageMaker mounts all that belongs to a training."""
@@ -122,8 +122,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as exc:
-        raise ConfigError(f"{path} cannot be read as JSON: {exc}.") from exc
+    except (OSError, ValueError, RecursionError) as exc:
+        raise ConfigError(f"{path} cannot be read: {reason(exc)}.") from exc
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is not a JSON object.")
     return {

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from pothole.errors import DatasetError, TooLarge
+from pothole.errors import DatasetError, TooLarge, reason
 from pothole.training.annotations import parse_json
 from pothole.training.coco import normalised
 from pothole.training.dataset import Sample, rasterise
@@ -60,7 +60,7 @@ class Regions:
                 exc.about(str(path))
                 raise
             except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as exc:
-                raise DatasetError(f"{path} cannot be read as regions: {exc!r}.", EXPECTED) from exc
+                raise DatasetError(f"{path} cannot be read as regions: {reason(exc)}.", EXPECTED) from exc
             lanes |= found[LANE]
             cracks |= found[CRACK]
         return cls(lanes, cracks)

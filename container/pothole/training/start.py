@@ -1,7 +1,7 @@
 """A training starts from a trained model, or from a backbone that knows ImageNet."""
 
 import tarfile
-import zipfile
+import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.mask_rcnn.mask_rcnn import MaskRCNN
-from pothole.errors import ModelError
+from pothole.errors import ModelError, reason
+from pothole.files import NPZ_DAMAGE
 from pothole.settings import SHIPPED_MODEL
 
 ARCHIVE = "model.tar.gz"
@@ -42,8 +43,8 @@ def load_pretrained(folder: Path | None) -> MaskRCNN:
                     content = tar.extractfile(member)
                     assert content is not None  # it is a file
                     (Path(temporary) / name).write_bytes(content.read())
-        except (OSError, EOFError, tarfile.TarError) as exc:
-            raise ModelError(f"{archive} cannot be read: {exc}.") from exc
+        except (OSError, EOFError, tarfile.TarError, zlib.error) as exc:
+            raise ModelError(f"{archive} cannot be read: {reason(exc)}.", "Copy it anew.") from exc
         return MaskRCNN.load_folder(Path(temporary))
 
 
@@ -59,11 +60,11 @@ def load_backbone(config: MaskRCNNConfig, path: Path) -> MaskRCNN:
     """
     network = MaskRCNN(config)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             for variable in network.backbone.weights:
                 variable.assign(file[variable.path].astype(np.float32))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
-        raise ModelError(f"{path} cannot be read as the kernels of a MobileNetV2: {exc}.") from exc
+    except NPZ_DAMAGE as exc:
+        raise ModelError(f"{path} cannot be read as the kernels of a MobileNetV2: {reason(exc)}.") from exc
     return network
 
 

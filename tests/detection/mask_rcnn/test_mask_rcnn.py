@@ -87,12 +87,21 @@ def test_a_saved_model_answers_as_before_within_half_precision(network, folder, 
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda p: (p / "config.json").unlink(), "config.json cannot be read"),
-        (lambda p: (p / "config.json").write_text("{"), "config.json cannot be read"),
+        (lambda p: (p / "config.json").unlink(), "is no model folder: it has no config.json. Name a folder"),
+        (lambda p: (p / "config.json").write_text("{"), "it is no JSON at line 1, column 2. Copy"),
+        (lambda p: (p / "config.json").write_bytes(b"\xff"), "it is no text in UTF-8"),
+        (lambda p: (p / "config.json").write_text("[]"), "config.json is not a JSON object"),
         (lambda p: (p / "config.json").write_text('{"colour": 1}'), "unknown fields: colour"),
         (lambda p: (p / "config.json").write_text('{"backbone": "vgg16"}'), "backbone is 'vgg16', expected"),
-        (lambda p: (p / "weights.npz").unlink(), "weights.npz cannot be read"),
+        (
+            lambda p: (p / "weights.npz").unlink(),
+            "weights.npz cannot be read: no such file or directory. Copy",
+        ),
         (lambda p: (p / "weights.npz").write_bytes(b"PK"), "weights.npz cannot be read"),
+        (
+            lambda p: (p / "weights.npz").write_bytes(b"PK\3\4cut"),
+            "cannot be read: File is not a zip file. Copy",
+        ),
         (lambda p: replace(SMALL, fpn_channels=4).save(p), "does not fit its config.json"),
     ],
 )

@@ -308,3 +308,31 @@ def test_a_track_and_a_camera_are_named_on_the_command_line(monkeypatch, tmp_pat
 def test_a_wrong_camera_is_named_with_what_it_may_be(monkeypatch, capsys, clip):
     assert stopped(monkeypatch, "mark", clip, "--camera", "lens=3") == "2"
     assert "'lens=3' is none of height=N" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("s3://roads", "s3://roads names no file. Name a video or a folder: s3://roads/FOLDER/."),
+        ("s3://roads//", "s3://roads// names no file. Name a video or a folder: s3://roads/FOLDER/."),
+        ("s3:///a.mp4", "s3:///a.mp4 names no bucket. Write s3://BUCKET/KEY."),
+        ("https:///a.mp4", "https:///a.mp4 names no host. Write https://HOST/FILE."),
+        ("https://a b/c.mp4?key=secret", "https://a b/c.mp4 names no host. Write https://HOST/FILE."),
+        ("http://[::1", "http://[::1 names no host. Write http://HOST/FILE."),
+        ("http://camera:99999/a.mp4", "http://camera:99999/a.mp4 names no host. Write http://HOST/FILE."),
+        ("ftp://a/b.mp4", "ftp:// is not known. Known are"),
+        ("http://127.0.0.1:9/a.mp4", "http://127.0.0.1:9/a.mp4 does not answer: connection refused. Check"),
+    ],
+)
+def test_an_address_that_leads_nowhere_is_one_sentence(monkeypatch, tmp_path, address, said):
+    monkeypatch.chdir(tmp_path)
+    assert stopped(monkeypatch, "mark", address).startswith(f"pothole: {said}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_camera_that_does_not_answer_is_named_by_its_address(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    said = stopped(monkeypatch, "mark", "rtsp://user:secret@127.0.0.1:9/front", "--duration", "1")
+    assert said.startswith(
+        "pothole: rtsp://127.0.0.1:9/front: The stream does not answer: connection refused."
+    )

@@ -42,7 +42,7 @@ def test_they_may_be_given_as_text() -> None:
     assert Variables.read(json.dumps(PIPELINE)).queue == "call-detector"
     with pytest.raises(ConfigError, match=r"The variables: aws_queue is not known"):
         Variables.read('{"aws_queue": {}}')
-    with pytest.raises(ConfigError, match=r"nowhere\.json cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"nowhere\.json cannot be read: no such file"):
         Variables.read("nowhere.json")
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pothole.detection.detector import score_threshold
 from pothole.detection.runtimes.openvino import OPTIONS
 from pothole.detections import Detections, pixel_boxes
-from pothole.errors import ModelError
+from pothole.errors import ModelError, reason
 from pothole.types import Image, Size
 
 MAX_OBJECTS = 200  # of a picture
@@ -116,7 +116,7 @@ def read_network(path: Path, outputs: int) -> Any:
     try:
         model = ov.Core().read_model(path)
     except RuntimeError as exc:
-        raise ModelError(f"{path} cannot be read: {exc}.") from exc
+        raise ModelError(f"{path} cannot be read: {reason(exc)}.", "Fetch it anew.") from exc
     got = len(model.inputs), len(model.outputs)
     if got != (1, outputs):
         raise ModelError(

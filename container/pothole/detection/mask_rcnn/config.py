@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pothole.detections import DEFAULT_CLASS_NAMES
-from pothole.errors import ModelError
+from pothole.errors import ModelError, reason
 from pothole.files import replacing
 
 CHOICES = {
@@ -170,9 +170,16 @@ class MaskRCNNConfig:
         """
         path = folder / "config.json"
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
-        except (OSError, ValueError) as exc:
-            raise ModelError(f"{path} cannot be read: {exc}.") from exc
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as exc:
+            raise ModelError(
+                f"{folder} is no model folder: it has no config.json.",
+                "Name a folder that `pothole train`, `pothole export` or `pothole import` wrote.",
+            ) from exc
+        except (OSError, ValueError, RecursionError) as exc:
+            raise ModelError(f"{path} cannot be read: {reason(exc)}.", "Copy the model folder anew.") from exc
+        if not isinstance(values, dict):
+            raise ModelError(f"{path} is not a JSON object.", "Copy the model folder anew.")
         unknown = values.keys() - {f.name for f in fields(cls)}
         if unknown:
             raise ModelError(f"{path} has unknown fields: {', '.join(sorted(unknown))}.")

@@ -22,8 +22,8 @@ from pothole.detection.mask_rcnn.heads import BoxHead, MaskHead
 from pothole.detection.mask_rcnn.postprocess import detect, refine
 from pothole.detection.mask_rcnn.roi_align import roi_align
 from pothole.detection.mask_rcnn.rpn import RPNHead, propose
-from pothole.errors import ModelError
-from pothole.files import replacing
+from pothole.errors import ModelError, reason
+from pothole.files import NPZ_DAMAGE, replacing
 
 
 class MaskRCNN(keras.Model):  # type: ignore[misc]
@@ -164,10 +164,10 @@ class MaskRCNN(keras.Model):  # type: ignore[misc]
         model = cls(MaskRCNNConfig.load(folder))
         path = folder / WEIGHTS
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 tensors = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError) as exc:
-            raise ModelError(f"{path} cannot be read: {exc}.") from exc
+        except NPZ_DAMAGE as exc:
+            raise ModelError(f"{path} cannot be read: {reason(exc)}.", "Copy the model folder anew.") from exc
         wanted = {v.path: tuple(v.shape) for v in model.weights}
         found = {name: t.shape for name, t in tensors.items()}
         if wanted != found:

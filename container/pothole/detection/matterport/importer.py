@@ -14,7 +14,7 @@ from pothole.detection.matterport.layout import sources
 from pothole.detection.matterport.operation import Operation
 from pothole.detection.matterport.weights_file import Tensors, read_tensors
 from pothole.detections import DEFAULT_CLASS_NAMES
-from pothole.errors import ModelError, RequestError
+from pothole.errors import ModelError, RequestError, reason
 from pothole.files import replacing
 
 MAX_NAMED = 5
@@ -50,7 +50,7 @@ def import_weights(
     try:
         _write(network, folder, archive)
     except OSError as exc:
-        raise ModelError(f"{exc.filename or folder} cannot be written: {exc.strerror or exc}.") from exc
+        raise ModelError(f"{exc.filename or folder} cannot be written: {reason(exc)}.") from exc
     config: MaskRCNNConfig = network.config
     return config
 

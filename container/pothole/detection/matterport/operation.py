@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from pothole.errors import ConfigError
+from pothole.errors import ConfigError, reason
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
@@ -98,7 +98,7 @@ def read_operation(path: Path | None, changes: dict[str, Any]) -> Operation:
     try:
         values = json.loads(path.read_text()) if path else {}
     except (OSError, ValueError, RecursionError) as exc:
-        raise ConfigError(f"{where} cannot be read: {exc}.") from exc
+        raise ConfigError(f"{where} cannot be read: {reason(exc)}.") from exc
     if not isinstance(values, dict):
         raise ConfigError(f"{where} is not a JSON object.", hint='Write {"IMAGE_MAX_DIM": 1024, …}.')
     kept = {name: value for name, value in values.items() if name not in FOR_TRAINING} | changes

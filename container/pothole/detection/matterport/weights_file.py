@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from pothole.errors import ModelError
+from pothole.errors import ModelError, reason
 
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -40,10 +40,10 @@ def read_tensors(path: Path) -> Tensors:
         if isinstance(exc, FileNotFoundError):
             raise ModelError(f"There is no file {path}.") from exc
         raise ModelError(
-            f"{path} cannot be read as HDF5: {exc}.", hint="Is it whole, and the .h5 file itself?"
+            f"{path} cannot be read as HDF5: {reason(exc)}.", hint="Is it whole, and the .h5 file itself?"
         ) from exc
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as exc:
-        raise ModelError(f"{path} is not laid out as Keras 2 lays out weights: {exc}.") from exc
+        raise ModelError(f"{path} is not laid out as Keras 2 lays out weights: {reason(exc)}.") from exc
 
 
 def _datasets(path: Path, root: Any) -> Iterator[tuple[str, h5py.Dataset]]:

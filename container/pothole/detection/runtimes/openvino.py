@@ -12,7 +12,7 @@ from pothole.detection.mask_rcnn.config import MaskRCNNConfig
 from pothole.detection.runtimes.compiled import keep_compiled, load_compiled
 from pothole.detection.runtimes.network import Batch, Limits, NetworkOutputs
 from pothole.detection.runtimes.source import source_digest
-from pothole.errors import ModelError
+from pothole.errors import ModelError, reason
 
 EXPORTED = "openvino.xml"
 OUTPUTS = ("boxes", "scores", "classes", "mask_logits")
@@ -75,7 +75,9 @@ def _compiled(folder: Path, threads: int) -> ov.CompiledModel:
         model = core.read_model(path)
         source = model.get_rt_info(SOURCE).astype(str)
     except RuntimeError as exc:
-        raise ModelError(f"{path} cannot be read: {exc}.") from exc
+        raise ModelError(
+            f"{path} cannot be read: {reason(exc)}.", "Write it anew by `pothole export` on the folder."
+        ) from exc
     if source != source_digest(folder):
         raise ModelError(
             f"{path} was not made from the weights and the configuration beside it: "

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pothole.detection.mask_rcnn.config import WEIGHTS, MaskRCNNConfig
+from pothole.errors import ModelError, reason
 
 NOT_IN_GRAPH = (  # may be changed without a new export
     *("name", "mask_quality_power", "calibration"),
@@ -15,11 +16,20 @@ NOT_IN_GRAPH = (  # may be changed without a new export
 
 
 def source_digest(folder: Path) -> str:
-    """Return a digest of the weights and of the configuration, as far as it shapes the network."""
+    """Return a digest of the weights and of the configuration, as far as it shapes the network.
+
+    Raises:
+        ModelError: One of them cannot be read.
+    """
     config = asdict(MaskRCNNConfig.load(folder))
     shape = {key: value for key, value in config.items() if key not in NOT_IN_GRAPH}
     digest = hashlib.sha256(json.dumps(shape, sort_keys=True).encode())
-    with (folder / WEIGHTS).open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            digest.update(chunk)
+    try:
+        with (folder / WEIGHTS).open("rb") as file:
+            for chunk in iter(lambda: file.read(1 << 20), b""):
+                digest.update(chunk)
+    except OSError as exc:
+        raise ModelError(
+            f"{folder / WEIGHTS} cannot be read: {reason(exc)}.", "Copy the model folder anew."
+        ) from exc
     return digest.hexdigest()

@@ -9,7 +9,7 @@ from typing import Any
 from pothole.detection.detector import Detector, score_threshold
 from pothole.entrypoints.cli import common
 from pothole.entrypoints.cli.videos import expanded
-from pothole.errors import PotholeError, RequestError, SourceIsOutput
+from pothole.errors import PotholeError, RequestError, SourceIsOutput, reason
 from pothole.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, is_output, readable, replacing, unique_stems
 from pothole.media.picture import encode_picture, read_comment, read_picture
 from pothole.outputs.annotate import draw
@@ -110,7 +110,7 @@ def _read(path: Path, settings: Settings) -> Image:
                 file, readable(path), settings.max_image_pixels, max_scans=settings.max_jpeg_scans
             )
     except OSError as exc:
-        raise RequestError(f"{readable(path)} cannot be opened: {exc.strerror}.") from exc
+        raise RequestError(f"{readable(path)} cannot be opened: {reason(exc)}.") from exc
 
 
 def _show(records: Sequence[dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from pothole.jobs.addresses import Address, find_remote, opener, path_or_address
 from pothole.jobs.record import Record
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.settings import Settings
+from pothole.storage import Storage
 
 
 def mark(args: argparse.Namespace) -> None:
@@ -51,7 +52,7 @@ def mark(args: argparse.Namespace) -> None:
                 except Interrupted:
                     break
                 except PotholeError as exc:
-                    failures.append(exc.about(readable(Path(job.source_key))))
+                    failures.append(exc.about(_shown(job, open_store)))
     if len(jobs) == len(failures) == 1:
         raise failures[0]
     _show(done)
@@ -100,6 +101,13 @@ def _run(job: Job, worker: LocalJobs) -> Record:
     """Mark one video, with a bar while it goes on."""
     with common.progress_bar(readable(Path(job.source_key))) as update:
         return worker.run(job, lambda p: update(p.frames, p.total, common.counted(p.potholes, "pothole")))
+
+
+def _shown(job: Job, open_store: Callable[[str], Storage]) -> str:
+    """Return what a person knows a source by: a file's name, or an address."""
+    if "://" in job.source_bucket:
+        return open_store(job.source_bucket).address(job.source_key)
+    return readable(Path(job.source_key))
 
 
 def _show(done: Sequence[tuple[Job, Record]]) -> None:

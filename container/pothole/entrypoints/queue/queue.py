@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pothole.errors import ConfigError, PotholeError, StorageUnavailable
+from pothole.errors import ConfigError, PotholeError, StorageUnavailable, reason
 from pothole.types import Json
 
 WAIT_S = 10  # of one long poll
@@ -148,7 +148,7 @@ def _errors() -> Iterator[None]:
     except ClientError as exc:
         raise StorageUnavailable(f"SQS answers {exc.response['Error']['Code']}.") from exc
     except BotoCoreError as exc:
-        raise StorageUnavailable(f"SQS cannot be reached: {exc}.") from exc
+        raise StorageUnavailable(f"SQS cannot be reached: {reason(exc)}.") from exc
 
 
 def _attributes(values: dict[str, str]) -> Json:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pothole.errors import AccessDenied, RequestError, StorageUnavailable
+from pothole.errors import AccessDenied, RequestError, StorageUnavailable, reason
 from pothole.types import Json
 
 TRIES = 20  # looks at the document again, where others wrote to its steps at the same moment
@@ -48,12 +48,12 @@ class TableSteps:
                 if self._write(video_id, entry):
                     return
         except ClientError as exc:
-            reason = f"DynamoDB answers {exc.response['Error']['Code']} for the table {self._table.name}."
+            said = f"DynamoDB answers {exc.response['Error']['Code']} for the table {self._table.name}."
             if exc.response["Error"]["Code"] in DENIED:
-                raise AccessDenied(reason, hint="See its name and region, and the worker's role.") from exc
-            raise StorageUnavailable(reason) from exc
+                raise AccessDenied(said, hint="See its name and region, and the worker's role.") from exc
+            raise StorageUnavailable(said) from exc
         except BotoCoreError as exc:
-            raise StorageUnavailable(f"DynamoDB cannot be reached: {exc}.") from exc
+            raise StorageUnavailable(f"DynamoDB cannot be reached: {reason(exc)}.") from exc
         raise StorageUnavailable(f"The steps of the document {video_id} change all the time.")
 
     def _write(self, video_id: int, entry: Json) -> bool:

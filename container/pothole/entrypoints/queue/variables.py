@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pothole.errors import ConfigError
+from pothole.errors import ConfigError, reason
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 
 MAIN_DETECTOR = "PotholeDetector"  # the model of the server; others are model folders
@@ -131,7 +131,7 @@ class Variables(_Part):
         try:
             return cls.model_validate_json(given if is_text else Path(given).read_bytes())
         except OSError as exc:
-            raise ConfigError(f"{path} cannot be read: {exc.strerror}.") from exc
+            raise ConfigError(f"{path} cannot be read: {reason(exc)}.") from exc
         except ValidationError as exc:
             error = exc.errors(include_url=False)[0]
             place = ".".join(str(part) for part in error["loc"]) or "it"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pothole.errors import RequestError
+from pothole.errors import RequestError, reason
 from pothole.geo.flow import Numbers
 
 WITHOUT = "It says nothing of places: mark its video again with a track of positions."
@@ -107,7 +107,7 @@ def _read(path: Path) -> Drive:
         unplaced = len(data["tracks"]) - len(placed)
         return Drive(str(data["source"]), data.get("output"), began, seen, unplaced, path_points)
     except OSError as exc:
-        raise RequestError(f"{path} cannot be read: {exc.strerror}.") from exc
+        raise RequestError(f"{path} cannot be read: {reason(exc)}.") from exc
     except (ValueError, KeyError, TypeError, IndexError) as exc:
         if isinstance(exc, RequestError):
             raise

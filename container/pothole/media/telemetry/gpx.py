@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from pothole.errors import InvalidMedia
+from pothole.errors import InvalidMedia, reason
 from pothole.media.telemetry.fixes import Fix
 
 # Names of elements below a point, without their namespaces: those of GPX, and of Garmin's extension.
@@ -36,7 +36,7 @@ def read_gpx(path: Path) -> Iterator[Fix]:
             "Save it as plain GPX 1.1.",
         ) from exc
     except (ParseError, ValueError, LookupError) as exc:  # the last two for encodings that do not exist
-        raise InvalidMedia(f"{path.name} is damaged: {exc}.", "Export the GPX file anew.") from exc
+        raise InvalidMedia(f"{path.name} is damaged: {reason(exc)}.", "Export the GPX file anew.") from exc
 
 
 def utc_seconds(text: str) -> float:

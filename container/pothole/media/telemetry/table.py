@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pothole.errors import InvalidMedia
+from pothole.errors import InvalidMedia, reason
 from pothole.media.telemetry.fixes import Fix
 from pothole.media.telemetry.gpx import utc_seconds
 
@@ -49,7 +49,7 @@ def read_table(path: Path) -> Iterator[Fix]:
                 if (fix := _fix(row, found)) is not None:
                     yield fix
         except csv.Error as exc:
-            raise InvalidMedia(f"{path.name} is no CSV: {exc}.", EXPECTED) from exc
+            raise InvalidMedia(f"{path.name} is no CSV: {reason(exc)}.", EXPECTED) from exc
 
 
 def _fix(row: list[str], columns: dict[str, int]) -> Fix | None:
