@@ -180,7 +180,7 @@ def test_a_stream_that_is_stopped_writes_what_it_has_read(
         wait(stream)
         found = fragments(data_stream)
     assert found in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 6])
-    assert run.saved[-1].fragment == "5", "the next fragment was not read to its end"
+    assert run.saved[-1].fragment == str(found[-1]), "who goes on would write a record twice"
 
 
 def test_a_refused_picture_and_a_reader_that_fails_are_told_and_stop_nothing_else(

@@ -148,9 +148,10 @@ class LiveStream:
                     if count % self._services.interval == 0 and not self._ask(part, picture()):
                         return
                     count += 1
+                # Also when it was stopped meanwhile, or who goes on would read all of it again.
+                self._queue.put(Checkpoint(part.number, count))
                 if self._stopped.is_set():
                     return
-                self._queue.put(Checkpoint(part.number, count))
         except PotholeError as exc:
             _logger.warning("a stream cannot be read", extra={"stream": self.name, "reason": str(exc)})
         except Exception:
