@@ -234,7 +234,7 @@ def test_the_same_code_and_model_are_the_same_archives(tmp_path: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(functions)) as archive:
         names = [
             *("api_handler.py", "lambda_handler.py", "next_step_handler.py", "notify_handler.py"),
-            *("processing_job.py", "redrive_handler.py"),
+            *("processing_job.py", "redrive_handler.py", "stream_handler.py"),
             *(f"pothole/entrypoints/live/{name}" for name in ("__init__.py", "answers.py", "page.css")),
             *(f"pothole/entrypoints/live/{name}" for name in ("page.html", "page.py", "public_web.py")),
         ]
