@@ -1,5 +1,6 @@
 """Each kind of file leads to the same track: the drive that it was made of."""
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 
 from pothole.errors import InvalidMedia
+from pothole.files import MIB
 from pothole.media import Video
 from pothole.media.telemetry import GpsTrack
 from pothole.media.telemetry.clock import clock_of_video
 from pothole.media.telemetry.fixes import distance
+from pothole.media.telemetry.gpx import read_gpx
 from pothole.media.telemetry.reader import track_of_file, track_of_video
 from support.clips import make_clip
 from support.telemetry import (
@@ -250,6 +253,29 @@ BOMB = '<?xml version="1.0"?><!DOCTYPE gpx [<!ENTITY a "ha">' + "".join(
 def test_definitions_in_xml_are_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(InvalidMedia, match="definitions of its own"):
         read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("<gpx>" + "<a>" * 100, "within 64 others"),
+        ("<gpx><trkpt " + " ".join(f"a{i}='1'" for i in range(200_000)), "more than 1048576 bytes"),
+        ("<gpx><!--" + "-" * 3_000_000, "damaged"),
+        ("lat,lon,time_s\n" + "," * 100_000, "has a line of more than 65536 letters"),
+    ],
+)
+def test_a_track_that_is_made_to_take_long_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(InvalidMedia, match=message):
+        read(tmp_path, content)
+
+
+def test_what_is_no_point_in_a_gpx_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.gpx").write_text("<gpx>" + "<a/>" * 500_000 + "</gpx>")
+    tracemalloc.start()
+    assert not list(read_gpx(tmp_path / "a.gpx"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < MIB
 
 
 def test_a_log_of_other_sentences_only_is_no_track(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pothole.errors import InvalidMedia, reason
 from pothole.media.telemetry.fixes import Fix
@@ -25,6 +25,7 @@ NAMES = {
 EXPECTED = (
     "Expected the columns lat, lon and time (ISO 8601 or POSIX seconds) or time_s (seconds of the video)."
 )
+MAX_LINE = 2**16  # letters
 POSIX_MS = 10**11  # above it a number of seconds is one of milliseconds
 
 
@@ -45,11 +46,18 @@ def read_table(path: Path) -> Iterator[Fix]:
             names = ", ".join(list(columns)[:12])
             raise InvalidMedia(f"{path.name} has the columns {names}, which is no track.", EXPECTED)
         try:
-            for row in csv.reader(file, delimiter=separator):
+            for row in csv.reader(_lines(file, path.name), delimiter=separator):
                 if (fix := _fix(row, found)) is not None:
                     yield fix
         except csv.Error as exc:
             raise InvalidMedia(f"{path.name} is no CSV: {reason(exc)}.", EXPECTED) from exc
+
+
+def _lines(file: TextIO, name: str) -> Iterator[str]:
+    while line := file.readline(MAX_LINE):
+        if len(line) == MAX_LINE:
+            raise InvalidMedia(f"{name} has a line of more than {MAX_LINE} letters.", EXPECTED)
+        yield line
 
 
 def _fix(row: list[str], columns: dict[str, int]) -> Fix | None:
