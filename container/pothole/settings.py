@@ -114,6 +114,12 @@ class Settings:
         "buckets that `output_bucket` may name beside the source's own, with commas between them",
         NAMES,
     )
+    samples_topic: str = setting(
+        "", "SAMPLES_TOPIC_ARN", "samples", "SNS topic for samples of pictures", TEXT
+    )
+    samples_per_thousand: int = setting(
+        10, "SAMPLES_PER_THOUSAND", "samples", "pictures in a thousand that are samples, sure or not"
+    )
     live_bucket: str = setting(
         "", "LIVE_BUCKET", "live API", "bucket of the pictures that `GET /liveinference?key=` names", TEXT
     )

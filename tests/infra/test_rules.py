@@ -136,6 +136,13 @@ def test_the_container_is_told_its_region_and_how_many_videos_come_at_a_time() -
         "AWS_DEFAULT_REGION": "!Ref AWS::Region",
         "METRICS_NAMESPACE": "!Sub potholes/${Name}",
         "S3_TAG_SCRATCH": "true",
+        "SAMPLES_TOPIC_ARN": {
+            "If": [
+                "Samples",
+                "!Sub arn:${AWS::Partition}:sns:${AWS::Region}:${AWS::AccountId}:${Name}-samples",
+                "!Ref AWS::NoValue",
+            ]
+        },
     }
 
 
@@ -355,7 +362,7 @@ def test_a_repository_made_by_hand_is_used_and_none_made(
 def roles() -> dict[str, dict[str, Any]]:
     """All roles that a deployment makes, and what else is a policy of theirs."""
     kinds = ("AWS::IAM::Role", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolicy")
-    stacks = ("videos", "work", "endpoints", "trigger", "operations", "queue")
+    stacks = ("videos", "work", "endpoints", "trigger", "operations", "queue", "api", "samples")
     made = {f"{kind}/{name}": r for kind in stacks for name, r in resources(kind).items()}
     return {name: r for name, r in made.items() if r["Type"] in kinds}
 
@@ -490,7 +497,7 @@ class Stacks:
         self.name, self.kind = f"{name}-{kind}", kind
 
     def status(self) -> str | None:
-        return None if self.kind in {"queue", "api"} else "UPDATE_COMPLETE"
+        return None if self.kind in {"queue", "api", "samples"} else "UPDATE_COMPLETE"
 
     def parameters(self) -> dict[str, str]:
         return {"InstanceType": "ml.c5.2xlarge"}

@@ -43,6 +43,19 @@ class Detector(Protocol):
         ...
 
 
+DOUBTFUL = 0.5
+"""From this uncertainty on, a picture is worth a person's look."""
+
+
+def uncertainty(score: float, confidence: float) -> float:
+    """Return how unsure a detection is, 0..1.
+
+    It is 1 at the confidence from which detections count, where a hair decides, and falls evenly to 0 at the
+    scores 0 and 1.
+    """
+    return score / confidence if score < confidence else (1 - score) / (1 - confidence)
+
+
 def score_threshold(detector: Detector, given: float | None) -> float:
     """Return the score threshold that holds: the given one, or without it the detector's own."""
     return detector.min_confidence if given is None else given

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pothole.detection.detector import Detector
+from pothole.detection.detector import DOUBTFUL, Detector, uncertainty
 from pothole.detections import Detections
 from pothole.errors import InvalidMedia, PotholeError, RequestError, TooLarge
 from pothole.files import unique_stems
@@ -28,7 +28,6 @@ from pothole.tracking.optical_flow import View
 from pothole.tracking.tracker import Tracker
 from pothole.training.labels import LabelWriter, new_folder
 
-DOUBTFUL = 0.5
 UNREADABLE = (InvalidMedia, TooLarge)
 FLICKERS = "flickers"
 SCORE = "score"
@@ -226,8 +225,9 @@ class _Look:
                 continue
             found = _find(self._detector, frame)
             sure = found[found.scores >= self._detector.min_confidence]
-            uncertainty = max((self._uncertainty(float(s)) for s in found.scores), default=0.0)
-            self._seen.append(Candidate(self._video, frame.index, frame.time, uncertainty, SCORE))
+            confidence = self._detector.min_confidence
+            doubt = max((uncertainty(float(score), confidence) for score in found.scores), default=0.0)
+            self._seen.append(Candidate(self._video, frame.index, frame.time, doubt, SCORE))
             self._sure[frame.index] = sure
             yield frame, replace(seen, detections=sure)
 
@@ -241,10 +241,6 @@ class _Look:
             flickers = replace(seen, uncertainty=score, reason=FLICKERS)
             result.append(flickers if score > seen.uncertainty else seen)
         return result
-
-    def _uncertainty(self, score: float) -> float:
-        confidence = self._detector.min_confidence
-        return score / confidence if score < confidence else (1 - score) / (1 - confidence)
 
 
 def _find(detector: Detector, frame: Frame) -> Detections:

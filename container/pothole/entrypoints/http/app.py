@@ -18,6 +18,7 @@ from pothole.entrypoints.http.live import add_live_routes
 from pothole.entrypoints.http.logs import log_requests
 from pothole.errors import NotReady
 from pothole.files import MIB
+from pothole.jobs.samples import SamplePublisher
 from pothole.jobs.shutdown import ShutdownSignal
 from pothole.jobs.worker import Worker
 from pothole.metrics import Metrics
@@ -56,7 +57,7 @@ def create_app(
             raise NotReady("The model is still loading.", hint="Ask again in some seconds.")
         return loading.result()
 
-    invocations = Invocations(queue, settings)
+    invocations = Invocations(queue, settings, SamplePublisher.of(settings))
     _add_routes(app, worker, invocations, settings, metrics)
     add_live_routes(app, worker, invocations, opener, settings)
     return app

@@ -15,6 +15,7 @@ from flask import Request, Response, jsonify
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wsgi import FileWrapper
 
+from pothole.detection.detector import DOUBTFUL, Detector
 from pothole.detections import Detections
 from pothole.entrypoints.http.job_queue import JobQueue
 from pothole.entrypoints.http.pixel_budget import PixelBudget
@@ -23,6 +24,7 @@ from pothole.files import MIB
 from pothole.job_order import Job
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
+from pothole.jobs.samples import SamplePublisher
 from pothole.jobs.worker import Worker
 from pothole.media.picture import ALIASES, FORMATS, READABLE, encode_picture, read_picture
 from pothole.outputs.annotate import draw
@@ -40,10 +42,11 @@ class Invocations:
     Args:
         queue: Where videos wait.
         settings: Limits.
+        samples: Publishes some of the pictures; None publishes nothing.
     """
 
-    def __init__(self, queue: JobQueue, settings: Settings) -> None:
-        self._queue, self._settings = queue, settings
+    def __init__(self, queue: JobQueue, settings: Settings, samples: SamplePublisher | None = None) -> None:
+        self._queue, self._settings, self._samples = queue, settings, samples
         self._pictures = BoundedSemaphore(settings.threads)
         self._pixels = PixelBudget(settings.max_decoded_pixels)
 
@@ -107,9 +110,17 @@ class Invocations:
                     take,
                     self._settings.max_jpeg_scans,
                 )
-                yield image, worker.detector.predict([image])[0]
+                yield image, self._found(image, worker.detector)
         finally:
             self._pictures.release()
+
+    def _found(self, image: Image, detector: Detector) -> Detections:
+        if self._samples is None:
+            return detector.predict([image])[0]
+        # What counts hardly or just not is what a person should look at.
+        [found] = detector.predict([image], DOUBTFUL * detector.min_confidence)
+        self._samples.consider(image, found, detector)
+        return found[found.scores >= detector.min_confidence]
 
     def _picture(self, request: Request, worker: Worker) -> Response:
         with self.look(body(request, self._settings.max_image_bytes), worker) as (image, detections):
