@@ -1,11 +1,12 @@
-"""This function reads what was seen in live streams, from the records of a stream of Kinesis Data, and logs it.
+"""This function reads what was seen in live streams from records of a Kinesis data stream, and logs it.
 
 For each object a line: `detected object: pothole, with confidence: 0.93`. Put what is to happen with one into
 `on_object`, or name a function of your own by LambdaFunctionBucket and LambdaFunctionKey of the template.
 
-It reads the records of AWS's own application and those in plain JSON (`docs/how-to/stream.md`), with answers of
-our model, of SageMaker's object detection (`{"prediction": [[class, score, x0, y0, x1, y1], ...]}`) and of its
-image classification (`[score, score, ...]`). A pothole that an earlier picture of its stream showed is left out.
+It reads the records of AWS's own application and those in plain JSON (`docs/how-to/stream.md`), with answers
+of our model, of SageMaker's object detection (`{"prediction": [[class, score, x0, y0, x1, y1], ...]}`) and of
+its image classification (`[score, score, ...]`). A pothole that an earlier picture of its stream showed is
+left out.
 
 Environment: LABELS, names with commas between them for the numbers of classes; MIN_CONFIDENCE, 0 without it.
 """
