@@ -124,6 +124,16 @@ def test_what_cannot_be_read_is_said_to_be_so(data: bytes) -> None:
         read(data)
 
 
+def test_a_grid_of_more_tiles_than_any_phone_writes_is_refused(tmp_path: Path) -> None:
+    """One tile over and over, which costs a file two bytes each, and whoever reads it a picture each."""
+    path = tmp_path / "a.heic"
+    path.write_bytes(heic(ROAD[:64, :64], (64, 64), said=(4096, 4096), again=(64, 64)))
+    assert picture_size(path) == (4096, 4096)
+    path.write_bytes(heic(ROAD[:64, :64], (64, 64), said=(4160, 4096), again=(65, 64)))
+    with pytest.raises(InvalidMedia, match="is not a picture that can be read"):
+        picture_size(path)
+
+
 def test_a_picture_without_pixels_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(heic(ROAD, said=(0, 192)))
     with pytest.raises(InvalidMedia):

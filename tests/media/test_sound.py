@@ -147,6 +147,32 @@ def test_damage_that_makes_no_sense_of_sound_costs_that_sound_alone(tmp_path):
     assert video.missing_frames == 0
 
 
+@pytest.mark.parametrize(("packets", "kept"), [(1, 1), (4, 2)])
+def test_a_track_that_damage_alone_made_is_left_out(tmp_path, packets, kept):
+    """Another track that begins with the first one, and has few or very few packets beside its 94."""
+    clip = marked_clip(tmp_path / "clip.mp4", MARKS)
+    source = tmp_path / "stray.mkv"
+    with av.open(clip) as inputs, av.open(source, "w") as output:
+        copies = {s.index: output.add_stream_from_template(s) for s in inputs.streams}
+        stray = output.add_stream_from_template(inputs.streams.audio[0])
+        left = packets
+        for packet in inputs.demux():
+            if packet.dts is None:
+                continue
+            index = packet.stream_index
+            if packet.stream.type == "audio" and left:
+                left -= 1
+                twin = av.Packet(bytes(packet))
+                twin.pts, twin.dts, twin.time_base = packet.pts, packet.dts, packet.time_base
+                twin.stream = stray
+                output.mux(twin)
+            packet.stream = copies[index]
+            output.mux(packet)
+    output, _ = mark(source)
+    with av.open(output) as container:
+        assert len(container.streams.audio) == kept
+
+
 @pytest.mark.parametrize("first", [0, 50])
 def test_sound_far_behind_the_pictures_is_no_reason_for_hours_of_silence(tmp_path, first):
     clip = marked_clip(tmp_path / "clip.mp4", MARKS)

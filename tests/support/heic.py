@@ -19,6 +19,7 @@ def heic(
     said: tuple[int, int] | None = None,
     exif: bytes = b"",
     exif_extents: int = 1,
+    again: tuple[int, int] = (1, 1),
 ) -> bytes:
     """Return a HEIC file.
 
@@ -28,6 +29,7 @@ def heic(
         changes: Boxes of the main picture such as `box("irot", ...)`.
         said: `(height, width)` that the file says, the image's when None.
         exif: As Pillow gives it.
+        again: How many times the tiles come one below the other, and side by side.
         exif_extents: How many times the file says that its EXIF has the same bytes.
     """
     size = said or (image.shape[0], image.shape[1])
@@ -35,7 +37,8 @@ def heic(
     coded = [_coded(part) for row in tiles for part in row]
     numbers = list(range(1, len(coded) + 1))
     primary = len(coded) + 1 if tile else 1
-    grid = struct.pack(">BBBBHH", 0, 0, len(tiles) - 1, len(tiles[0]) - 1, *size[::-1])
+    rows, columns = len(tiles) * again[0], len(tiles[0]) * again[1]
+    grid = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, *size[::-1])
     shape = tile or size
     properties = [coded[0][0], _ispe(shape), _ispe(size), *changes]
     of_main = list(range(3, 4 + len(changes)))
@@ -51,7 +54,8 @@ def heic(
         box("iprp", box("ipco", b"".join(properties)), _ipma(links)),
     ]
     if tile:
-        links_to_tiles = struct.pack(f">HH{len(numbers)}H", primary, len(numbers), *numbers)
+        shown = numbers * (again[0] * again[1])
+        links_to_tiles = struct.pack(f">HH{len(shown)}H", primary, len(shown), *shown)
         parts += [full("iref", box("dimg", links_to_tiles)), box("idat", grid)]
     file_type = box("ftyp", b"heic\0\0\0\0mif1heic")
     inner = {primary: len(grid)} if tile else {}

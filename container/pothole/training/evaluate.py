@@ -204,15 +204,24 @@ def figure_text(value: float | None) -> str:
 
 
 def rule(figures: Figures) -> str:
-    """Say how the default confidence is chosen, and what it would be here."""
-    best = figures["best_min_confidence"]
-    here = "unknown without pictures that have no pothole"
-    if best is not None:
-        here = f"{best:.2f}, which lets {figures['held_out_false_positives']:.3f} through"
+    """Say in sentences which score threshold these pictures would choose, and whether they can."""
+    best, passed = figures["best_min_confidence"], figures["held_out_false_positives"]
+    if best is None:
+        return (
+            "Each of these pictures shows a pothole. A score threshold can only be chosen where some show none,"
+            " too."
+        )
+    where = "in each picture without a pothole (a negative picture)"
+    if passed > MAX_FALSE:
+        return (
+            "These pictures are too few to choose a score threshold on: the one that they ask for,"
+            f" {best:.2f}, was tried on scenes that had no part in choosing it, and {passed:.2f} marks were"
+            f" false {where}, on average. No more than {MAX_FALSE} should be."
+        )
     return (
-        f"The default confidence is the lowest with at most {MAX_FALSE} false positives per negative picture"
-        f" (one without any pothole) of scenes that it was not chosen on, give or take a standard error:"
-        f" here {here}."
+        f"These pictures ask for a score threshold of {best:.2f}: the lowest with which no more than"
+        f" {MAX_FALSE} marks are false {where}, on average. On scenes that had no part in choosing it,"
+        f" {passed:.3f} were."
     )
 
 

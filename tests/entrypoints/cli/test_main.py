@@ -117,7 +117,7 @@ def test_evaluate_prints_the_figures(monkeypatch, capsys, tmp_path):
     assert wanted <= figures.keys() and wanted <= figures["by_source"]["a"].keys()
     assert wanted <= figures["by_size"]["small"].keys()
     seen = capsys.readouterr().err
-    assert "At confidence 0.50" in seen and "The default confidence is the lowest with" in seen
+    assert "Score threshold 0.50;" in seen and "These pictures" in seen
     assert all(name in seen for name in ("pictures", "mask AP", "recall", "small", "large"))
 
 

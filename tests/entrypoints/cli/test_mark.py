@@ -336,3 +336,10 @@ def test_a_camera_that_does_not_answer_is_named_by_its_address(monkeypatch, tmp_
     assert said.startswith(
         "pothole: rtsp://127.0.0.1:9/front: The stream does not answer: connection refused."
     )
+
+
+def test_where_there_is_no_terminal_the_table_has_names_in_full(monkeypatch, capsys, tmp_path):
+    clip = make_clip(tmp_path / f"{'long-way-' * 12}home.mp4", 2)
+    run(monkeypatch, "mark", clip)
+    row = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("│"))
+    assert clip.name in row

@@ -19,8 +19,12 @@ from pothole.errors import AccessDenied, PotholeError, RequestError, SourceNotFo
 from pothole.files import replacing
 from pothole.settings import Settings
 
-# Results go to stdout, everything else to stderr.
+WIDE = 10_000  # columns
+
+# Results go to stdout, everything else to stderr: in a file nothing is cut or broken to fit.
 console = Console(stderr=True)
+if not console.is_terminal:
+    console.width = WIDE
 
 
 def quiet_tensorflow() -> None:

@@ -43,8 +43,9 @@ def evaluate(args: argparse.Namespace) -> None:
             precision.add_row(name, *texts[:6], end_section=row is group[-1][1])
             recall.add_row(name, *texts[6:], end_section=row is group[-1][1])
     common.console.print(precision, measuring.SIZES_EXPLAINED, "", sep="\n", highlight=False)
+    threshold = f"{evaluation.min_confidence:.2f}"
     common.console.print(
-        f"At confidence {evaluation.min_confidence:.2f} and a mask IoU of 0.5:", highlight=False
+        f"Score threshold {threshold}; a mark is right from a mask IoU of 0.5 on:", highlight=False
     )
     sentences = [measuring.rule(figures), *measuring.fairness(figures)]
     common.console.print(recall, *sentences, sep="\n", highlight=False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from pothole.entrypoints.cli import common, positions
@@ -114,7 +114,15 @@ def _show(done: Sequence[tuple[Job, Record]]) -> None:
     """Print what was found, in a table, and where the outputs are."""
     if not done:
         return
-    table = Table("file", "frames", "with potholes", "potholes", "seen once", "seconds", "frames/s")
+    table = Table(
+        Column("file", overflow="fold"),
+        "frames",
+        "with potholes",
+        "potholes",
+        "seen once",
+        "seconds",
+        "frames/s",
+    )
     for job, record in done:
         result = record.result or {}
         counts = (result[name] for name in ("frames", "frames_with_potholes", "potholes", "seen_once"))
