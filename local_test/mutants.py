@@ -3,8 +3,8 @@
 Usage: mutants.py [--lines N] [--seed S] [--only TEXT] [--limit S] [--skip N]
 
 Each broken package is a copy in build/mutants, which comes before ours on the path. The tests that mirror the
-module are run, when they pass the others that import it, and then the rest of its room, up to the first that
-fails. What none of them noticed in the time there is for a line is listed at the end.
+module are run, when they pass the others that import it, those of modules that lead to it, and then the rest
+of its room, up to the first that fails. What none noticed in a line's time is listed at the end.
 """
 
 import argparse
@@ -150,18 +150,60 @@ def _of_expression(node: ast.AST) -> Iterator[dict[str, object]]:
 
 
 def tests_of(path: Path) -> list[list[str]]:
-    """Return what to run for a module: its own tests, others that import it, and the rest of its room."""
+    """Return what to run for a module, in turn.
+
+    Its own tests, others that import it, those of modules that lead to it, and the rest of its room.
+    """
+    room = _room_of(path)
+    whole = sorted(room.glob("test_*.py") if room.name == "tests" else room.rglob("test_*.py"))
+    every = whole + sorted(set((ROOT / "tests").rglob("test_*.py")) - set(whole))
+    imports = _imports_of(path)
+    stages = [
+        _own(path),
+        [test for test in every if imports.search(test.read_text())],
+        [test for user in _users(path) for test in _own(user)],
+        whole,
+    ]
+    seen: set[Path] = set()
+    return [
+        [str(test) for test in tests if not (test in seen or seen.add(test))]  # type: ignore[func-returns-value]
+        for tests in stages
+    ]
+
+
+def _users(path: Path) -> list[Path]:
+    """Return the modules that import a module, then those that import these, and so on."""
+    modules = [module for module in sorted(PACKAGE.rglob("*.py")) if module.name != "__init__.py"]
+    found = [path]
+    for module in found:
+        imports = _imports_of(module)
+        found += [m for m in modules if m not in found and imports.search(m.read_text())]
+    return found[1:]
+
+
+def _room_of(path: Path) -> Path:
     room = ROOT / "tests" / path.relative_to(PACKAGE).parent
     while not room.is_dir():
         room = room.parent
-    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
-    imports = re.compile(rf"^ *(from|import) {re.escape(name)}\b", re.MULTILINE)
-    whole = sorted(room.glob("test_*.py") if room.name == "tests" else room.rglob("test_*.py"))
-    own = [test for test in whole if test.name.startswith(f"test_{path.stem}")]
-    every = whole + sorted(set((ROOT / "tests").rglob("test_*.py")) - set(whole))
-    users = [test for test in every if test not in own and imports.search(test.read_text())]
-    rest = [test for test in whole if test not in own + users]
-    return [[str(test) for test in tests] for tests in (own, users, rest) if tests]
+    return room
+
+
+def _own(path: Path) -> list[Path]:
+    return sorted(_room_of(path).glob(f"test_{path.stem}*.py"))
+
+
+def _imports_of(path: Path) -> re.Pattern[str]:
+    """Return what finds an import of a module, or of its names from its package, which may hand them on."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    whole, package = ".".join(parts), ".".join(parts[:-1])
+    handed = [
+        alias.name
+        for node in ast.walk(ast.parse((path.parent / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == whole
+        for alias in node.names
+    ]
+    names = rf"|^ *from {re.escape(package)} import [^\n]*\b({'|'.join(handed)})\b" if handed else ""
+    return re.compile(rf"^ *(from|import) {re.escape(whole)}\b{names}", re.MULTILINE)
 
 
 def is_noticed(mutant: Mutant, limit_s: float) -> bool:
@@ -172,7 +214,7 @@ def is_noticed(mutant: Mutant, limit_s: float) -> bool:
     """
     target = COPY / "pothole" / mutant.path.relative_to(PACKAGE)
     end = time.monotonic() + limit_s
-    for tests in tests_of(mutant.path):
+    for tests in filter(None, tests_of(mutant.path)):
         mutant.apply(target)
         try:
             failed = failing(tests, max(0.0, end - time.monotonic()))

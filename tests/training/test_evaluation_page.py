@@ -68,8 +68,9 @@ def test_pictures_are_no_wider_than_a_page_needs(tmp_path):
     ]
     evaluation = replace(evaluation, annotations={**evaluation.annotations, "annotations": huge})
     write_page(tmp_path / "page.html", evaluation, evaluation.figures())
-    widths = {int(w) for w in re.findall(r'<img [^>]*width="(\d+)"', (tmp_path / "page.html").read_text())}
-    assert max(widths) == 480
+    text = (tmp_path / "page.html").read_text()
+    sizes = {(int(w), int(h)) for w, h in re.findall(r'<img [^>]*width="(\d+)" height="(\d+)"', text)}
+    assert max(sizes) == (480, 270)
 
 
 def test_a_set_without_potholes_or_marks_has_a_page(evaluation, tmp_path):
