@@ -70,6 +70,18 @@ def find_remote(address: Address, settings: Settings) -> list[tuple[str, str]]:
     return [(bucket, found) for found in _videos(open_s3(parts.netloc, settings), key)]
 
 
+def open_address(address: Address, settings: Settings) -> tuple[Storage, str]:
+    """Return the bucket of an `s3://` address, and the folder that it names there.
+
+    Raises:
+        RequestError: It is none.
+    """
+    parts = _parts(address)
+    if address.scheme != "s3":
+        raise RequestError(f"{address.url} is no folder of S3.", hint="Write s3://BUCKET/FOLDER/.")
+    return open_s3(parts.netloc, settings), address.url.partition("://")[2].partition("/")[2]
+
+
 def _parts(address: Address) -> SplitResult:
     """Return the parts of an address.
 
