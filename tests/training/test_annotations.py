@@ -397,3 +397,43 @@ def test_annotations_of_a_picture_that_exif_turns_are_those_of_the_upright_one(t
 def test_no_annotations_at_all_says_what_is_expected(tmp_path):
     with pytest.raises(PotholeError, match=r"via_region_data\.json"):
         read_dataset(tmp_path)
+
+
+def test_a_folder_of_parts_is_said_to_be_one_and_a_part_is_named(tmp_path):
+    for part in ("train", "valid", "test"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "_annotations.coco.json").write_text("{}")
+    with pytest.raises(DatasetError) as caught:
+        read_dataset(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} holds no annotations itself, but folders that do: test, train, valid. "
+        f"Name one of them: {tmp_path / 'test'}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "form"),
+    [
+        ("train/labels/a.txt", "0 0.5 0.5 0.2 0.2\n", "YOLO's form"),
+        ("labels/a.txt", "0 0.1 0.1 0.3 0.1 0.3 0.3\n", "YOLO's form"),
+        ("labels/train/a.txt", "0 0.5 0.5 0.2 0.2\n", "YOLO's form"),
+        ("a.txt", "0 0.5 0.5 0.2 0.2\n", "YOLO's form"),
+        ("Annotations/a.xml", "<annotation><size></size></annotation>", "Pascal VOC's form"),
+        ("a.xml", "<annotation><size></size></annotation>", "Pascal VOC's form"),
+    ],
+)
+def test_a_data_set_of_a_form_that_is_not_read_is_told_with_the_way_out(tmp_path, name, content, form):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match=f"is in {form}.* Export it as COCO"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("readme.txt", "Nothing to see"), ("notes.xml", "<annotation>")]
+)
+def test_a_folder_of_other_things_holds_no_data_set_that_is_known(tmp_path, name, content):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / name).write_text(content)
+    with pytest.raises(DatasetError, match=r"holds no annotations\. Expected annotations\.json"):
+        read_dataset(tmp_path)

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 from pothole.errors import DatasetError, TooLarge, reason
 from pothole.training.coco import CocoBuilder, normalised, reading
 from pothole.training.formats import cvat, label_studio, labelme, via
+from pothole.training.layouts import other_layout
 from pothole.types import Json
 
 _logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def read_annotations(folder: Path) -> Json:
         raise DatasetError(f"There is no folder {folder}.")
     files = _files(folder) or _files(folder / "annotations")
     if not files:
-        raise DatasetError(f"{folder} holds no annotations.", EXPECTED)
+        raise DatasetError(*(other_layout(folder) or (f"{folder} holds no annotations.", EXPECTED)))
     contents = {path: _parse_xml(path) if path.suffix == ".xml" else parse_json(path) for path in files}
     readers = {path: _reader(path, content) for path, content in contents.items()}
     if len(files) > 1 and set(readers.values()) != {labelme.read}:
@@ -113,6 +114,8 @@ def _reader(path: Path, content: Any) -> Read:
     for matches, read in TOOLS:
         if matches(content):
             return read
+    if told := other_layout(path.parent):
+        raise DatasetError(*told)
     raise DatasetError(f"{path} is not an annotation file that is known here.", EXPECTED)
 
 

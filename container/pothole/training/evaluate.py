@@ -208,8 +208,8 @@ def rule(figures: Figures) -> str:
     best, passed = figures["best_min_confidence"], figures["held_out_false_positives"]
     if best is None:
         return (
-            "Each of these pictures shows a pothole. A score threshold can only be chosen where some show none,"
-            " too."
+            "Each of these pictures shows a pothole. A score threshold can only be chosen where some show"
+            " none, too."
         )
     where = "in each picture without a pothole (a negative picture)"
     if passed > MAX_FALSE:

@@ -221,10 +221,15 @@ def no_such_file(file, layers, path):
     pass
 
 
+def a_folder(file, layers, path):
+    path.mkdir()
+
+
 @pytest.mark.parametrize(
     ("write", "message"),
     [
         (no_such_file, "There is no file"),
+        (a_folder, r"is a folder\. Name the \.h5 file"),
         (text, "cannot be read as HDF5"),
         (truncated, "cannot be read as HDF5"),
         (other_layout, "no layer_names"),

@@ -29,6 +29,8 @@ def read_tensors(path: Path) -> Tensors:
     Raises:
         ModelError: The file is not HDF5, is cut off, or not laid out as Keras 2 does.
     """
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder.", hint="Name the .h5 file.")
     try:
         with h5py.File(path, "r") as file:
             root = file.get("model_weights", file)

@@ -93,7 +93,9 @@ def load_model(folder: Path | None) -> Detector:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `SourceNotFound` unless there is such a folder."""
+    """Raise `SourceNotFound` unless there is such a folder, and `RequestError` where it is a file."""
+    if folder.is_file():
+        raise RequestError(f"{folder} is a file.", hint=f"Name its folder: {folder.parent}.")
     if not folder.is_dir():
         raise SourceNotFound(f"There is no folder {folder}.")
 
