@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pothole.errors import InvalidMedia
+from pothole.errors import InvalidMedia, TooLarge
 from pothole.media import Video
 from pothole.media.container import ASF_FILE, DECODERS, ends_early, open_container, read_packets
 from support.clips import make_clip
@@ -120,6 +120,21 @@ def test_a_decoder_that_is_on_no_list_is_never_opened(tmp_path: Path) -> None:
             with pytest.raises(av.FFmpegError):
                 stream.decode(packet)
             container.seek(0)
+
+
+@pytest.mark.parametrize(("suffix", "streams"), [("mp4", 24), ("mp4", 25), ("mkv", 25), ("avi", 25)])
+def test_a_file_of_many_streams_is_refused_before_each_is_decoded(tmp_path, suffix, streams):
+    with av.open(tmp_path / f"many.{suffix}", "w") as container:
+        videos = [container.add_stream("mpeg4", rate=25, width=64, height=48) for _ in range(streams)]
+        for video in videos:
+            container.mux(video.encode(av.VideoFrame(64, 48, "yuv420p")))
+            container.mux(video.encode())
+    if streams <= 24 or suffix == "mkv":  # FFmpeg itself leaves out the others of an MKV
+        with open_container(tmp_path / f"many.{suffix}") as container:
+            assert len(container.streams) == 24
+    else:
+        with pytest.raises(TooLarge, match="more than 24 streams"):
+            Video.open(tmp_path / f"many.{suffix}")
 
 
 def test_decoders_of_the_list_are_those_of_this_build() -> None:

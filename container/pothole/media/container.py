@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from pothole.errors import InvalidMedia
+from pothole.errors import InvalidMedia, TooLarge
 
 # A playlist or a concatenation script named .mp4 would make FFmpeg open other files and addresses.
 DEMUXERS = "mov,matroska,avi,mpegts,mpeg,asf,flv"
@@ -29,6 +29,8 @@ DECODERS = ",".join(
     )
 )
 KNOWN_DECODERS = {"codec_whitelist": DECODERS}
+# FFmpeg decodes a picture of each, which takes 80 MB in 8K, and all may be the same few bytes of a file.
+MAX_STREAMS = 24
 KNOWN_FORMATS = "Expected an MP4, MOV, MKV, WebM, AVI, TS, MPEG, WMV or FLV video."
 INDEX_MISSING = "Its index is missing or damaged, as in a recording that was cut off: send it anew."
 
@@ -70,17 +72,24 @@ def open_container(path: Path, thorough: bool = False) -> InputContainer:
 
     Raises:
         InvalidMedia: Not a video or audio file that can be read; names it.
+        TooLarge: It has more than `MAX_STREAMS` streams.
     """
     with path.open("rb") as file:
         head = file.read(8)
     if not head:
         raise InvalidMedia(f"{path.name} is empty.", KNOWN_FORMATS)
     limits = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"} | KNOWN_DECODERS
+    limits |= {"max_streams": str(MAX_STREAMS)}
     if thorough:
         limits |= THOROUGH
     try:
         # An absolute path: a relative one like "concat:x" would be taken for a protocol.
         container = av.open(path.absolute(), container_options=limits, metadata_errors="replace")
+    except av.error.MemoryError as exc:
+        raise TooLarge(
+            f"{path.name} has more than {MAX_STREAMS} streams of pictures, sound and data.",
+            "Keep those that are needed: `ffmpeg -i FILE -map 0:v:0 -map 0:a? -c copy NEW.mp4`.",
+        ) from exc
     except av.FFmpegError as exc:
         hint = INDEX_MISSING if head[4:] == b"ftyp" else KNOWN_FORMATS
         raise InvalidMedia(f"{path.name} is not a video that can be read.", hint) from exc
