@@ -1,12 +1,16 @@
 """Live streams, recorded from a camera that speaks RTSP over a real socket."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pothole.errors import InvalidMedia, StorageUnavailable, TooLarge
+from pothole.jobs.addresses import opener
 from pothole.media import Video, recording
 from pothole.media.recording import record
+from pothole.settings import Settings
+from pothole.storage.web import ReadOnly
 from support.clips import make_clip
 from support.pictures import SIZE, road
 from support.rtsp_camera import camera
@@ -37,9 +41,26 @@ def test_a_stream_that_never_comes_to_an_end_is_given_up(
     clip = make_clip(tmp_path / "clip.mp4", 30, rate=10, size=SIZE, picture=road)
     with (
         camera(clip, speed=4, **fault) as address,
-        pytest.raises(InvalidMedia, match="The stream sent no 2 s of pictures within 4 s"),
+        pytest.raises(InvalidMedia, match="The stream sent no pictures within 4 s that can be shown"),
     ):
         record(address, tmp_path / "r.mkv", 2.0, 2**30)
+
+
+@pytest.mark.parametrize("fault", [{}, {"breaks_off_after": 25}])
+def test_what_came_of_a_stream_that_is_too_slow_or_breaks_off_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: dict[str, int]
+) -> None:
+    monkeypatch.setattr(recording, "LATE_S", -19.0)  # a second of the camera's twenty has to do
+    clip = make_clip(tmp_path / "clip.mp4", 30, rate=10, size=SIZE, picture=road)
+    with camera(clip, speed=4, **fault) as address:
+        stream = opener(Settings(), 20.0)(address)
+        assert isinstance(stream, ReadOnly)
+        file = stream.fetch("front-1", tmp_path, 2**30)
+    with Video.open(file, remarks=(stream.remark,)) as video:
+        frames = len(list(video.frames()))
+        assert video.decode_warning
+        assert re.match(r"The stream gave \d+ s of 20 s: it ended, broke off", video.decode_warning)
+    assert 10 <= frames <= 120
 
 
 def test_a_stream_that_sends_too_much_is_given_up(tmp_path: Path) -> None:

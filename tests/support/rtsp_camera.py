@@ -66,7 +66,7 @@ class _Handler(socketserver.StreamRequestHandler):
         return first.partition(" ")[0]
 
     def _play(self) -> None:
-        began, shift = time.monotonic(), 0
+        began, shift, sent = time.monotonic(), 0, 0
         with av.open(
             _Packets(self.connection, self.server.is_still),
             "w",
@@ -87,6 +87,9 @@ class _Handler(socketserver.StreamRequestHandler):
                         time.sleep(max(0.0, due - time.monotonic()))
                         packet.stream = copy
                         out.mux(packet)
+                        sent += 1
+                        if sent == self.server.breaks_off_after:
+                            return
                     shift += stream.duration or 0
 
 
@@ -97,6 +100,7 @@ class _Server(socketserver.ThreadingTCPServer):
     speed: float
     has_keys: bool
     is_still: bool
+    breaks_off_after: int
 
 
 def _parameter_sets(box: bytes) -> Iterator[str]:
@@ -111,7 +115,9 @@ def _parameter_sets(box: bytes) -> Iterator[str]:
 
 
 @contextmanager
-def camera(clip: Path, speed: float = 1.0, has_keys: bool = True, is_still: bool = False) -> Iterator[str]:
+def camera(
+    clip: Path, speed: float = 1.0, has_keys: bool = True, is_still: bool = False, breaks_off_after: int = 0
+) -> Iterator[str]:
     """Yield the address of a camera that films an H.264 clip.
 
     Args:
@@ -119,12 +125,14 @@ def camera(clip: Path, speed: float = 1.0, has_keys: bool = True, is_still: bool
         speed: How many times as fast it is sent.
         has_keys: Whether key frames are sent.
         is_still: All time stamps are the same.
+        breaks_off_after: Frames after which it ends; 0 for never.
     """
     with av.open(clip) as source:
         extra = bytes(source.streams.video[0].codec_context.extradata or b"")
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.clip, server.sets, server.speed = clip, ",".join(_parameter_sets(extra)), speed
         server.has_keys, server.is_still = has_keys, is_still
+        server.breaks_off_after = breaks_off_after
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield f"rtsp://user:secret@127.0.0.1:{server.server_address[1]}/front"
         server.shutdown()

@@ -16,6 +16,7 @@ from pothole.storage.web import ReadOnly, WebFile
 WEB = {"http", "https"}
 LIVE = {"rtsp", "rtsps"}
 FORMS = {scheme: f"{scheme}://HOST/FILE" for scheme in WEB | LIVE} | {"s3": "s3://BUCKET/KEY"}
+SHORT_S = 1.0  # seconds by which a recording is not said to be too short
 KNOWN = "Known are https://, http://, s3://, rtsp:// and rtsps://, and files."
 
 
@@ -157,7 +158,10 @@ class LiveStream(ReadOnly):
         """See `Storage.fetch`."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "recording.mkv"
-        record(self._url, path, self._duration_s, max_bytes)
+        recorded = record(self._url, path, self._duration_s, max_bytes)
+        if recorded < self._duration_s - SHORT_S:
+            asked = f"{recorded:.0f} s of {self._duration_s:g} s"
+            self.remark = f"The stream gave {asked}: it ended, broke off or was late."
         return path
 
     def address(self, key: str) -> str:

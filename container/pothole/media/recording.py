@@ -19,14 +19,17 @@ LATE_S = 60.0  # seconds by which a recording may take longer than it lasts
 OPTIONS = {"rtsp_transport": "tcp", "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls,udp,srtp,crypto"}
 
 
-def record(address: str, target: Path, seconds: float, max_bytes: int) -> None:
+def record(address: str, target: Path, seconds: float, max_bytes: int) -> float:
     """Record an RTSP stream for a while into a Matroska file, from its first key frame on.
 
     Args:
         address: `rtsp://` or `rtsps://`.
         target: The file.
-        seconds: How long; less where the stream ends before.
+        seconds: How long; less where the stream ends, breaks off or comes too slowly.
         max_bytes: Largest accepted recording.
+
+    Returns:
+        Seconds that were recorded.
 
     Raises:
         StorageUnavailable: The camera does not answer.
@@ -35,12 +38,12 @@ def record(address: str, target: Path, seconds: float, max_bytes: int) -> None:
     """
     try:
         with av.open(address, options=OPTIONS, timeout=TIMEOUT_S) as source:
-            _copy(source, target, seconds, max_bytes)
+            return _copy(source, target, seconds, max_bytes)
     except av.FFmpegError as exc:
         raise StorageUnavailable(f"The stream does not answer: {reason(exc)}.") from exc
 
 
-def _copy(source: InputContainer, target: Path, seconds: float, max_bytes: int) -> None:
+def _copy(source: InputContainer, target: Path, seconds: float, max_bytes: int) -> float:
     if not source.streams.video:
         raise InvalidMedia("The stream has no pictures.")
     with av.open(target, "w", format="matroska") as output:
@@ -48,7 +51,7 @@ def _copy(source: InputContainer, target: Path, seconds: float, max_bytes: int) 
             stream.index: output.add_stream_from_template(stream)
             for stream in (source.streams.video[0], *source.streams.audio[:1])
         }
-        begin = None
+        begin, recorded = None, 0.0
         for packet in _bounded(_packets(source), seconds, max_bytes):
             if packet.stream_index not in copies or packet.dts is None or packet.time_base is None:
                 continue
@@ -57,8 +60,9 @@ def _copy(source: InputContainer, target: Path, seconds: float, max_bytes: int) 
                 if not packet.is_keyframe or packet.stream.type != "video":
                     continue
                 begin = due
-            if due - begin >= seconds:
-                return
+            recorded = max(recorded, float(due - begin))
+            if recorded >= seconds:
+                return seconds
             shift = round(begin / packet.time_base)
             packet.dts -= shift
             if packet.pts is not None:
@@ -66,12 +70,17 @@ def _copy(source: InputContainer, target: Path, seconds: float, max_bytes: int) 
             if packet.dts >= 0:
                 packet.stream = copies[packet.stream_index]
                 output.mux(packet)
-        if begin is None:
-            raise InvalidMedia("The stream sent no pictures.")
+        if recorded > 0:
+            return recorded
+        raise InvalidMedia(
+            f"The stream sent no pictures within {seconds + LATE_S:g} s that can be shown one after the"
+            " other: it has no key frames, or its time stamps do not go on.",
+            hint="Restart the camera, or have it send key frames more often.",
+        )
 
 
 def _bounded(packets: Iterator[Packet[Any]], seconds: float, max_bytes: int) -> Iterator[Packet[Any]]:
-    """Yield packets; raise where they would never reach the end, by the clock here, or are too large."""
+    """Yield packets until they are too late by the clock here; raise where they are too large."""
     latest, size = time.monotonic() + seconds + LATE_S, 0
     for packet in packets:
         size += packet.size
@@ -81,11 +90,7 @@ def _bounded(packets: Iterator[Packet[Any]], seconds: float, max_bytes: int) -> 
                 hint="Record for a shorter time, or raise MAX_VIDEO_BYTES.",
             )
         if time.monotonic() > latest:
-            raise InvalidMedia(
-                f"The stream sent no {seconds:g} s of pictures within {seconds + LATE_S:g} s: it has no key"
-                " frames, or its time stamps do not go on.",
-                hint="Restart the camera, or have it send key frames more often.",
-            )
+            return
         yield packet
 
 

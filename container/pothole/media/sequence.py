@@ -69,7 +69,7 @@ class PictureSequence:
         taken: What is known of each frame, in order.
         times: Seconds of the movie at which each is shown.
         left_out: Names of pictures that cannot be read.
-        note: A sentence on times that were not used as they are; "" for none.
+        note: A sentence on times that were not used as they are, or what else was not; "" for none.
     """
 
     taken: tuple[Taken, ...] = ()

@@ -12,6 +12,7 @@ from pothole.media.telemetry.clock import clock_of_pictures, clock_of_video
 from pothole.media.telemetry.reader import track_of_file, track_of_pictures, track_of_video
 from pothole.settings import Settings
 from pothole.storage import Storage, disk_space, fetch_pictures, stat_source
+from pothole.storage.web import ReadOnly
 
 # The disk has to hold the source and the marked video, which is about as large. It also holds three segments
 # at most, and those of an earlier attempt, which are deleted as the marked video grows.
@@ -36,7 +37,8 @@ def fetch_source(
     """Fetch a source to this machine; a folder of pictures becomes a video file."""
     to, limit = folder / "source", settings.max_video_bytes
     if not key.endswith("/"):
-        return inputs.fetch(key, to, limit, version), PictureSequence()
+        file = inputs.fetch(key, to, limit, version)
+        return file, PictureSequence(note=inputs.remark if isinstance(inputs, ReadOnly) else "")
     file = folder / "pictures.mov"
     pictures = fetch_pictures(inputs, key, to, limit, version)
     return file, join_pictures(pictures, file, settings.max_image_pixels, settings.max_jpeg_scans)

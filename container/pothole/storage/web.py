@@ -29,7 +29,13 @@ UNKNOWN = 0  # size that a server does not tell
 
 
 class ReadOnly(Storage):
-    """A read-only storage refuses all methods but those that read."""
+    """A read-only storage refuses all methods but those that read.
+
+    Attributes:
+        remark: A sentence on what is missing from the source that was fetched last; "" for none.
+    """
+
+    remark = ""
 
     def publish(self, path: Path, key: str, content_type: str, confirm: Confirm | None = None) -> str | None:
         """See `Storage.publish`."""
