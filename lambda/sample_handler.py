@@ -18,8 +18,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-ATTEMPTS = 6
-FIRST_WAIT_S = 0.2  # doubles each time, in part by chance
+# Where Firehose refuses three records of ten, one of a thousand is refused six times in a row.
+ATTEMPTS = 12
+FIRST_WAIT_S, MAX_WAIT_S = 0.2, 2.0  # doubles each time, in part by chance
 # The most that Firehose takes in one call.
 MAX_RECORDS = 500
 MAX_BYTES = 4 * 2**20
@@ -65,7 +66,7 @@ def _send(lines: list[bytes]) -> list[bytes]:
     for attempt in range(ATTEMPTS):
         if attempt:
             time.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  # no secret
-            wait_s *= 2
+            wait_s = min(MAX_WAIT_S, 2 * wait_s)
         lines = [line for batch in _batches(lines) for line in _refused(firehose, batch)]
         if not lines:
             break
