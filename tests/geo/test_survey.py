@@ -1,8 +1,11 @@
 """Many drives become one list: each pothole once, its id the same, and what is gone is said to be."""
 
+import base64
 import json
+import re
 import sys
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,9 @@ from pothole.errors import RequestError
 from pothole.geo.survey.drives import read_drives
 from pothole.geo.survey.match import match_drives
 from pothole.geo.survey.records import Pothole, survey
+from pothole.media.picture import read_picture
 from pothole.media.telemetry.fixes import distance, metres_per_degree
+from support.clips import make_clip
 from support.telemetry import LAT, LON
 
 NORTH, EAST = metres_per_degree(LAT)
@@ -175,6 +180,16 @@ def test_the_command_writes_the_list_in_all_formats_and_a_page(
     assert page.count("<figure>") == 12
     assert "src=" not in page.replace('src="data:', "")
     assert "http" not in page.replace("http-equiv", ""), "it needs no network"
+
+
+def test_a_pothole_is_shown_with_its_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_clip(tmp_path / "drive4.mp4", 3, size=(640, 240))
+    report(tmp_path / "4_output.json", [(100.0, 0.0)], 4)
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, "survey", tmp_path / "4_output.json", "--output-dir", tmp_path / "list")
+    [picture] = re.findall(r"base64,([^\"]+)", (tmp_path / "list" / "survey.html").read_text())
+    shown = read_picture(BytesIO(base64.b64decode(picture)), "the picture", 10**6)
+    assert shown.shape == (60, 80, 3), "a quarter of the frame's height, 4 to 3"
 
 
 def test_what_is_no_report_is_named_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from pothole.media.sound import Changes
 from support.browser import CHROMIUM, play
 from support.clips import audio_packets, transcode
 from support.recordings import heard, mark, marked_clip, out_of_sync, remux
@@ -85,6 +86,16 @@ def test_sound_that_changes_on_the_way_keeps_its_pitch(tmp_path, audio, second):
         part = sound[int(begin * 48_000) : int((begin + 0.25) * 48_000)]
         pitch = np.argmax(np.abs(np.fft.rfft(part * np.hanning(len(part))))) / 0.25
         assert pitch == pytest.approx(440, abs=8)
+
+
+def test_one_odd_header_is_damage_and_two_alike_are_another_sound():
+    usual, odd, odder = (av.Packet(bytes([0xFF, 0xF1, rate, 0x80])) for rate in (0x50, 0x4C, 0x58))
+    changes = Changes("aac")
+    for packet in (usual, odd, usual, usual, odd, odder):
+        changes.look(packet)
+        assert not changes.found
+    changes.look(odder)
+    assert changes.found
 
 
 def test_sound_that_nobody_can_decode_costs_the_sound_and_a_warning(tmp_path):

@@ -1,13 +1,14 @@
 """Positions in the boxes of dashcams' videos, and in packets of CAMM."""
 
 import random
+import struct
 from pathlib import Path
 
 import pytest
 
 from pothole.media import Video
 from pothole.media.telemetry import GpsTrack
-from pothole.media.telemetry.boxes import blackvue_fixes, novatek_fixes
+from pothole.media.telemetry.boxes import Box, blackvue_fixes, boxes, novatek_fixes
 from pothole.media.telemetry.camm import is_camm, read_packet
 from pothole.media.telemetry.fixes import distance
 from pothole.media.telemetry.reader import track_of_video
@@ -116,3 +117,12 @@ def test_damaged_boxes_do_not_crash(tmp_path: Path) -> None:
         file.write_bytes(bytes(data))
         for fix in (*novatek_fixes(file), *blackvue_fixes(file)):
             GpsTrack.of([(0.0, fix)], "test", "test")
+
+
+def test_a_box_ends_where_the_next_one_begins(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(
+        struct.pack(">I4s", 12, b"ftyp") + b"isom" + struct.pack(">I4sQ", 1, b"free", 21) + b"whole" + b"junk"
+    )
+    with path.open("rb") as file:
+        assert list(boxes(file, 0, 37)) == [Box(b"ftyp", 8, 4), Box(b"free", 28, 5)]
