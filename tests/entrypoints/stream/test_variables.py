@@ -8,8 +8,10 @@ from typing import Any
 import boto3
 import pytest
 
+from pothole.entrypoints.stream.measures import UNITS
 from pothole.entrypoints.stream.variables import TagFilter, Variables
 from pothole.errors import ConfigError
+from support.servers import ROOT
 
 # Amazon's template writes it so, line breaks included (the page "Using streaming metadata with SageMaker").
 ORIGINAL = """{"streamNames":["front-1"], "tagFilters":[{"key":"Location","values":["Front","Parking"]}],
@@ -77,3 +79,13 @@ def test_a_file_that_is_none_or_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "cut.json").write_text('{"streamNames": [')
     with pytest.raises(ConfigError, match=r"cut\.json: it is no JSON"):
         Variables.read(str(tmp_path / "cut.json"), None)
+
+
+def test_the_page_tells_of_each_variable_with_its_default_and_of_each_metric() -> None:
+    page = (ROOT / "docs/how-to/stream.md").read_text()
+    for name, field in Variables.model_fields.items():
+        default = {(): "[]", False: "false"}.get(field.default, field.default)
+        shown = "" if field.is_required() else f" `{default}`"
+        assert f"| `{field.alias or name}` |{shown} |" in page
+    for of_metrics in UNITS.values():
+        assert all(f"`{name}`" in page for name in of_metrics)

@@ -20,6 +20,7 @@ from pothole.entrypoints.cli import (
     import_weights,
     mark,
     serve,
+    stream,
     survey,
     train,
     work,
@@ -41,6 +42,7 @@ COMMANDS = (
     train,
     serve,
     work,
+    stream,
 )
 
 

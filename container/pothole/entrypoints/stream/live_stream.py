@@ -17,7 +17,7 @@ from pothole.entrypoints.stream.inference import Answer, Inference, Looking, Pla
 from pothole.entrypoints.stream.lease_table import Checkpoint
 from pothole.entrypoints.stream.measures import Measures
 from pothole.entrypoints.stream.records import RecordStream, StreamFrame
-from pothole.errors import Interrupted, PotholeError
+from pothole.errors import Interrupted, InvalidMedia, PotholeError, TooLarge
 from pothole.types import Image
 
 _logger = logging.getLogger("pothole.stream")
@@ -143,11 +143,10 @@ class LiveStream:
         after, count = (self._start.fragment, self._start.pictures) if self._start else (None, 0)
         try:
             for part in self._services.read(self.name, after, self._stopped):
-                for picture in part.pictures:
-                    self._services.measures.count("FramesRead")
-                    if count % self._services.interval == 0 and not self._ask(part, picture()):
-                        return
-                    count += 1
+                read = self._read_part(part, count)
+                if read is None:
+                    return
+                count = read
                 # Also when it was stopped meanwhile, or who goes on would read all of it again.
                 self._queue.put(Checkpoint(part.number, count))
                 if self._stopped.is_set():
@@ -158,6 +157,28 @@ class LiveStream:
             _logger.exception("reading failed", extra={"stream": self.name})
         finally:
             self._queue.put(None)
+
+    def _read_part(self, part: Part, count: int) -> int | None:
+        """Ask about every so many pictures of a fragment.
+
+        Args:
+            part: The fragment.
+            count: How many I-frames came before it.
+
+        Returns:
+            How many there were then; None if the stream was stopped while the queue was full.
+        """
+        try:
+            for picture in part.pictures:
+                self._services.measures.count("FramesRead")
+                count += 1
+                if (count - 1) % self._services.interval == 0 and not self._ask(part, picture()):
+                    return None
+        except (InvalidMedia, TooLarge) as exc:  # it would be no better when it is read again
+            self._services.measures.count("FramesRefused")
+            about = {"stream": self.name, "fragment": part.number, "reason": str(exc)}
+            _logger.error("a fragment is left out", extra=about)
+        return count
 
     def _ask(self, part: Part, picture: Picture) -> bool:
         """Have a picture looked at; say whether there was a place for it before the stream was stopped."""

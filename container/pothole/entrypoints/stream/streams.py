@@ -38,7 +38,7 @@ class Streams:
             wanted = named & there.keys()
             if filters := self._variables.tag_filters:
                 others = there.keys() - wanted
-                wanted |= {name for name in others if _bears(self._tags(there[name]), filters)}
+                wanted |= {name for name in sorted(others) if _bears(self._tags(there[name]), filters)}
             return wanted
         except ClientError as exc:
             code = exc.response["Error"]["Code"]
