@@ -107,9 +107,7 @@ class Settings:
         "folder of further model folders, which the variables of `pothole work` name",
         FOLDER,
     )
-    stream_configuration: str = setting(
-        "", "STREAM_CONFIGURATION", "stream", "configuration of `pothole stream`, as `--configuration`", TEXT
-    )
+    stream_configuration: str = setting("", "STREAM_CONFIGURATION", "stream", "see how-to/stream.md", TEXT)
     output_buckets: tuple[str, ...] = setting(
         (),
         "OUTPUT_BUCKETS",
