@@ -9,21 +9,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kinesis_video import KinesisVideo
+from live_fragments import groups_of
 from support.clips import make_clip
 from support.pictures import SIZE, road
 from support.servers import ROOT
 from support.streams import DataStream
-from support.video_streams import KinesisVideo, groups
 
 
 def test_a_stream_becomes_records_and_is_given_back_on_sigterm(
     lease_table: Any, data_stream: DataStream, tmp_path: Path
 ) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", 6, size=SIZE, picture=road, options={"g": "1"})
+    clip = make_clip(tmp_path / "clip.mp4", 6, size=SIZE, picture=road)
     configuration = tmp_path / "stream.json"
     table = lease_table("a test")
     with KinesisVideo() as service, (tmp_path / "log").open("wb") as log:
-        service.create("yard", Location="Parking")
+        service.create("yard", {"Location": "Parking"})
         told = {
             "tagFilters": [{"key": "Location", "values": ["Front", "Parking"]}],
             "kdsStreamName": data_stream.name,
@@ -67,10 +68,9 @@ def _records(
     sent = False
     while len(records := data.read()) < 3:
         assert process.poll() is None and time.monotonic() < end, log.read_text()
-        if not sent and any(name == "getMedia" for name, _ in service.calls):
+        if not sent and service.get_media:
             sent = True
             time.sleep(0.2)  # the call is on its way
-            for group in groups(clip):
-                service.put("yard", group)
+            service.produce("yard", list(groups_of(clip, 1 / 30)), speed=100).join()
         time.sleep(0.05)
     return records
