@@ -367,6 +367,13 @@ def test_crowds_and_boxes_are_told(tmp_path, caplog):
     assert "1 potholes are boxes" in caplog.text and "1 regions are crowds" in caplog.text
 
 
+def test_the_picture_beside_a_file_of_labelme_that_names_itself_is_found(tmp_path):
+    picture(tmp_path / "images")
+    (sample,), truth = read_dataset(write(tmp_path, labelme(shape(SQUARE), name="a.json"), "a.json"))
+    assert sample.path.name == "a.png"
+    assert len(truth["annotations"]) == 1
+
+
 def test_a_missing_picture_is_named(tmp_path):
     (write_dataset(tmp_path) / "images" / "3.png").unlink()
     with pytest.raises(SourceNotFound, match=r"3\.png.* is missing"):

@@ -62,7 +62,7 @@ class MarkedFrame:
     """A marked frame is a frame with what is to be marked in it.
 
     Args:
-        frame: As it came from the source. It is let go of when the marks are drawn: memory is for few frames.
+        frame: As it came from the source.
         detections: The marks.
         short_labels: See `marked`.
         flow: How the road moved up to this frame, where that was measured.
@@ -70,34 +70,35 @@ class MarkedFrame:
     Attributes:
         detections: The same.
         flow: The same.
+        plain: The frame as it came.
     """
 
     def __init__(
         self, frame: Frame, detections: Detections, short_labels: bool = False, flow: Flow | None = None
     ) -> None:
         self.detections, self.flow = detections, flow
-        self._frame, self._is_drawn, self._short_labels = frame, False, short_labels
+        self.plain, self._short_labels = frame, short_labels
+        self._marked: Frame | None = None
 
     @property
     def index(self) -> int:
         """Return the frame's number, counted from 0."""
-        return self._frame.index
+        return self.plain.index
 
     @property
     def time(self) -> Fraction:
         """Return the seconds since the first frame."""
-        return self._frame.time
+        return self.plain.time
 
     @property
     def picture(self) -> Frame:
         """Return the frame with its marks drawn, which is done once, when it is asked for."""
-        if not self._is_drawn:
-            self._frame = marked(self._frame, self.detections, self._short_labels)
-            self._is_drawn = True
-        return self._frame
+        if self._marked is None:
+            self._marked = marked(self.plain, self.detections, self._short_labels)
+        return self._marked
 
 
-def draw(image: Image, detections: Detections) -> None:
+def draw(image: Image, detections: Detections, short_labels: bool = False) -> None:
     """Mark the objects of a picture in place.
 
     A track keeps its colour; an object without a track id has no "#…".
@@ -105,10 +106,11 @@ def draw(image: Image, detections: Detections) -> None:
     Args:
         image: `(height, width, 3)` uint8 RGB; is changed.
         detections: Of this picture.
+        short_labels: See `marked`.
     """
     if len(detections):
         planes = [np.ascontiguousarray(image[..., i]) for i in range(3)]
-        _draw(_Canvas(planes, (1, 1, 1), (image.shape[0], image.shape[1]), None), detections)
+        _draw(_Canvas(planes, (1, 1, 1), (image.shape[0], image.shape[1]), None), detections, short_labels)
         image[:] = np.stack(planes, axis=2)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +12,12 @@ from typing import Self
 import cv2
 import numpy as np
 
+from pothole.detections import Detections, pixel_boxes
 from pothole.files import NPZ_DAMAGE
 from pothole.geo.located import Located
-from pothole.media import Frame, Video
+from pothole.media import Video
 from pothole.media.picture import encode_picture
-from pothole.outputs.annotate import MarkedFrame, label
+from pothole.outputs.annotate import MarkedFrame, draw, label
 from pothole.outputs.sink import Source, Summary
 from pothole.tracking.tracks import Track
 from pothole.types import Box, Image
@@ -144,13 +145,11 @@ class _SheetPart:
         ):
             if self.best.is_better(track_id, score):
                 text = f"#{track_id}  {score:.2f}  {_clock(marked.time)}"
-                self.best.put(track_id, _Tile(score, _tile(marked.picture, box, text)))
+                self.best.put(track_id, _Tile(score, _tile(marked, box, text)))
         if marked.index == 0 and not len(found):
-            height, width = marked.picture.size
+            height, width = marked.plain.size
             whole = np.array([0, 0, width, height], np.float32)
-            self.best.put(
-                0, _Tile(0.0, _tile(marked.picture, whole, f"{_clock(marked.time)}  nothing found"))
-            )
+            self.best.put(0, _Tile(0.0, _tile(marked, whole, f"{_clock(marked.time)}  nothing found")))
 
 
 def _read_part(path: Path) -> list[tuple[int, _Tile]]:
@@ -175,8 +174,12 @@ def _clock(time: Fraction) -> str:
     return f"{int(minutes)}:{seconds:04.1f}"
 
 
-def _tile(frame: Frame, box: Box, text: str) -> Image:
-    """Show what is around a box xyxy, not distorted, above a caption."""
+def _tile(marked: MarkedFrame, box: Box, text: str) -> Image:
+    """Show what is around a box xyxy, not distorted, above a caption.
+
+    Marks are drawn on the tile, so that their lines and labels are as large in it whatever the frame's size.
+    """
+    frame = marked.plain
     (frame_height, frame_width), (height, width) = frame.size, TILE
     sides = CONTEXT * (box[2:] - box[:2])
     shown = max(float(sides[1]), float(sides[0]) * height / width, MIN_SHOWN * min(frame.size))
@@ -189,11 +192,38 @@ def _tile(frame: Frame, box: Box, text: str) -> Image:
     scaled = max(1, round(size[1] * scale)), max(1, round(size[0] * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     resized = np.asarray(cv2.resize(part, scaled, interpolation=method), np.uint8)
+    draw(resized, _within(marked.detections, (left, top), scale, scaled[::-1]), short_labels=True)
     tile = np.full(SHAPE, GROUND, np.uint8)
     y, x = (height - scaled[1]) // 2, (width - scaled[0]) // 2
     tile[y : y + scaled[1], x : x + scaled[0]] = resized
     _write(tile, text, height)
     return tile
+
+
+def _within(found: Detections, corner: tuple[int, int], scale: float, size: tuple[int, int]) -> Detections:
+    """Return the detections in a part of a frame that is scaled to `(height, width)`.
+
+    Args:
+        found: Those of the frame.
+        corner: `(left, top)` of the part.
+        scale: Pixels of the scaled part to one of the frame.
+        size: Of the scaled part.
+    """
+    start, end = np.array(corner * 2, np.float32), np.array(size[::-1] * 2, np.float32)
+    boxes = ((found.boxes - start) * scale).clip(0, end).astype(np.float32)
+    seen = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] >= 1).all(axis=1))
+    kept, boxes = found[seen], boxes[seen]
+    masks = []
+    for mask, old, new in zip(kept.masks, kept.mask_boxes, pixel_boxes(boxes, size), strict=True):
+        shift = (old[:2] - corner) * scale - new[:2]
+        moved = cv2.warpAffine(
+            mask.view(np.uint8),
+            np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float64),
+            (int(new[2] - new[0]), int(new[3] - new[1])),
+            flags=cv2.INTER_NEAREST,
+        )
+        masks.append(np.asarray(moved, np.uint8) > 0)
+    return replace(kept, image_size=size, boxes=boxes, masks=tuple(masks))
 
 
 def _write(image: Image, text: str, top: int) -> None:

@@ -7,6 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from pothole.errors import DatasetError, SourceNotFound
+from pothole.files import PICTURE_SUFFIXES
 from pothole.training.coco import file_names
 
 
@@ -30,7 +31,8 @@ class PictureFiles:
             SourceNotFound: There is none.
             DatasetError: There are several.
         """
-        names = [path for path in map(Path, file_names(name)) if path.name and ".." not in path.parts]
+        said = [path for path in map(Path, file_names(name)) if path.name and ".." not in path.parts]
+        names = [picture for path in said for picture in _pictures(path)]
         places = [
             folder / path
             for path in names
@@ -67,6 +69,12 @@ class PictureFiles:
             if path.is_file():
                 found.setdefault(_folded(path.name), []).append(path)
         return found
+
+
+def _pictures(path: Path) -> list[Path]:
+    """Return the names that a picture may have; labelme can name its own file in place of the picture."""
+    is_annotation = path.suffix.lower() in {".json", ".xml"}
+    return [path.with_suffix(suffix) for suffix in PICTURE_SUFFIXES] if is_annotation else [path]
 
 
 def _folded(text: str) -> str:
