@@ -62,6 +62,14 @@ def test_a_name_that_no_file_can_have_is_refused_without_a_crash(tmp_path: Path,
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("follow_links", [False, True])
+def test_links_that_lead_in_a_circle_are_no_file(tmp_path: Path, follow_links: bool) -> None:
+    (tmp_path / "a.mp4").symlink_to("b.mp4")
+    (tmp_path / "b.mp4").symlink_to("a.mp4")
+    with pytest.raises(SourceNotFound):
+        LocalStorage(tmp_path, follow_links).stat("a.mp4")
+
+
 def test_a_full_disk_is_said_as_such(tmp_path: Path) -> None:
     with pytest.raises(DiskFull, match=r"out\.mp4 does not fit"), file_errors(tmp_path / "out.mp4"):
         raise OSError(errno.ENOSPC, "No space left on device")

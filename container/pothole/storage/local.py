@@ -126,7 +126,8 @@ class LocalStorage:
         return path
 
     def _real(self, path: Path) -> Path:
-        return Path(os.path.normpath(path.absolute())) if self._follow_links else path.resolve()
+        # Not `Path.resolve`, which fails at links that lead in a circle.
+        return Path(os.path.normpath(path.absolute()) if self._follow_links else os.path.realpath(path))
 
     @contextmanager
     def _locked(self, path: Path) -> Iterator[None]:

@@ -273,6 +273,14 @@ def test_evaluate_prints_no_json_unasked(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().out == ""
 
 
+def test_a_link_that_leads_to_itself_is_no_video_and_does_not_end_the_others(monkeypatch, capsys, tmp_path):
+    (tmp_path / "a.mp4").symlink_to("a.mp4")
+    make_clip(tmp_path / "b.mp4", 3)
+    said = stopped(monkeypatch, "mark", tmp_path, "--outputs", "json")
+    assert f"There is no file {tmp_path / 'a.mp4'}" in said
+    assert (tmp_path / "b_output.json").is_file()
+
+
 def test_what_an_empty_folder_lacks_is_what_the_command_takes(monkeypatch, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "holds no video, and no pictures." in stopped(monkeypatch, "mark", tmp_path / "empty")

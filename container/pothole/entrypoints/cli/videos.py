@@ -1,5 +1,6 @@
 """This module finds the files that a command is given, by their names, by patterns and in folders."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def find_videos(paths: Sequence[Path], max_bytes: int, pictures: bool = False) -
         SourceIsOutput: There are marked videos alone.
         PotholeError: A video that was named cannot be opened or is too large; see `LocalStorage.fetch`.
     """
-    videos: dict[Path, Path] = {}
+    videos: dict[str, Path] = {}
     given = expanded(paths)
     unmarked = [path for path in given if path.is_dir() or not is_output(path.name)]
     for path in unmarked or given:
@@ -43,7 +44,7 @@ def find_videos(paths: Sequence[Path], max_bytes: int, pictures: bool = False) -
         else:
             found = _in_folder(path, pictures)
         for video in found:
-            videos.setdefault(video.resolve(), video)
+            videos.setdefault(os.path.realpath(video), video)  # a link to one counts as that one
     return list(videos.values())
 
 
