@@ -69,7 +69,7 @@ types: setup ## Check the types of the package, and of all that is around it but
 	MYPYPATH=container:bench:infra:lambda:local_test:tests $(BIN)/mypy --explicit-package-bases roads bench/*.py bench/speed infra lambda local_test
 
 .PHONY: demo
-demo: setup ## Run the main job for real on this machine, on a rendered road or VIDEO=path; by a message with WAY=queue
+demo: setup ## Run the main job for real on this machine, on a rendered road or VIDEO=path; by a message with WAY=queue, as a live stream with WAY=stream
 	local_test/install_system_packages.sh nginx
 	$(BIN)/python local_test/$(if $(WAY),$(WAY)_)demo.py $${VIDEO:+"$$VIDEO"}
 
