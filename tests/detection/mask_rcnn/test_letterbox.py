@@ -39,6 +39,17 @@ def test_enlarging_stops_where_the_longer_side_fits():
     assert fit(np.zeros((10, 40, 3), np.uint8), CENTRE)[1] == (0, 24, 64, 40)
 
 
+def test_a_large_picture_is_averaged_and_a_small_one_drawn_out_evenly():
+    """A pothole of few pixels must not fall between those that are taken."""
+    config = MaskRCNNConfig(image_size=(64, 64))
+    dotted = np.zeros((256, 256, 3), np.uint8)
+    dotted[:, ::4] = 200
+    assert (fit(dotted, config)[0] == 50).all()
+    edge = np.zeros((16, 16, 3), np.uint8)
+    edge[:, 8:] = 200
+    assert 0 < np.unique(fit(edge, config)[0])[1] < 200
+
+
 def test_normalised_boxes_become_whole_pixels_of_the_picture():
     window = (0, 16, 64, 48)
     within = limits(window, CENTRE)

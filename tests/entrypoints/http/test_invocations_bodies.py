@@ -7,6 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
@@ -142,6 +143,21 @@ def test_a_video_comes_back_marked(client: FlaskClient, tmp_path: Path, settings
         (tmp_path / "marked.mp4").write_bytes(response.data)
     with Video.open(tmp_path / "marked.mp4") as video:
         assert len(list(video.frames())) == 5
+
+
+def test_a_long_warning_does_not_cost_the_answer(client: FlaskClient, tmp_path: Path) -> None:
+    """A proxy takes so many bytes of headers, and answers with an error where there are more."""
+    with av.open(tmp_path / "many.mp4", "w") as container:
+        videos = [container.add_stream("mpeg4", rate=25, width=64, height=48) for _ in range(24)]
+        for video in videos:
+            container.mux(video.encode(av.VideoFrame(64, 48, "yuv420p")))
+            container.mux(video.encode())
+    data = (tmp_path / "many.mp4").read_bytes()
+    with client.post("/invocations", data=data, content_type="video/mp4") as response:
+        assert response.status_code == HTTPStatus.OK
+        warning = json.loads(response.headers["X-Job"])["warning"]
+    assert "streams" in warning
+    assert len(warning) == 301
 
 
 def test_a_body_that_is_no_video_is_a_422(client: FlaskClient) -> None:

@@ -33,6 +33,7 @@ from pothole.settings import MAX_JSON_BYTES, Settings
 from pothole.storage import disk_space, open_folder
 from pothole.types import Image
 
+MAX_WARNING = 300  # letters of it in a header, all of which nginx takes in 4 KB; one may be six bytes there
 RETRY_HINT = 'To have it tried again, send "retry": true.'
 
 
@@ -148,8 +149,12 @@ class Invocations:
         response = Response(FileWrapper(marked, MIB), mimetype="video/mp4")
         response.content_length = marked.seek(0, 2)
         marked.seek(0)
-        response.headers["X-Job"] = json.dumps(result.to_json())
+        response.headers["X-Job"] = json.dumps(result.to_json() | {"warning": _short(result.warning)})
         return response
+
+
+def _short(text: str | None) -> str | None:
+    return f"{text[:MAX_WARNING]}…" if text and len(text) > MAX_WARNING else text
 
 
 def answer_json(record: Record, address: str) -> dict[str, Any]:
