@@ -122,6 +122,7 @@ def test_the_marked_video_is_published_last(tmp_path: Path, settings: Settings) 
         "clip_output.kml application/vnd.google-earth.kml+xml",
         "clip_output.csv text/csv",
         "clip_output.geojson application/geo+json",
+        "clip_output.html text/html; charset=utf-8",
         "clip_output.jpg image/jpeg",
         "clip_output.json application/json",
         "clip_output.mp4 video/mp4",

@@ -35,15 +35,17 @@ CAPTION_COLOR = (235, 235, 235)
 
 
 @dataclass(frozen=True)
-class _Tile:
+class Tile:
     """A tile shows an object.
 
     Attributes:
         score: Of the object there; 0 for the first frame, which stands in where there is none.
+        time: Seconds from the first frame to the one that is shown.
         image: `(TILE height + CAPTION, TILE width, 3)` uint8 RGB.
     """
 
     score: float
+    time: float
     image: Image
 
 
@@ -51,7 +53,7 @@ class _BestTiles:
     """This collection keeps each object's tile with the highest score, and of these the surest."""
 
     def __init__(self) -> None:
-        self._by_track: dict[int, _Tile] = {}
+        self._by_track: dict[int, Tile] = {}
 
     def is_better(self, track_id: int, score: float) -> bool:
         """Say whether a tile with this score would be kept."""
@@ -61,7 +63,7 @@ class _BestTiles:
         full = len(self._by_track) == MAX_TILES
         return not full or score > min(tile.score for tile in self._by_track.values())
 
-    def put(self, track_id: int, tile: _Tile) -> None:
+    def put(self, track_id: int, tile: Tile) -> None:
         """Keep a tile, in place of a worse one."""
         self._by_track[track_id] = tile
         if track_id:
@@ -70,7 +72,7 @@ class _BestTiles:
             worst = min(self._by_track, key=lambda i: (self._by_track[i].score, -i))
             del self._by_track[worst]
 
-    def items(self) -> list[tuple[int, _Tile]]:
+    def items(self) -> list[tuple[int, Tile]]:
         """Return track ids and tiles, by id; an id of 0 is the first frame."""
         return sorted(self._by_track.items(), key=lambda item: item[0])
 
@@ -105,6 +107,7 @@ class ContactSheetSink:
             path,
             tracks=np.array([track_id for track_id, _ in tiles], np.int64),
             scores=np.array([tile.score for _, tile in tiles], np.float64),
+            times=np.array([tile.time for _, tile in tiles], np.float64),
             images=np.array([tile.image for _, tile in tiles], np.uint8).reshape(-1, *SHAPE),
         )
 
@@ -144,15 +147,16 @@ class _SheetPart:
             found.track_ids.tolist(), found.scores.tolist(), found.boxes, strict=True
         ):
             if self.best.is_better(track_id, score):
-                text = f"#{track_id}  {score:.2f}  {_clock(marked.time)}"
-                self.best.put(track_id, _Tile(score, _tile(marked, box, text)))
+                text = f"#{track_id}  {score:.2f}  {clock(marked.time)}"
+                self.best.put(track_id, Tile(score, float(marked.time), _tile(marked, box, text)))
         if marked.index == 0 and not len(found):
             height, width = marked.plain.size
             whole = np.array([0, 0, width, height], np.float32)
-            self.best.put(0, _Tile(0.0, _tile(marked, whole, f"{_clock(marked.time)}  nothing found")))
+            text = f"{clock(marked.time)}  nothing found"
+            self.best.put(0, Tile(0.0, float(marked.time), _tile(marked, whole, text)))
 
 
-def _read_part(path: Path) -> list[tuple[int, _Tile]]:
+def _read_part(path: Path) -> list[tuple[int, Tile]]:
     """Read a part of the sheet, as an earlier attempt may have stored it.
 
     Raises:
@@ -160,16 +164,18 @@ def _read_part(path: Path) -> list[tuple[int, _Tile]]:
     """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            tracks, scores, images = file["tracks"], file["scores"], file["images"]
+            tracks, scores, times, images = (file[name] for name in ("tracks", "scores", "times", "images"))
     except NPZ_DAMAGE as exc:
         raise ValueError(f"{path.name} holds no tiles of a contact sheet") from exc
     fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1:] == SHAPE
-    if not fits or not len(images) == len(tracks) == len(scores) <= MAX_TILES:
+    if not fits or not len(images) == len(tracks) == len(scores) == len(times) <= MAX_TILES:
         raise ValueError(f"{path.name} holds no tiles of a contact sheet")
-    return [(int(t), _Tile(float(c), i)) for t, c, i in zip(tracks, scores, images, strict=True)]
+    rows = zip(tracks, scores, times, images, strict=True)
+    return [(int(track), Tile(float(score), float(time), image)) for track, score, time, image in rows]
 
 
-def _clock(time: Fraction) -> str:
+def clock(time: Fraction | float) -> str:
+    """Return seconds as people read them, in minutes and seconds."""
     minutes, seconds = divmod(float(time), 60)
     return f"{int(minutes)}:{seconds:04.1f}"
 

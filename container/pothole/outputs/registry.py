@@ -7,6 +7,7 @@ from pathlib import Path
 from pothole.errors import RequestError
 from pothole.outputs.contact_sheet import ContactSheetSink
 from pothole.outputs.exports import export
+from pothole.outputs.page import PageSink
 from pothole.outputs.report import ReportSink
 from pothole.outputs.result_file import ResultFileSink
 from pothole.outputs.sink import Sink, Source
@@ -41,6 +42,7 @@ OUTPUTS = {
     "video": OutputKind(".mp4", "video/mp4", VideoSink, draws=True),
     "json": OutputKind(".json", "application/json", ReportSink),
     "contact_sheet": OutputKind(".jpg", "image/jpeg", ContactSheetSink),
+    "page": OutputKind(".html", "text/html; charset=utf-8", PageSink),
     "geojson": OutputKind(".geojson", "application/geo+json", export("geojson"), needs_track=True),
     "csv": OutputKind(".csv", "text/csv", export("csv")),
     "kml": OutputKind(".kml", "application/vnd.google-earth.kml+xml", export("kml"), needs_track=True),
