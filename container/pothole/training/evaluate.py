@@ -211,13 +211,13 @@ def rule(figures: Figures) -> str:
             "Each of these pictures shows a pothole. A score threshold can only be chosen where some show"
             " none, too."
         )
-    where = "in each picture without a pothole (a negative picture)"
     if passed > MAX_FALSE:
         return (
-            "These pictures are too few to choose a score threshold on: the one that they ask for,"
-            f" {best:.2f}, was tried on scenes that had no part in choosing it, and {passed:.2f} marks were"
-            f" false {where}, on average. No more than {MAX_FALSE} should be."
+            f"These pictures are too few to choose a score threshold on: they ask for {best:.2f}, but one"
+            f" that is chosen without a scene lets {passed:.2f} false marks through in each of its pictures"
+            f" without a pothole (negative pictures), on average, where no more than {MAX_FALSE} should be."
         )
+    where = "in each picture without a pothole (a negative picture)"
     return (
         f"These pictures ask for a score threshold of {best:.2f}: the lowest with which no more than"
         f" {MAX_FALSE} marks are false {where}, on average. On scenes that had no part in choosing it,"

@@ -188,7 +188,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_the_work(monkeypatch, t
 
 def test_collect_writes_a_data_set_to_correct(monkeypatch, capsys, clip, tmp_path):
     out = tmp_path / "doubtful"
-    run(monkeypatch, "collect", clip, "--out", out, "--random", "2", "--gap", "0.1")
+    run(monkeypatch, "collect", clip, "--output-dir", out, "--random", "2", "--gap", "0.1")
     assert capsys.readouterr().out.split() == [str(out / "annotations.json")]
     coco = json.loads((out / "annotations.json").read_text())
     assert len(coco["images"]) == len(coco["annotations"]) == len(list((out / "images").iterdir())) == 2

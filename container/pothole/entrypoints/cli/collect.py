@@ -74,7 +74,15 @@ def add_command(commands: Any) -> None:
         metavar="FOLDER",
         help="folder of samples that a deployment collected, s3://BUCKET/samples/ or one here",
     )
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the data set")
+    command.add_argument(
+        "--output-dir",
+        "--out",
+        dest="out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="new folder for the data set",
+    )
     defaults = collecting.Selection()
     for flag, type_, default, help_ in (
         ("count", pictures, defaults.count, "doubtful frames"),
