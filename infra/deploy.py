@@ -35,9 +35,9 @@ from stacks import Failed, Stack
 from undelivered import send_again
 
 # In the order in which one needs the other. The first holds the videos and is never deleted.
-KINDS = ("videos", "work", "endpoints", "trigger", "operations", "queue", "api", "samples")
+KINDS = ("videos", "work", "endpoints", "trigger", "operations", "queue", "api", "samples", "stream")
 # These are there on request, by a parameter of this name, which is kept.
-OPTIONAL = {"Queue": "queue", "Api": "api", "Samples": "samples"}
+OPTIONAL = {"Queue": "queue", "Api": "api", "Samples": "samples", "Stream": "stream"}
 SMOKE_PATIENCE_S = 20 * 60
 # Plain text in a notebook, too: its own kind of progress needs a widget that is not installed.
 console = Console(highlight=False, soft_wrap=True, force_jupyter=False)
@@ -223,6 +223,7 @@ def destroy(args: argparse.Namespace) -> None:
         if output in ("PreviewEndpoint", "VideosEndpoint")
     ]
     steps: list[tuple[str, Callable[[], None]]] = [
+        (f"{args.name}-stream", Stack(args.name, "stream").delete),
         (f"{args.name}-samples", Stack(args.name, "samples").delete),
         (f"{args.name}-api", Stack(args.name, "api").delete),
         (f"{args.name}-queue", Stack(args.name, "queue").delete),

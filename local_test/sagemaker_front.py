@@ -24,7 +24,7 @@ from async_queue import AsyncQueue, Forwarded
 from processing_jobs import ProcessingJobs
 
 # Stacks whose name ends like this hold SageMaker's resources, which only moto knows.
-MOTO_STACKS = ("-endpoints", "-queue")
+MOTO_STACKS = ("-endpoints", "-queue", "-stream")
 # Of an invocation's headers a container gets these, and no other.
 PASSED_HEADERS = {
     "content-type": "Content-Type",

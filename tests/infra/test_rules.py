@@ -362,7 +362,7 @@ def test_a_repository_made_by_hand_is_used_and_none_made(
 def roles() -> dict[str, dict[str, Any]]:
     """All roles that a deployment makes, and what else is a policy of theirs."""
     kinds = ("AWS::IAM::Role", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolicy")
-    stacks = ("videos", "work", "endpoints", "trigger", "operations", "queue", "api", "samples")
+    stacks = ("videos", "work", "endpoints", "trigger", "operations", "queue", "api", "samples", "stream")
     made = {f"{kind}/{name}": r for kind in stacks for name, r in resources(kind).items()}
     return {name: r for name, r in made.items() if r["Type"] in kinds}
 
@@ -497,7 +497,7 @@ class Stacks:
         self.name, self.kind = f"{name}-{kind}", kind
 
     def status(self) -> str | None:
-        return None if self.kind in {"queue", "api", "samples"} else "UPDATE_COMPLETE"
+        return None if self.kind in {"queue", "api", "samples", "stream"} else "UPDATE_COMPLETE"
 
     def parameters(self) -> dict[str, str]:
         return {"InstanceType": "ml.c5.2xlarge"}

@@ -71,7 +71,12 @@ PLATFORM = {
     },
 }
 # These know no resources.
-UNBOUND = {"ecr:GetAuthorizationToken", "cloudwatch:DescribeAlarms", "cloudwatch:PutMetricData"}
+UNBOUND = {
+    "kinesisvideo:ListStreams",
+    "ecr:GetAuthorizationToken",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:PutMetricData",
+}
 
 
 class Loader(yaml.SafeLoader):
