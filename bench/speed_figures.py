@@ -26,6 +26,7 @@ from speed.figures import memory_table, row_figures, rows_table, server_table, s
 from speed.process import Failed, run
 from speed.rows import ENVIRONMENT, PEERS, STAGE_FRAMES, Row, our_rows, peer_rows, work
 from speed.serving import measure_server
+from speed.steps import Steps
 
 SIZES = ((720, 1280), (1080, 1920))
 TIMES = 3  # that a rendered road is shown, one after the other
@@ -80,21 +81,24 @@ def measure(given: argparse.Namespace) -> Record:
     if given.only:
         skipped = {name: why for name, why in skipped.items() if name in given.only}
     measured: dict[str, list[Any]] = {name: [] for name in [*(row.name for row in rows), *parts]}
-    for row in rows:
-        if row.first:
-            with console.status(f"Preparing {row.title} ..."):
-                run(row.first, ENVIRONMENT)
+    prepared = [row for row in rows if row.first]
+    in_a_round = sum(row.name not in skipped for row in rows) + bool({"stages", "server"} & set(parts))
+    steps = Steps(len(prepared) + given.rounds * in_a_round, console)
+    for row in prepared:
+        with steps.step(f"preparing {row.title}"):
+            run(row.first, ENVIRONMENT)
     for number in range(given.rounds):
-        for row in rows[:: -1 if number % 2 else 1]:
-            with console.status(f"Round {number + 1} of {given.rounds}: {row.title} ..."):
+        for row in [row for row in rows if row.name not in skipped][:: -1 if number % 2 else 1]:
+            with steps.step(f"round {number + 1} of {given.rounds}, {row.title}"):
                 try:
-                    if row.name not in skipped:
-                        measured[row.name].append(run(row.command, ENVIRONMENT | row.environment))
+                    measured[row.name].append(run(row.command, ENVIRONMENT | row.environment))
                 except Failed as exc:
                     if row.name not in PEERS:
                         raise
                     skipped[row.name] = str(exc)
-        with console.status(f"Round {number + 1} of {given.rounds}: stages and server ..."):
+        if not {"stages", "server"} & set(parts):
+            continue
+        with steps.step(f"round {number + 1} of {given.rounds}, stages and server"):
             if "stages" in parts:
                 command = work("stages", clip.path, str(STAGE_FRAMES))
                 measured["stages"].append(run(command, ENVIRONMENT).said["stages"])
@@ -147,8 +151,8 @@ def memory(clip: Clip, minutes: float, cache: Path) -> Record:
 
 def machine() -> Record:
     """Return what the figures hold for."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    about = Path("/proc/cpuinfo").read_text()
+    names = [line.partition(":")[2].strip() for line in about.splitlines() if line.startswith("model name")]
     packages = {}
     for package in PACKAGES:
         try:
@@ -157,6 +161,7 @@ def machine() -> Record:
             continue
     return {
         "cpu": names[0] if names else platform.machine(),
+        "kind": cpu_kind(about),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
@@ -164,10 +169,22 @@ def machine() -> Record:
     }
 
 
+def cpu_kind(about: str) -> str:
+    """Return by what a CPU computes 8-bit networks, which decides how long a look takes.
+
+    Args:
+        about: The content of /proc/cpuinfo.
+    """
+    flags = set(about.split())
+    vector = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
+    return f"{vector} with VNNI" if flags & {"avx512_vnni", "avx_vnni"} else f"{vector} without VNNI"
+
+
 def tables(measured: Record) -> str:
     """Return all tables that there are figures for."""
     about = measured["machine"]
-    head = f"{about['cpu']}, {about['cores']} cores; {measured['clip']['name']}; {measured['rounds']} rounds"
+    cpu = f"{about['cpu']} ({about['kind']}), {about['cores']} cores"
+    head = f"{cpu}; {measured['clip']['name']}; {measured['rounds']} rounds"
     parts = (
         (measured["rows"], rows_table),
         (measured["stages"], stages_table),

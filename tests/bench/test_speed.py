@@ -1,6 +1,7 @@
 """The figures of speed: arithmetic by hand, and the command on a clip of a few frames."""
 
 import argparse
+import io
 import json
 import re
 import sys
@@ -10,12 +11,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import speed_cost
 import speed_figures
 import speed_plot
 from pothole.media import Video
 from speed import serving
+from speed import steps as steps_module
 from speed.clips import Clip, repeated
 from speed.figures import memory_table, row_figures, rows_table, spread
 from speed.process import Failed, Run, memory_mb, run, started_process
@@ -150,6 +153,7 @@ def test_command_measures_in_turn_and_goes_on_without_a_peer_that_fails(tmp_path
     printed = capsys.readouterr()
     assert re.search(r"^\| whole job \| 128×96 \| [\d.]+ \(", printed.out, re.MULTILINE)
     assert "ultralytics is left out: not installed" in printed.err
+    assert "round 1 of 1, whole job" in printed.err
 
     assert speed_figures.main([*command[:-6], "jobs"]) == 1
     assert "There is no jobs. Known are transcode, job," in capsys.readouterr().err
@@ -158,3 +162,28 @@ def test_command_measures_in_turn_and_goes_on_without_a_peer_that_fails(tmp_path
 def test_clip_that_is_not_there_is_named(tmp_path: Path, capsys):
     assert speed_figures.main([str(tmp_path / "gone.mp4"), "--cache", str(tmp_path)]) == 1
     assert "gone.mp4" in capsys.readouterr().err
+
+
+def test_each_step_says_which_it_is_and_what_is_left(monkeypatch):
+    now = iter([0.0, 300.0, 330.0])
+    monkeypatch.setattr(steps_module.time, "monotonic", lambda: next(now))
+    console = Console(file=io.StringIO(), width=100)
+    steps = steps_module.Steps(3, console)
+    for title in ("a", "b", "c"):
+        with steps.step(title):
+            pass
+    lines = console.file.getvalue().splitlines()
+    assert lines == ["1 of 3: a", "2 of 3: b; about 10 min left", "3 of 3: c; about 3 min left"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        ("fpu avx2 avx512f avx512_vnni", "AVX-512 with VNNI"),
+        ("fpu avx2 avx_vnni", "AVX2 with VNNI"),
+        ("fpu avx2", "AVX2 without VNNI"),
+        ("fpu", "no AVX2 without VNNI"),
+    ],
+)
+def test_the_kind_of_cpu_is_said(flags, kind):
+    assert speed_figures.cpu_kind(f"model name\t: X\nflags\t\t: {flags}\n") == kind
