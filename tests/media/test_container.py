@@ -173,3 +173,21 @@ def test_a_box_may_say_that_it_is_larger_than_any_file(tmp_path, size):
     with Video.open(clip) as video:
         assert (video.info.width, video.info.height) == (64, 48)
     assert ends_early(clip, "mov,mp4")
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        (b"\0\0\0\1\x67\x64", "It is a bare stream without times: `ffmpeg -framerate RATE"),
+        (b"\0\0\0\x18stypmsdh", "It is a segment of a stream: join it behind its head"),
+        (b"#EXTM3U\n#EXT-X-VERSION:3\n", "It is a playlist: name the video itself."),
+        (b'<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash">', "It is a playlist: name the video itself."),
+        (b"DHAV and what follows", "Expected an MP4, MOV, MKV"),
+    ],
+)
+def test_what_is_no_video_by_itself_is_told_with_the_way_out(tmp_path: Path, head: bytes, said: str) -> None:
+    path = tmp_path / "stream.bin"
+    path.write_bytes(head + bytes(1000))
+    with pytest.raises(InvalidMedia) as caught:
+        open_container(path)
+    assert str(caught.value).startswith(f"stream.bin is not a video that can be read. {said}")

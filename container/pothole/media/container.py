@@ -60,6 +60,9 @@ MPEGTS_PACKET = 188
 MP4_ENCRYPTED = {"encv", "enca", "drmi", "drms"}
 # FFmpeg says this of a stream (Matroska) or of a file (ASF) that is encrypted.
 ENCRYPTION_TAGS = {"enc_key_id", "ASF_Protection_Type", "ASF_Key_ID", "ASF_License_URL"}
+HEAD = 512  # bytes of a file that tell its kind
+SEGMENTS = {b"styp", b"moof", b"sidx"}
+BARE = b"\0\0\0\1", b"\0\0\1\x67"  # start codes of H.264 and HEVC without a container
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
@@ -75,7 +78,7 @@ def open_container(path: Path, thorough: bool = False) -> InputContainer:
         TooLarge: It has more than `MAX_STREAMS` streams.
     """
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(HEAD)
     if not head:
         raise InvalidMedia(f"{path.name} is empty.", KNOWN_FORMATS)
     limits = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"} | KNOWN_DECODERS
@@ -91,12 +94,26 @@ def open_container(path: Path, thorough: bool = False) -> InputContainer:
             "Keep those that are needed: `ffmpeg -i FILE -map 0:v:0 -map 0:a? -c copy NEW.mp4`.",
         ) from exc
     except av.FFmpegError as exc:
-        hint = INDEX_MISSING if head[4:] == b"ftyp" else KNOWN_FORMATS
-        raise InvalidMedia(f"{path.name} is not a video that can be read.", hint) from exc
+        raise InvalidMedia(f"{path.name} is not a video that can be read.", _way_out(head)) from exc
     for stream in container.streams:
         if stream.codec_context:  # FFmpeg hands the list on to the decoders that it opens itself alone
             stream.codec_context.options = dict(KNOWN_DECODERS)
     return container
+
+
+def _way_out(head: bytes) -> str:
+    """Say what may be done with a file that begins so and cannot be read."""
+    if head[4:8] == b"ftyp":
+        return INDEX_MISSING
+    if head[4:8] in SEGMENTS:
+        return "It is a segment of a stream: join it behind its head, `cat init.mp4 SEGMENT > NEW.mp4`."
+    if head.startswith(b"#EXTM3U") or b"<MPD" in head:
+        return "It is a playlist: name the video itself."
+    if head.startswith(BARE):
+        return (
+            "It is a bare stream without times: `ffmpeg -framerate RATE -i FILE -c copy NEW.mp4` adds them."
+        )
+    return KNOWN_FORMATS
 
 
 def read_packets(
