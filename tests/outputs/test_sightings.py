@@ -71,6 +71,8 @@ def test_each_pothole_has_its_place(clip: Path, tmp_path: Path, settings: Settin
     about = data["drive"]
     assert about["track"]["source"] == "csv"
     assert about["track"]["fixes"] == 7
+    assert about["track"]["length_m"] == pytest.approx(6 * SPEED, abs=0.1)
+    assert about["track"]["length_m"] == round(about["track"]["length_m"], 1)
     assert about["ground_plane"]["source"] == "speed"
     assert about["ground_plane"]["horizon_px"] == pytest.approx(0.3 * 360, abs=6)
     assert data["settings"]["track"] == "clip.csv"

@@ -28,6 +28,7 @@ def overconfident(count=40_000):
 def test_a_calibrated_score_is_the_share_of_potholes():
     scores, right = overconfident()
     line = fit_calibration(marks(scores, right))
+    assert line == [round(value, 4) for value in line], "a configuration is for people, too"
     assert line == pytest.approx([0.5, -0.5], abs=0.06)
     after = calibrated(scores, MaskRCNNConfig(calibration=tuple(line)))
     assert calibration_error(marks(scores, right)) > 0.1 > 0.03 > calibration_error(marks(after, right))
