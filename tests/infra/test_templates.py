@@ -17,6 +17,7 @@ import yaml
 import packages
 from lambda_handler import VIDEO_SUFFIXES
 from pothole import files
+from pothole.job_order import DEFAULT_STEP
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS
 from support.servers import ROOT
 
@@ -161,17 +162,22 @@ def test_the_containers_role_may_do_with_videos_what_the_code_does_and_no_more()
     assert of_videos == {*TAGS, *set().union(*(NEEDS[call] for path in S3 for call in calls(path)))}
 
 
-def test_the_containers_role_writes_nothing_but_outputs_records_and_answers() -> None:
+@pytest.mark.parametrize(
+    ("role", "beside"),
+    [("EndpointRole", {"${VideosBucket}/*.pothole/*", "${WorkBucket}/answers/*"}), ("ProcessingRole", set())],
+)
+def test_the_containers_roles_write_nothing_but_outputs_records_and_answers(
+    role: str, beside: set[str]
+) -> None:
     written = {
         resource.rpartition("/")[0].rpartition(":::")[2] + "/" + resource.rpartition("/")[2].strip('"')
-        for statement in statements("EndpointRole")
+        for statement in statements(role)
         if "s3:PutObject" in as_list(statement["Action"])
         for resource in as_list(statement["Resource"])
     }
-    assert written == {
-        *(f"${{VideosBucket}}/*_output{kind.suffix}" for kind in OUTPUTS.values()),
-        "${VideosBucket}/*.pothole/*",
-        "${WorkBucket}/answers/*",
+    assert written == beside | {
+        *(f"${{VideosBucket}}/*_output{kind.suffix}" for kind in OUTPUTS.values() if not kind.is_of_step),
+        *(f"${{VideosBucket}}/{folder}{DEFAULT_STEP}/*.json" for folder in ("", "*/")),
     }
 
 
