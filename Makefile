@@ -151,6 +151,11 @@ chaos: setup system ## Kill workers 220 times, cut 300 off from S3, let 30 % of 
 	    tests/reliability/test_queue.py \
 	    tests/reliability/test_kills.py tests/reliability/test_cuts.py tests/reliability/test_faulty_s3.py tests/reliability/test_duplicates.py --log-cli-level=INFO
 
+.PHONY: stream-chaos
+stream-chaos: setup ## Kill consumers of live streams 30 times while 8 streams break 30 times, for 30 minutes of stream; STREAM_SECONDS=, SPEED=
+	STREAMS=$${STREAMS:-8} WORKERS=$${WORKERS:-3} STREAM_SECONDS=$${STREAM_SECONDS:-1800} SPEED=$${SPEED:-10} KILLS=$${KILLS:-30} \
+	    FAULTS=$${FAULTS:-30} $(BIN)/pytest tests/reliability/test_streams.py --log-cli-level=INFO
+
 .PHONY: detectors test-detectors
 detectors: setup ## Fetch FaceDetector and HumanDetector into container/detectors, from where the image takes them (needs npm)
 	PYTHON=$(CURDIR)/$(BIN)/python container/fetch_detectors.sh

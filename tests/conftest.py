@@ -2,7 +2,7 @@
 
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,14 @@ from flask.testing import FlaskClient
 
 from local_aws import Cloud
 from pothole.entrypoints.http.app import create_app
+from pothole.entrypoints.stream.lease_table import LeaseTable
 from pothole.settings import Settings
 from support.bucket_roads import Road
 from support.clips import make_clip
 from support.fakes import MagentaDetector
 from support.pictures import SIZE, road
 from support.servers import NGINX, ROOT, Server, Start
+from support.streams import DataStream
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -118,3 +120,23 @@ def start(tmp_path: Path, aws: str) -> Iterator[Start]:
     for server in servers:
         if server.process.poll() is None:
             server.stop()
+
+
+@pytest.fixture
+def lease_table(aws: str) -> Callable[[str], LeaseTable]:
+    """Opens one table of leases, the same for each consumer."""
+    client: Any = boto3.session.Session().resource("dynamodb").meta.client
+    name = f"leases-{uuid.uuid4().hex[:8]}"
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "leaseKey", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "leaseKey", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return lambda me: LeaseTable(client, name, me)
+
+
+@pytest.fixture
+def data_stream(aws: str) -> DataStream:
+    """A stream of Kinesis Data in the emulator."""
+    return DataStream(boto3.session.Session().client("kinesis"))

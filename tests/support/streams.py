@@ -27,16 +27,23 @@ class DataStream:
 
     def read(self) -> list[dict[str, Any]]:
         """Return all records, in order."""
+        return [record for record, _ in self.arrived()]
+
+    def arrived(self) -> list[tuple[dict[str, Any], float]]:
+        """Return all records, in order, each with its time of arrival, in seconds since 1970."""
         [shard] = self.client.describe_stream(StreamName=self.name)["StreamDescription"]["Shards"]
         iterator = self.client.get_shard_iterator(
             StreamName=self.name, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )["ShardIterator"]
-        found: list[dict[str, Any]] = []
+        found: list[tuple[dict[str, Any], float]] = []
         while True:
             answer = self.client.get_records(ShardIterator=iterator)
             if not answer["Records"]:
                 return found
-            found += [json.loads(record["Data"]) for record in answer["Records"]]
+            found += [
+                (json.loads(record["Data"]), record["ApproximateArrivalTimestamp"].timestamp())
+                for record in answer["Records"]
+            ]
             iterator = answer["NextShardIterator"]
 
 
