@@ -55,13 +55,15 @@ def _document(image: dict[str, Any] | None) -> Document:
 
 def _newly_done(after: Document, before: Document) -> list[Document]:
     """Return the steps that are done now and were not before: others may write to the document, too."""
-    done = {step.get("step") for step in _steps(before) if step.get("state") == "done"}
-    return [s for s in _steps(after) if s.get("state") == "done" and "step" in s and s["step"] not in done]
+    done = {step["step"] for step in _steps(before) if step.get("state") == "done"}
+    return [s for s in _steps(after) if s.get("state") == "done" and s["step"] not in done]
 
 
 def _steps(document: Document) -> list[Document]:
+    """Return the steps of a document that have a name; others may write what they like into it."""
     steps = document.get("process_steps")
-    return [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    named = [s for s in steps if isinstance(s, dict)] if isinstance(steps, list) else []
+    return [step for step in named if isinstance(step.get("step"), str)]
 
 
 def _send(queue: str, document: Document, step: Document) -> None:

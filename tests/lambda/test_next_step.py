@@ -78,9 +78,10 @@ def test_a_step_that_has_become_done_starts_the_next_one(calls: Calls) -> None:
         (document((OURS, "done"), note="seen"), document((OURS, "done"))),
         (document(("upload", "done")), document(("upload", "running"))),
         (VIDEO | {"process_steps": "none"}, None),
+        (VIDEO | {"process_steps": [{"step": ["a"], "state": "done"}, "text"]}, None),
         (None, document((OURS, "done"))),
     ],
-    ids=["running", "error", "done before", "another step", "no steps", "deleted"],
+    ids=["running", "error", "done before", "another step", "no steps", "no name", "deleted"],
 )
 def test_nothing_else_does(calls: Calls, after: dict[str, Any] | None, before: dict[str, Any] | None) -> None:
     assert handle(record(after, before)) == []

@@ -79,6 +79,12 @@ def test_each_sender_is_understood(message: Any, expected: Any) -> None:
         ('{"VideoId": "x", "s3": {"bucket": "b", "key": "k.mp4"}}', "VideoId is 'x'"),
         ('{"VideoId": true, "s3": {"bucket": "b", "key": "k.mp4"}}', "VideoId is True"),
         ('{"VideoId": 1.5, "s3": {"bucket": "b", "key": "k.mp4"}}', "VideoId is 1.5"),
+        ('{"VideoId": "1_7", "s3": {"bucket": "b", "key": "k.mp4"}}', "VideoId is '1_7'"),
+        ('{"VideoId": %s, "s3": {"bucket": "b", "key": "k.mp4"}}' % ("9" * 39), "38 digits at most"),
+        (
+            '{"detail-type": "Object Created", "detail": {"bucket": {"name": "b"}, "object": {"key": 7}}}',
+            "asks for no video",
+        ),
         ('{"Records": [{"eventName": "ObjectCreated:Put"}]}', "names no object"),
         ('{"detail-type": "Object Deleted", "detail": {}}', "asks for no video"),
     ],

@@ -1,6 +1,7 @@
 """A message of the queue asks for videos to be marked, or for the worker to end."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,7 @@ def parse_message(body: str) -> list[Work] | Stop:
             return [Work(fields) for record in records for fields in _created(record)]
         case {
             "detail-type": "Object Created",
-            "detail": {"bucket": {"name": bucket}, "object": {"key": key}},
+            "detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)}},
         }:
             return [Work(fields) for fields in _video(bucket, key)]
         case {"s3": {"bucket": bucket, "key": key}}:
@@ -125,9 +126,9 @@ def _video_id(message: Json) -> int | None:
     given = message.get("VideoId")
     if given is None:
         return None
-    try:
-        if isinstance(given, bool | float):
-            raise ValueError
-        return int(given)
-    except (TypeError, ValueError) as exc:
-        raise RequestError(f"VideoId is {given!r}, expected a whole number.", hint=HINT) from exc
+    is_whole = isinstance(given, int | str) and re.fullmatch(r"-?\d{1,38}", str(given), re.ASCII)
+    if not is_whole:  # `True` is written as a word
+        raise RequestError(
+            f"VideoId is {given!r:.60}, expected a whole number of 38 digits at most.", hint=HINT
+        )
+    return int(given)

@@ -67,8 +67,14 @@ class TableSteps:
                 f"The table {self._table.name} has no document with VideoId {video_id}.",
                 hint="Write the document before the message is sent.",
             )
+        steps = document.get("process_steps")
+        if not (steps is None or (isinstance(steps, list) and all(isinstance(step, dict) for step in steps))):
+            raise RequestError(
+                f"process_steps of the document {video_id} is {steps!r:.60}, expected a list of steps.",
+                hint="Correct the document, or leave process_steps out.",
+            )
         try:
-            self._table.update_item(Key=key, **_update(document.get("process_steps"), entry))
+            self._table.update_item(Key=key, **_update(steps, entry))
         except self._table.meta.client.exceptions.ConditionalCheckFailedException:
             return False
         return True
@@ -106,8 +112,10 @@ def _update(steps: list[Json] | None, entry: Json) -> Json:
     if steps is None:
         return {
             "UpdateExpression": "SET process_steps = :entries",
-            "ConditionExpression": "attribute_exists(VideoId) AND attribute_not_exists(process_steps)",
-            "ExpressionAttributeValues": {":entries": [entry]},
+            # DynamoDB may hold a null there, which is no list either.
+            "ConditionExpression": "attribute_exists(VideoId) AND "
+            "(attribute_not_exists(process_steps) OR process_steps = :null)",
+            "ExpressionAttributeValues": {":entries": [entry], ":null": None},
         }
     return {
         "UpdateExpression": "SET process_steps = list_append(process_steps, :entries)",
