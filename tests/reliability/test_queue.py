@@ -79,12 +79,15 @@ def _kill(pipeline: Pipeline, rng: random.Random) -> None:
 
     for _ in range(WORKERS):
         start()
-    for _ in range(KILLS):
-        pipeline.wait(lambda: pipeline.counts()[1] > 0 or pipeline.counts() == (0, 0), 120)
-        pipeline.pause(rng.uniform(0.2, 3))
-        alive = [worker for worker in pipeline.workers if worker.poll() is None]
-        rng.choice(alive).kill()
-        start()
+    killed = 0
+    while killed < KILLS and pipeline.counts() != (0, 0):
+        pipeline.wait(lambda: bool(pipeline.busy()) or pipeline.counts() == (0, 0), 120)
+        pipeline.pause(rng.uniform(0, 2))
+        if busy := pipeline.busy():
+            rng.choice(busy).kill()
+            killed += 1
+            start()
+    assert killed == KILLS
 
 
 def _attempts(s3: "S3Client", bucket: str) -> list[int]:

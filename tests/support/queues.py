@@ -129,6 +129,14 @@ class Pipeline:
             path for folder in self.folder.glob("temporary-*") for path in folder.rglob("*") if path.is_file()
         ]
 
+    def busy(self) -> list["subprocess.Popen[bytes]"]:
+        """Return the workers that have a video in work, and so in their temporary folders."""
+        return [
+            worker
+            for number, worker in enumerate(self.workers)
+            if worker.poll() is None and any((self.folder / f"temporary-{number}").iterdir())
+        ]
+
     def wait(self, condition: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
