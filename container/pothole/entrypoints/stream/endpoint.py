@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pothole.entrypoints.stream.inference import Answer, Passing
-from pothole.errors import PotholeError, TooLarge
+from pothole.errors import PotholeError, TooLarge, reason
 from pothole.media.picture import encode_picture
 from pothole.types import Image, Json
 
@@ -92,7 +92,7 @@ class Endpoint:
         except ClientError as exc:
             raise self._error(exc) from exc
         except (BotoCoreError, OSError) as exc:  # the body is read from the socket itself
-            raise Passing(f"The endpoint {self._name} cannot be reached: {exc}.") from exc
+            raise Passing(f"The endpoint {self._name} cannot be reached: {reason(exc)}.") from exc
 
     def _error(self, exc: ClientError) -> PotholeError:
         """Return what to do about an answer: the model's own 4xx is about the picture, all else may pass."""

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pothole.errors import AccessDenied, ConfigError, StorageUnavailable
+from pothole.errors import AccessDenied, ConfigError, StorageUnavailable, reason
 from pothole.types import Json
 
 DENIED = {"AccessDeniedException", "UnrecognizedClientException"}
@@ -173,13 +173,13 @@ def _errors(table: str) -> Iterator[None]:
         yield
     except ClientError as exc:
         code = exc.response["Error"]["Code"]
-        reason = f"DynamoDB answers {code} for the table {table}."
+        said = f"DynamoDB answers {code} for the table {table}."
         if code == "ResourceNotFoundException":
             raise ConfigError(
                 f"There is no table {table!r}.", hint="Make it with the key leaseKey, a string."
             ) from exc
         if code in DENIED:
-            raise AccessDenied(reason, hint="See the role.") from exc
-        raise StorageUnavailable(reason) from exc
+            raise AccessDenied(said, hint="See the role.") from exc
+        raise StorageUnavailable(said) from exc
     except BotoCoreError as exc:
-        raise StorageUnavailable(f"DynamoDB cannot be reached: {exc}.") from exc
+        raise StorageUnavailable(f"DynamoDB cannot be reached: {reason(exc)}.") from exc

@@ -10,7 +10,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from pothole.entrypoints.stream.live_stream import Picture
-from pothole.errors import InvalidMedia, TooLarge
+from pothole.errors import InvalidMedia, TooLarge, reason
 
 Decode = Callable[[], Picture]
 
@@ -57,7 +57,7 @@ def _decode(stream: VideoStream, packet: "Packet[VideoStream]", since_ms: int) -
         frames = [*context.decode(packet), *context.decode(None)]
         context.flush_buffers()
     except (FFmpegError, EOFError) as exc:
-        raise InvalidMedia(f"A picture cannot be decoded: {exc}.") from exc
+        raise InvalidMedia(f"A picture cannot be decoded: {reason(exc)}.") from exc
     if not frames:
         raise InvalidMedia("A picture cannot be decoded: the decoder gives none.")
     return Picture(stream.index + 1, since_ms, np.asarray(frames[0].to_ndarray(format="rgb24"), np.uint8))

@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from pothole.entrypoints.stream.variables import TagFilter, Variables
-from pothole.errors import AccessDenied, StorageUnavailable
+from pothole.errors import AccessDenied, StorageUnavailable, reason
 
 DENIED = {"AccessDeniedException", "NotAuthorizedException", "UnrecognizedClientException"}
 _logger = logging.getLogger("pothole.stream")
@@ -46,7 +46,7 @@ class Streams:
                 raise AccessDenied(f"Kinesis Video answers {code}.", hint="See the role.") from exc
             raise StorageUnavailable(f"Kinesis Video answers {code}.") from exc
         except BotoCoreError as exc:
-            raise StorageUnavailable(f"Kinesis Video cannot be reached: {exc}.") from exc
+            raise StorageUnavailable(f"Kinesis Video cannot be reached: {reason(exc)}.") from exc
 
     def _there(self) -> dict[str, str]:
         """Return the ARN of each stream that may be read, by name."""

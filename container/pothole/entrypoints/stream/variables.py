@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from pothole.errors import ConfigError
+from pothole.errors import ConfigError, reason
 
 LOCAL = "local"
 """Names no endpoint: the model in this process looks at the pictures."""
@@ -107,14 +107,14 @@ class Variables(_Part):
         try:
             return cls.model_validate(json.loads(text))
         except (json.JSONDecodeError, UnicodeDecodeError) as exc:
-            raise ConfigError(f"{source}: it is no JSON: {exc}.") from exc
+            raise ConfigError(f"{source}: {reason(exc)}.") from exc
         except ValidationError as exc:
             # An unknown name first: that of a missing one may be the same, misspelt.
             error = min(exc.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
             place = ".".join(str(part) for part in error["loc"]) or "it"
             if error["type"] != "extra_forbidden":
-                reason = error["msg"].removeprefix("Value error, ")
-                raise ConfigError(f"{source}: {place}: {reason}.") from exc
+                wrong = error["msg"].removeprefix("Value error, ")
+                raise ConfigError(f"{source}: {place}: {wrong}.") from exc
             part: type[_Part] = TagFilter if "tagFilters" in error["loc"] else cls
             known = ", ".join(field.alias or name for name, field in part.model_fields.items())
             raise ConfigError(f"{source}: {place} is not known.", hint=f"Known are {known}.") from exc
@@ -143,4 +143,4 @@ def _text(given: str, ssm: Any) -> tuple[str | bytes, str]:
             hint="See its name and region, and the role.",
         ) from exc
     except BotoCoreError as exc:
-        raise ConfigError(f"Systems Manager cannot be reached for {name!r}: {exc}.") from exc
+        raise ConfigError(f"Systems Manager cannot be reached for {name!r}: {reason(exc)}.") from exc
