@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import pothole
+from pothole.declaration import declarations, shown_default
 from pothole.errors import ConfigError
-from pothole.settings import Settings, declarations, shown_default
+from pothole.settings import Settings
 
 
 def test_values_are_read_and_defaults_kept() -> None:
@@ -36,14 +37,14 @@ def test_a_choice_is_taken_and_another_word_is_refused_with_those_that_there_are
 
 
 def test_each_variable_is_declared_once_and_its_default_is_of_its_kind() -> None:
-    variables = [declaration.variable for declaration in declarations().values()]
+    variables = [declaration.variable for declaration in declarations(Settings).values()]
     assert len(variables) == len(set(variables))
-    for name, declaration in declarations().items():
+    for name, declaration in declarations(Settings).items():
         value = getattr(Settings(), name)
         if isinstance(value, int | str) and value != "":
             assert declaration.read(str(value)) == value, name
         assert declaration.help
-        assert shown_default(name)
+        assert shown_default(Settings, name)
 
 
 def test_nothing_below_the_entry_points_reads_the_environment() -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +95,19 @@ def setting(
     """Declare a field of a dataclass; see `Declaration`."""
     declaration = Declaration(variable, group, help, kind, shown)
     return field(default=default, metadata={"declaration": declaration})
+
+
+def declarations(settings: type[Any]) -> dict[str, Declaration]:
+    """Return what is said of each setting, by the name of its field, in the order of declaration.
+
+    Args:
+        settings: A dataclass whose fields are declared by `setting`.
+    """
+    return {each.name: each.metadata["declaration"] for each in fields(settings)}
+
+
+def shown_default(settings: type[Any], name: str) -> str:
+    """Return the default of a field as people read it, in Markdown."""
+    [default] = [each.default for each in fields(settings) if each.name == name]
+    shown = declarations(settings)[name].shown
+    return shown or (f"`{default}`" if default not in ("", ()) else "none")

@@ -6,11 +6,11 @@ read by the entry points alone, into one frozen value.
 
 import os
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pothole.declaration import FOLDER, LEVEL, NAMES, SWITCH, TEXT, Declaration, one_of, setting
+from pothole.declaration import FOLDER, LEVEL, NAMES, SWITCH, TEXT, declarations, one_of, setting
 from pothole.errors import ConfigError
 
 Runtime = Literal["auto", "openvino", "tensorflow"]
@@ -272,7 +272,7 @@ class Settings:
         """
         env = {"AWS_REGION": env.get("SAGEMAKER_REGION", "")} | dict(env)
         values: dict[str, Any] = {}
-        for name, declaration in declarations().items():
+        for name, declaration in declarations(cls).items():
             if text := env.get(declaration.variable):
                 values[name] = declaration.read(text)
         given = values.get("model_dir", Path("/opt/ml/model"))
@@ -281,19 +281,3 @@ class Settings:
             raise ConfigError(f"There is no folder {given}.", hint="Let SM_MODEL_DIR name a model folder.")
         values["model_dir"] = given if has_model else SHIPPED_MODEL
         return cls(**values)
-
-
-def declarations() -> dict[str, Declaration]:
-    """Return what is said of each setting, by the name of its field, in the order of declaration."""
-    return {f.name: _declaration(f) for f in fields(Settings)}
-
-
-def shown_default(name: str) -> str:
-    """Return the default of a field as people read it, in Markdown."""
-    declaration, value = declarations()[name], Settings.__dataclass_fields__[name].default
-    return declaration.shown or (f"`{value}`" if value not in ("", ()) else "none")
-
-
-def _declaration(declared: "Field[Any]") -> Declaration:
-    declaration: Declaration = declared.metadata["declaration"]
-    return declaration

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
-from pothole.declaration import Declaration
-from pothole.settings import declarations, shown_default
+from pothole.declaration import Declaration, declarations, shown_default
+from pothole.settings import Settings
 
 HEAD = """# Settings
 
@@ -27,7 +27,7 @@ def page() -> str:
     lines = [HEAD]
     for group, members in _groups():
         lines += [f"## {group.capitalize()}", "", "| name | default | is |", "| --- | --- | --- |"]
-        lines += [f"| `{d.variable}` | {shown_default(name)} | {d.help} |" for name, d in members]
+        lines += [f"| `{d.variable}` | {shown_default(Settings, name)} | {d.help} |" for name, d in members]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n" + FOOT
 
@@ -38,7 +38,7 @@ def text() -> str:
     for group, members in _groups():
         lines += ["", f"{group}:"]
         for name, d in members:
-            plain = shown_default(name).replace("`", "")
+            plain = shown_default(Settings, name).replace("`", "")
             lines += [f"  {d.variable}", f"      {d.help.replace('`', '')} (default: {plain})"]
     return "\n".join(lines)
 
@@ -53,7 +53,7 @@ def command(run: Callable[..., None]) -> dict[str, Any]:
 
 
 def _groups() -> list[tuple[str, list[tuple[str, Declaration]]]]:
-    found = sorted(declarations().items(), key=lambda item: item[1].group)
+    found = sorted(declarations(Settings).items(), key=lambda item: item[1].group)
     return [(group, list(members)) for group, members in groupby(found, key=lambda item: item[1].group)]
 
 

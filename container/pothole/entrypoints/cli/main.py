@@ -9,6 +9,7 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from pothole import __version__
+from pothole.declaration import declarations
 from pothole.entrypoints.cli import (
     calibrate,
     collect,
@@ -27,7 +28,7 @@ from pothole.entrypoints.cli import (
 )
 from pothole.entrypoints.cli.stop import exit_on_signals
 from pothole.errors import PotholeError, needs_tensorflow
-from pothole.settings import declarations
+from pothole.settings import Settings
 
 COMMANDS = (
     mark,
@@ -58,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 def leave_exit_message(text: str) -> None:
     """Write why the command failed into the file for it, if there is one: SageMaker tells the first KB."""
-    if path := os.environ.get(declarations()["exit_message_file"].variable):
+    if path := os.environ.get(declarations(Settings)["exit_message_file"].variable):
         with suppress(OSError):  # the reason itself is told on stderr, whatever becomes of this
             Path(path).write_bytes(text.encode(errors="replace")[:1024])
 

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from pothole.declaration import declarations
 from pothole.detection.detector import Detector
 from pothole.detection.lock import SharedDetector
 from pothole.entrypoints.logs import logging_config
@@ -31,7 +32,7 @@ from pothole.entrypoints.stream.streams import Streams
 from pothole.entrypoints.stream.variables import LOCAL, PARAMETER, Variables
 from pothole.errors import ConfigError
 from pothole.metrics import Metrics
-from pothole.settings import Settings, declarations
+from pothole.settings import Settings
 
 # A call that nobody answers must not take as long as a lease lasts.
 QUICK = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2}, max_pool_connections=50)
@@ -106,7 +107,7 @@ def stream(
 def _variables(configuration: str, client: Callable[[str], Any]) -> Variables:
     """Read the configuration."""
     if not configuration:
-        variable = declarations()["stream_configuration"].variable
+        variable = declarations(Settings)["stream_configuration"].variable
         raise ConfigError("No configuration is named.", hint=f"Name one by --configuration or {variable}.")
     return Variables.read(configuration, client("ssm") if configuration.startswith(PARAMETER) else None)
 
