@@ -109,6 +109,7 @@ def deploy(args: argparse.Namespace) -> None:
     """Make all that is needed, or bring it up to date, and mark a first video."""
     stacks = {kind: Stack(args.name, kind) for kind in KINDS}
     values = {"Name": args.name, "Scales": "true", **given(args, stacks)}
+    check_api(args, stacks)
 
     def apply(kind: str, **changes: str) -> None:
         with console.status(f"{stacks[kind].name} ..."):
@@ -169,11 +170,19 @@ def given(args: argparse.Namespace, stacks: dict[str, Stack]) -> dict[str, str]:
             raise Failed(f"There is no parameter {name}. Known are {', '.join(sorted(known))}.")
         if name in OPTIONAL and value not in ("true", "false"):
             raise Failed(f"{name} is {value!r}, expected true or false.")
-    values = dict(args.values)
-    previews = values.get("PreviewInstances") or stacks["endpoints"].values().get("PreviewInstances", "0")
+    return dict(args.values)
+
+
+def check_api(args: argparse.Namespace, stacks: dict[str, Stack]) -> None:
+    """Check before anything is made that the live API will have an endpoint to ask.
+
+    Raises:
+        Failed: There is to be an API, and no real-time endpoint.
+    """
+    before = stacks["endpoints"].values()
+    previews = dict(args.values).get("PreviewInstances", before.get("PreviewInstances", "0"))
     if is_wanted(args, "Api", stacks["api"]) and previews == "0":
         raise Failed("Api=true needs the real-time endpoint: deploy with PreviewInstances=1 or more, too.")
-    return values
 
 
 def status(args: argparse.Namespace) -> None:
@@ -215,18 +224,16 @@ def redrive(args: argparse.Namespace) -> None:
 
 
 def destroy(args: argparse.Namespace) -> None:
-    """Take everything away but the bucket of the videos."""
+    """Take everything away but the buckets of the videos and of collected samples."""
     endpoints, work = Stack(args.name, "endpoints"), Stack(args.name, "work")
     names = [
         name
         for output, name in endpoints.outputs().items()
         if output in ("PreviewEndpoint", "VideosEndpoint")
     ]
+    samples = Stack(args.name, "samples").outputs().get("SamplesBucket")
     steps: list[tuple[str, Callable[[], None]]] = [
-        (f"{args.name}-stream", Stack(args.name, "stream").delete),
-        (f"{args.name}-samples", Stack(args.name, "samples").delete),
-        (f"{args.name}-api", Stack(args.name, "api").delete),
-        (f"{args.name}-queue", Stack(args.name, "queue").delete),
+        *((f"{args.name}-{kind}", Stack(args.name, kind).delete) for kind in reversed(OPTIONAL.values())),
         (f"{args.name}-operations", Stack(args.name, "operations").delete),
         (f"{args.name}-trigger", Stack(args.name, "trigger").delete),
         ("processing jobs", lambda: stop_jobs(args.name)),
@@ -245,6 +252,8 @@ def destroy(args: argparse.Namespace) -> None:
             f"The videos are still in s3://{bucket}. When they may go, empty the bucket and delete the stack "
             f"{args.name}-videos and the bucket in the console."
         )
+    if samples:
+        console.print(f"The samples are still in s3://{samples}. Delete the bucket when they may go.")
 
 
 def show_addresses(values: dict[str, str]) -> None:

@@ -15,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
@@ -105,7 +106,7 @@ def _read(key: str) -> bytes:
     """Return a picture of the bucket."""
     bucket = os.environ["PICTURES_BUCKET"]
     try:
-        found = boto3.client("s3").get_object(Bucket=bucket, Key=key)
+        found = _s3().get_object(Bucket=bucket, Key=key)
     except ClientError as exc:
         if exc.response["Error"]["Code"] in NOT_THERE:
             raise Refusal(
@@ -118,15 +119,13 @@ def _read(key: str) -> bytes:
         raise Refusal(
             413, "too_large", f"The picture has more than {MAX_BYTES} bytes.", "Send a smaller picture."
         )
-    return found["Body"].read()
+    picture: bytes = found["Body"].read()
+    return picture
 
 
 def _detect(picture: bytes, kind: str) -> Found:
     """Ask the endpoint what is on a picture."""
-    runtime = boto3.client(
-        "sagemaker-runtime",
-        config=Config(read_timeout=LOOK_S, connect_timeout=5, retries={"total_max_attempts": 1}),
-    )
+    runtime = _runtime()
     try:
         answer = runtime.invoke_endpoint(
             EndpointName=os.environ["ENDPOINT_NAME"],
@@ -148,6 +147,19 @@ def _detect(picture: bytes, kind: str) -> Found:
         raise Refusal(504, "timeout", "The endpoint does not answer in time.", "Ask again later.") from exc
     found: Found = json.loads(answer["Body"].read())
     return found
+
+
+@cache
+def _s3() -> Any:
+    """Return a client, the same as long as the function is warm: to make one takes longer than a call."""
+    return boto3.client("s3")
+
+
+@cache
+def _runtime() -> Any:
+    """Return a client; see `_s3`."""
+    config = Config(read_timeout=LOOK_S, connect_timeout=5, retries={"total_max_attempts": 1})
+    return boto3.client("sagemaker-runtime", config=config)
 
 
 def _refused(response: Any) -> Refusal:

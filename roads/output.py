@@ -66,10 +66,7 @@ def write_video(
             per_frame.append({"index": index, "potholes": potholes, "decoys": shot.decoys})
         container.mux(video.encode(None))
         if audio is not None:
-            resampler = AudioResampler(format="fltp", layout="mono", rate=AUDIO_RATE, frame_size=1024)
-            for frame in [*resampler.resample(_tone(float(frames / rate))), *resampler.resample(None)]:
-                container.mux(audio.encode(frame))
-            container.mux(audio.encode(None))
+            _add_tone(container, audio, float(frames / rate))
     if receiver:
         start = road.camera.x, road.camera.z
         gpx = receiver.gpx(trip, site, start, float(frames / rate), road.seed)
@@ -84,6 +81,13 @@ def write_video(
     }
     path.with_suffix(".truth.json").write_text(json.dumps(truth))
     return truth
+
+
+def _add_tone(container: av.container.OutputContainer, audio: av.AudioStream, seconds: float) -> None:
+    resampler = AudioResampler(format="fltp", layout="mono", rate=AUDIO_RATE, frame_size=1024)
+    for frame in [*resampler.resample(_tone(seconds)), *resampler.resample(None)]:
+        container.mux(audio.encode(frame))
+    container.mux(audio.encode(None))
 
 
 def _about(road: Road, site: Site) -> dict[str, Any]:

@@ -108,6 +108,11 @@ class Detections:
         """Return a record for each object: `box` xyxy, `score`, `track_id`, `polygons` in pixels."""
         return list(self._records())
 
+    def picture_json(self) -> dict[str, Any]:
+        """Return the record of the whole picture: its objects as `output`, and the size of the `image`."""
+        height, width = self.image_size
+        return {"output": self.to_json(), "image": {"width": width, "height": height}}
+
     def _records(self) -> Iterator[dict[str, Any]]:
         for label, box, score, track_id, mask, (left, top, _, _) in zip(
             self.labels, self.boxes, self.scores, self.track_ids, self.masks, self.mask_boxes, strict=True

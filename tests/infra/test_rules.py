@@ -455,15 +455,22 @@ def test_the_page_counts_the_alarms_that_are_made() -> None:
     made = {name: r for kind in ("endpoints", "operations") for name, r in resources(kind).items()}
     alarms_ = [r for r in made.values() if r["Type"] == "AWS::CloudWatch::Alarm"]
     of_preview = [r for r in alarms_ if r.get("Condition") == "HasPreview"]
-    of_queue = [r for r in resources("queue").values() if r["Type"] == "AWS::CloudWatch::Alarm"]
+    optional = [
+        sum(r["Type"] == "AWS::CloudWatch::Alarm" for r in resources(kind).values())
+        for kind in ("queue", "stream", "api", "samples")
+    ]
     page = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
-    told = re.search(r"alarms = (\d+), (\d+) more with a real-time endpoint, (\d+) more with a queue", page)
+    told = re.search(
+        r"alarms = (\d+), (\d+) more with a real-time endpoint, (\d+) more with a queue, "
+        r"(\d+) more with live streams, (\d+) more with the API, (\d+) more with samples",
+        page,
+    )
     assert told is not None
-    assert tuple(map(int, told.groups())) == (
+    assert list(map(int, told.groups())) == [
         len(alarms_) - len(of_preview) + 2,
         len(of_preview),
-        len(of_queue),
-    )
+        *optional,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -60,5 +60,7 @@ def test_no_sample_is_lost(collected: Deployed, s3: "S3Client") -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\d", folder) for folder, _ in found)
 
 
-def test_the_samples_outlive_their_stack() -> None:
-    assert resources("samples")["Samples"]["DeletionPolicy"] == "Retain"
+def test_the_samples_outlive_their_stack_and_are_in_nobodys_way() -> None:
+    bucket = resources("samples")["Samples"]
+    assert bucket["DeletionPolicy"] == "Retain"
+    assert "BucketName" not in bucket["Properties"]  # or it could not be made again

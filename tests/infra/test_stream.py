@@ -14,7 +14,7 @@ from infra.test_queue import camel, resolved
 from infra.test_templates import Loader, actions, resources
 from local_aws import Cloud
 from packages import pack_functions
-from pothole.entrypoints.stream.measures import UNITS
+from pothole.entrypoints.stream.metrics import UNITS
 from pothole.entrypoints.stream.variables import Variables
 from stacks import Stack
 from support.deployment import IMAGE, Deployed

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import threading
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -78,7 +79,44 @@ def test_a_topic_that_is_gone_costs_the_sample_and_no_more(caplog: pytest.LogCap
 
 def test_a_large_picture_of_noise_fits_into_a_message() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (2160, 3840, 3), np.uint8)
-    assert len(samples._small(noise)) <= samples.MAX_PICTURE_BYTES
+    assert len(samples._coded(samples._shrunk(noise))) <= samples.MAX_PICTURE_BYTES
+
+
+def test_a_picture_that_is_drawn_on_afterwards_is_published_as_it_was() -> None:
+    topic, image = Topic(), road()
+    publisher = SamplePublisher("arn", 1000, topic, random.Random(1))
+    publisher.consider(image, found(0.99), MagentaDetector())
+    image[:] = 0
+    publisher.close()
+    [sample] = topic.taken
+    assert read_picture(BytesIO(base64.b64decode(sample["picture"])), "x", 10**7).mean() > 50
+
+
+def test_no_more_wait_than_allowed_and_nobody_waits_for_a_place(caplog: pytest.LogCaptureFixture) -> None:
+    topic, going_on = Topic(), threading.Event()
+    publisher = SamplePublisher("arn", 1000, topic, random.Random(1))
+    publisher._thread.submit(going_on.wait, 10)
+    for _ in range(samples.MAX_WAITING + 2):
+        publisher.consider(road(), found(0.99), MagentaDetector())
+    going_on.set()
+    publisher.close()
+    assert len(topic.taken) == samples.MAX_WAITING
+    assert caplog.text.count("a sample was dropped") == 2
+
+
+def test_a_server_that_ends_does_not_wait_for_a_topic_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(samples, "CLOSE_S", -1.0)
+    going_on = threading.Event()
+    topic = Topic()
+    publisher = SamplePublisher("arn", 1000, topic, random.Random(1))
+    publisher._thread.submit(going_on.wait, 10)
+    publisher.consider(road(), found(0.99), MagentaDetector())
+    threading.Timer(0.2, going_on.set).start()
+    publisher.close()
+    assert topic.taken == []
+    assert "the server ends" in caplog.text
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ class FaultyEndpoint:
         url = f"http://127.0.0.1:{self._server.server_port}"
         return self._session.client("sagemaker-runtime", endpoint_url=url, config=config)
 
-    def looking(self, timeout_s: float = 5, content_type: str = "image/png") -> Endpoint:
+    def predictor(self, timeout_s: float = 5, content_type: str = "image/png") -> Endpoint:
         return Endpoint(self.client, "objects", content_type, timeout_s, threads=20)
 
 

@@ -10,10 +10,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from pothole.entrypoints.http.app import create_app
-from pothole.errors import ModelError
+from pothole.entrypoints.http.invocations import Invocations
+from pothole.errors import Busy, ModelError
 from pothole.settings import Settings
 from support.fakes import MagentaDetector
 from support.pictures import coded, road
+from support.server_requests import picture
 
 if TYPE_CHECKING:
     pass
@@ -153,3 +155,19 @@ def test_a_request_id_is_taken_and_answered(
     assert len(ids) == 2
     forged = client.get("/ping", headers={"X-Request-Id": 'x" injected="1'})
     assert forged.headers["X-Request-Id"] != 'x" injected="1'
+
+
+def test_a_picture_is_not_taken_into_memory_before_there_is_a_place_for_it(settings: Settings) -> None:
+    """Else as many large bodies lie there as the server has threads."""
+    nobody: Any = None
+    worker: Any = type("Worker", (), {"detector": MagentaDetector()})()
+    invocations = Invocations(nobody, replace(settings, threads=1))
+    read: list[str] = []
+
+    def file() -> bytes:
+        read.append("read")
+        return picture()
+
+    with invocations.look(file, worker), pytest.raises(Busy), invocations.look(file, worker):
+        pass
+    assert read == ["read"]

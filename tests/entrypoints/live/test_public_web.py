@@ -106,9 +106,7 @@ def web(port: int) -> PublicWeb:
     def known(host: str, _: int) -> list[str]:
         return NAMES.get(host) or resolve(host, port)
 
-    return PublicWeb(
-        ANY, max_bytes=1000, timeout_s=1.0, resolve=known, ports=(("http", port), ("https", port))
-    )
+    return PublicWeb(ANY, max_bytes=1000, timeout_s=1.0, resolve=known, ports={"http": port, "https": port})
 
 
 @pytest.fixture

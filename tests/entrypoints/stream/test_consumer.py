@@ -13,7 +13,7 @@ from pothole.entrypoints.stream.lease_table import LeaseTable
 from pothole.entrypoints.stream.leases import SYNC_KEY, Leases
 from pothole.entrypoints.stream.live_stream import LiveStream, Part, Services
 from pothole.entrypoints.stream.local import LocalDetector
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.entrypoints.stream.records import RecordStream, json_record
 from support.fakes import MagentaDetector
 from support.streams import DataStream, parts
@@ -36,11 +36,11 @@ class Fleet:
         self.consumers: dict[str, Consumer] = {}
 
     def start(self, name: str) -> Consumer:
-        table, measures = self.open_table(name), Measures()
+        table, metrics = self.open_table(name), StreamMetrics()
         leases = Leases(table, self.duration_s)
-        looking = LocalDetector(MagentaDetector())
-        inference = Inference(looking, 4, 1, "look-{}".format, measures)
-        records = RecordStream(self.data.client, self.data.name, measures)
+        predictor = LocalDetector(MagentaDetector())
+        inference = Inference(predictor, 4, 1, "look-{}".format, metrics)
+        records = RecordStream(self.data.client, self.data.name, metrics)
 
         def read(stream: str, after: str | None, stopped: threading.Event) -> Iterator[Part]:
             for part in parts(10_000, after):
@@ -49,14 +49,14 @@ class Fleet:
                     return
 
         services = Services(
-            *(read, looking, inference, Places(100), records, json_record, False, leases.save, measures, 1)
+            *(read, predictor, inference, Places(100), records, json_record, False, leases.save, metrics, 1)
         )
         consumer = Consumer(
             table=table,
             leases=leases,
             streams=Chosen(self),  # type: ignore[arg-type]
             open_stream=lambda stream, start: LiveStream(stream, services, start),
-            measures=measures,
+            metrics=metrics,
             beat_s=BEAT_S,
             sync_s=0.2,
             shutdown=threading.Event(),

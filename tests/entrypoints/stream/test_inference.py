@@ -10,14 +10,14 @@ import pytest
 
 from pothole.entrypoints.stream.endpoint import Endpoint
 from pothole.entrypoints.stream.inference import Inference, Passing, Places
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.errors import Interrupted, PotholeError, TooLarge
 from pothole.media.picture import encode_picture
 from support.streams import FaultyEndpoint, numbered
 
 
 def started(endpoint: Endpoint, timeout_s: float = 5, threads: int = 20) -> Inference[bytes, bytes]:
-    return Inference(endpoint, threads, timeout_s, "look-{}".format, Measures())
+    return Inference(endpoint, threads, timeout_s, "look-{}".format, StreamMetrics())
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def started(endpoint: Endpoint, timeout_s: float = 5, threads: int = 20) -> Infe
 def test_a_picture_is_sent_as_the_endpoint_takes_it(
     endpoint: FaultyEndpoint, content_type: str, begin: bytes
 ) -> None:
-    looking = endpoint.looking(content_type=content_type)
-    looking.look(looking.prepare(numbered(3).image), time.monotonic() + 5)
+    predictor = endpoint.predictor(content_type=content_type)
+    predictor.predict(predictor.prepare(numbered(3).image), time.monotonic() + 5)
     [(sent_type, body)] = endpoint.bodies
     assert sent_type == content_type and body.startswith(begin)
 
@@ -44,9 +44,9 @@ def test_an_endpoint_that_fails_for_half_of_the_calls_loses_no_picture(
     endpoint: FaultyEndpoint, fault: int | float
 ) -> None:
     endpoint.fault = lambda number: fault if number % 2 else None
-    looking = endpoint.looking(timeout_s=0.3)
-    bodies = [looking.prepare(numbered(number).image) for number in range(20)]
-    with started(looking, timeout_s=0.3) as inference:
+    predictor = endpoint.predictor(timeout_s=0.3)
+    bodies = [predictor.prepare(numbered(number).image) for number in range(20)]
+    with started(predictor, timeout_s=0.3) as inference:
         answers = [inference.submit(body) for body in bodies]
         digests = [answer.result(timeout=30) for answer in answers]
     assert len(set(digests)) == 20
@@ -56,25 +56,25 @@ def test_an_endpoint_that_fails_for_half_of_the_calls_loses_no_picture(
 
 def test_a_picture_that_the_model_refuses_is_not_tried_again(endpoint: FaultyEndpoint) -> None:
     endpoint.fault = lambda number: 415
-    looking = endpoint.looking()
-    with started(looking) as inference:
-        answer = inference.submit(looking.prepare(numbered(1).image))
+    predictor = endpoint.predictor()
+    with started(predictor) as inference:
+        answer = inference.submit(predictor.prepare(numbered(1).image))
         with pytest.raises(PotholeError, match="objects answers ModelError with 415: no picture"):
             answer.result(timeout=5)
     assert len(endpoint.bodies) == 1
     with pytest.raises(TooLarge, match=r"endpoints take 26214400. Let the endpoint take image/jpeg"):
-        looking.look(bytes(25 * 2**20 + 1), time.monotonic() + 5)
+        predictor.predict(bytes(25 * 2**20 + 1), time.monotonic() + 5)
 
 
 def test_no_call_goes_on_beyond_the_time_of_its_picture(endpoint: FaultyEndpoint) -> None:
     """The second try, begun with less time left than the first had, is cut short, too."""
     endpoint.fault = lambda number: 5.0
-    looking, started_at = endpoint.looking(timeout_s=0.8), time.monotonic()
+    predictor, started_at = endpoint.predictor(timeout_s=0.8), time.monotonic()
     deadline = started_at + 0.8
     looks = count()
     while True:
         try:
-            looking.look(b"x", deadline - 0.3 if next(looks) == 0 else deadline)
+            predictor.predict(b"x", deadline - 0.3 if next(looks) == 0 else deadline)
         except Passing as exc:
             if "in time" in str(exc):
                 break
@@ -94,8 +94,8 @@ def test_a_full_queue_lets_the_reader_wait_for_pictures_and_for_bytes() -> None:
 
 def test_the_end_of_the_consumer_ends_what_is_tried_again_and_again(endpoint: FaultyEndpoint) -> None:
     endpoint.fault = lambda number: 503
-    looking = endpoint.looking()
-    with started(looking, threads=2) as inference:
+    predictor = endpoint.predictor()
+    with started(predictor, threads=2) as inference:
         answers = [inference.submit(b"x") for _ in range(6)]
         while not endpoint.bodies:
             time.sleep(0.01)
@@ -106,15 +106,15 @@ def test_the_end_of_the_consumer_ends_what_is_tried_again_and_again(endpoint: Fa
 
 def test_threads_have_the_name_that_the_configuration_gives() -> None:
     class Naming:
-        def look(self, body: str, deadline: float) -> str:
+        def predict(self, body: str, deadline: float) -> str:
             return threading.current_thread().name
 
-    looking: Any = Naming()
+    predictor: Any = Naming()
     name: Callable[[int], str] = "SageMakerThreadPool-{}".format
-    with Inference[str, str](looking, 1, 1, name, Measures()) as inference:
+    with Inference[str, str](predictor, 1, 1, name, StreamMetrics()) as inference:
         assert inference.submit("").result() == "SageMakerThreadPool-1"
 
 
 def test_a_picture_is_coded_without_loss_where_the_type_allows(endpoint: FaultyEndpoint) -> None:
     image = numbered(200).image
-    assert endpoint.looking().prepare(image) == encode_picture(image, "image/png")
+    assert endpoint.predictor().prepare(image) == encode_picture(image, "image/png")

@@ -15,7 +15,7 @@ from pothole.entrypoints.stream.inference import Inference, Places
 from pothole.entrypoints.stream.lease_table import Checkpoint
 from pothole.entrypoints.stream.live_stream import LiveStream, Part, Picture, Services
 from pothole.entrypoints.stream.local import LocalDetector
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.entrypoints.stream.records import RecordStream, json_record, original_record
 from pothole.errors import StorageUnavailable
 from support.fakes import MagentaDetector
@@ -31,16 +31,16 @@ class Running:
         is_ours: Whether the lease still is.
     """
 
-    def __init__(self, looking: Any, data: DataStream, interval: int, most: int = 5000) -> None:
-        self.measures, self.places = Measures(), Places(most)
+    def __init__(self, predictor: Any, data: DataStream, interval: int, most: int = 5000) -> None:
+        self.metrics, self.places = StreamMetrics(), Places(most)
         self.saved: list[Checkpoint] = []
         self.is_ours = True
         self._stack = ExitStack()
-        inference = self._stack.enter_context(Inference(looking, 20, 0.6, "look-{}".format, self.measures))
-        records = self._stack.enter_context(RecordStream(data.client, data.name, self.measures))
+        inference = self._stack.enter_context(Inference(predictor, 20, 0.6, "look-{}".format, self.metrics))
+        records = self._stack.enter_context(RecordStream(data.client, data.name, self.metrics))
         self.services = Services(
-            *(self.read, looking, inference, self.places, records, self.form, False, self.save),
-            *(self.measures, interval),
+            *(self.read, predictor, inference, self.places, records, self.form, False, self.save),
+            *(self.metrics, interval),
         )
         self.parts: Callable[[str | None], Iterator[Part]] = lambda after: parts(60, after)
         self.form_of: Any = original_record
@@ -61,16 +61,16 @@ class Running:
         return self.is_ours
 
     def counted(self) -> dict[str, int]:
-        with self.measures._lock:
-            return dict(self.measures._counts)
+        with self.metrics._lock:
+            return dict(self.metrics._counts)
 
     def close(self) -> None:
         self._stack.close()
 
 
 @contextmanager
-def running(looking: Any, data: DataStream, interval: int = 6, **options: Any) -> Iterator[Running]:
-    run = Running(looking, data, interval, **options)
+def running(predictor: Any, data: DataStream, interval: int = 6, **options: Any) -> Iterator[Running]:
+    run = Running(predictor, data, interval, **options)
     try:
         yield run
     finally:
@@ -94,15 +94,15 @@ SIXTH = [1, 7, 13, 19, 25, 31, 37, 43, 49, 55]
 def test_of_60_i_frames_ten_are_looked_at_and_ten_records_written_in_order(
     endpoint: FaultyEndpoint, data_stream: DataStream
 ) -> None:
-    looking = endpoint.looking(timeout_s=0.6)
-    with running(looking, data_stream) as run:
+    predictor = endpoint.predictor(timeout_s=0.6)
+    with running(predictor, data_stream) as run:
         stream = LiveStream("road", run.services, None)
         wait(stream)
     assert len(endpoint.bodies) == 10
     assert fragments(data_stream) == SIXTH
     for record, number in zip(data_stream.read(), SIXTH, strict=True):
         answer = json.loads(base64.b64decode(record["sageMakerOutput"]))
-        sent = looking.prepare(numbered(number).image)
+        sent = predictor.prepare(numbered(number).image)
         assert answer["digest"] == hashlib.sha256(sent).hexdigest(), "the answer is another picture's"
     assert run.saved[-1] == Checkpoint("60", 60)
     assert run.places.taken == 0
@@ -112,7 +112,7 @@ def test_an_endpoint_that_fails_for_half_of_the_calls_loses_nothing_and_the_queu
     endpoint: FaultyEndpoint, data_stream: DataStream
 ) -> None:
     endpoint.fault = lambda number: 503 if number % 2 else None
-    with running(endpoint.looking(timeout_s=0.6), data_stream, interval=1, most=5) as run:
+    with running(endpoint.predictor(timeout_s=0.6), data_stream, interval=1, most=5) as run:
         run.parts = lambda after: parts(16)
         stream = LiveStream("road", run.services, None)
         most = 0
@@ -128,12 +128,12 @@ def test_no_checkpoint_is_before_its_records_and_the_choice_of_pictures_goes_on_
     endpoint: FaultyEndpoint, data_stream: DataStream
 ) -> None:
     """A consumer that dies after any checkpoint leaves the next one exactly what is missing."""
-    with running(endpoint.looking(timeout_s=0.6), data_stream) as run:
+    with running(endpoint.predictor(timeout_s=0.6), data_stream) as run:
         run.services.records.put = _ending_after(3, run)  # type: ignore[method-assign]
         wait(LiveStream("road", run.services, None))
     assert fragments(data_stream) == SIXTH[:3]
     assert run.saved[-1] == Checkpoint("18", 18), "what comes before the fourth chosen picture, and no more"
-    with running(endpoint.looking(timeout_s=0.6), data_stream) as again:
+    with running(endpoint.predictor(timeout_s=0.6), data_stream) as again:
         wait(LiveStream("road", again.services, run.saved[-1]))
     assert fragments(data_stream) == SIXTH
 
@@ -152,7 +152,7 @@ def _ending_after(number: int, run: Running) -> Callable[[str, bytes], None]:
 def test_a_stream_that_others_have_taken_writes_nothing_more(
     endpoint: FaultyEndpoint, data_stream: DataStream
 ) -> None:
-    with running(endpoint.looking(timeout_s=0.6), data_stream) as run:
+    with running(endpoint.predictor(timeout_s=0.6), data_stream) as run:
         run.is_ours = False
         wait(LiveStream("road", run.services, None))
         assert len(data_stream.read()) <= 1
@@ -163,7 +163,7 @@ def test_a_stream_that_is_stopped_writes_what_it_has_read(
     endpoint: FaultyEndpoint, data_stream: DataStream
 ) -> None:
     endpoint.fault = lambda number: 0.3
-    with running(endpoint.looking(timeout_s=0.6), data_stream, interval=1) as run:
+    with running(endpoint.predictor(timeout_s=0.6), data_stream, interval=1) as run:
         asked = threading.Event()
 
         def slowly(after: str | None) -> Iterator[Part]:
@@ -192,7 +192,7 @@ def test_a_refused_picture_and_a_reader_that_fails_are_told_and_stop_nothing_els
         yield from parts(12)
         raise StorageUnavailable("the connection was cut")
 
-    with running(endpoint.looking(timeout_s=0.6), data_stream) as run:
+    with running(endpoint.predictor(timeout_s=0.6), data_stream) as run:
         run.parts = failing
         wait(LiveStream("road", run.services, None))
     assert fragments(data_stream) in ([1], [7])  # two were on their way at once

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.entrypoints.stream.records import RecordStream, StreamFrame, json_record, original_record
 from pothole.errors import Interrupted, TooLarge
 from support.streams import DataStream
@@ -69,8 +69,8 @@ class Failing:
 def test_what_is_not_taken_is_sent_again_and_nothing_of_its_stream_overtakes_it(
     data_stream: DataStream,
 ) -> None:
-    client, measures = Failing(data_stream, {1, 2, 4, 5}), Measures()
-    with RecordStream(client, data_stream.name, measures) as records, ThreadPoolExecutor(8) as pool:
+    client, metrics = Failing(data_stream, {1, 2, 4, 5}), StreamMetrics()
+    with RecordStream(client, data_stream.name, metrics) as records, ThreadPoolExecutor(8) as pool:
         begin = threading.Barrier(8)
 
         def write(stream: int) -> None:
@@ -87,7 +87,7 @@ def test_what_is_not_taken_is_sent_again_and_nothing_of_its_stream_overtakes_it(
 
 
 def test_a_record_that_kinesis_never_takes_is_refused_with_its_size(data_stream: DataStream) -> None:
-    with RecordStream(data_stream.client, data_stream.name, Measures()) as records:
+    with RecordStream(data_stream.client, data_stream.name, StreamMetrics()) as records:
         records.put("road", bytes(2**20 - 4).replace(b"\0", b"1"))
         with pytest.raises(TooLarge, match="of road has 1048577 bytes, and 1048576 are taken"):
             records.put("road", bytes(2**20 - 3))
@@ -98,7 +98,7 @@ def test_who_waits_for_a_record_when_the_consumer_ends_is_told() -> None:
         def put_records(self, **_: Any) -> dict[str, Any]:
             return {"Records": [{"ErrorCode": "InternalFailure"}]}
 
-    records = RecordStream(Silent(), "none", Measures())
+    records = RecordStream(Silent(), "none", StreamMetrics())
     with ThreadPoolExecutor(1) as pool:
         with records:
             waiting = pool.submit(records.put, "road", b"{}")

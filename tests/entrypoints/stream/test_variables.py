@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from pothole.entrypoints.stream.measures import UNITS
+from pothole.entrypoints.stream.metrics import UNITS
 from pothole.entrypoints.stream.variables import TagFilter, Variables
 from pothole.errors import ConfigError
 from support.servers import ROOT

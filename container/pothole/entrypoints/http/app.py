@@ -33,8 +33,8 @@ def create_app(
 ) -> Flask:
     """Build the application; the model loads in the background, and until then `/ping` says 503.
 
-    `app.extensions["worker"]` is the future of the worker with its model, and `app.extensions["queue"]` is to
-    be stopped before the process ends.
+    `app.extensions["worker"]` is the future of the worker with its model. Before the process ends
+    `app.extensions["queue"]` is to be stopped, and `app.extensions["samples"]` closed unless it is None.
 
     Args:
         settings: Limits and folders.
@@ -50,14 +50,15 @@ def create_app(
     opener = open_store or partial(open_s3, settings=settings)
     loading = ThreadPoolExecutor(1).submit(Worker.load, settings, load_detector, opener, metrics, shutdown)
     queue = JobQueue(settings, metrics, shutdown)
-    app.extensions |= {"worker": loading, "queue": queue}
+    samples = SamplePublisher.of(settings)
+    app.extensions |= {"worker": loading, "queue": queue, "samples": samples}
 
     def worker() -> Worker:
         if not loading.done():
             raise NotReady("The model is still loading.", hint="Ask again in some seconds.")
         return loading.result()
 
-    invocations = Invocations(queue, settings, SamplePublisher.of(settings))
+    invocations = Invocations(queue, settings, samples)
     _add_routes(app, worker, invocations, settings, metrics)
     add_live_routes(app, worker, invocations, opener, settings)
     return app

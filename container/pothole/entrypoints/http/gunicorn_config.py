@@ -85,3 +85,5 @@ def worker_exit(arbiter: Arbiter, worker: Worker) -> None:
     """Wait for the jobs: once Python itself ends it starts no threads, and an upload needs some."""
     if app := getattr(worker, "wsgi", None):  # None when the application was not loaded
         app.extensions["queue"].wait()
+        if samples := app.extensions["samples"]:
+            samples.close()

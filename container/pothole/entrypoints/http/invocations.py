@@ -3,8 +3,9 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -90,8 +91,12 @@ class Invocations:
         return _job_answer(record, worker.record_address(job, record))
 
     @contextmanager
-    def look(self, body: bytes, worker: Worker) -> Iterator[tuple[Image, Detections]]:
+    def look(self, read: Callable[[], bytes], worker: Worker) -> Iterator[tuple[Image, Detections]]:
         """Yield a picture and what is on it; while it is in memory it counts.
+
+        Args:
+            read: Returns the file; called once there is a place for it.
+            worker: Has the detector.
 
         Raises:
             Busy: There are enough pictures in work, or enough pixels in memory.
@@ -103,9 +108,10 @@ class Invocations:
                 hint="Send the request again later, or start more servers.",
             )
         try:
+            file = read()
             with self._pixels.share() as take:
                 image = read_picture(
-                    BytesIO(body),
+                    BytesIO(file),
                     "The picture",
                     self._settings.max_image_pixels,
                     take,
@@ -124,12 +130,12 @@ class Invocations:
         return found[found.scores >= detector.min_confidence]
 
     def _picture(self, request: Request, worker: Worker) -> Response:
-        with self.look(body(request, self._settings.max_image_bytes), worker) as (image, detections):
+        with self.look(partial(body, request, self._settings.max_image_bytes), worker) as (image, detections):
             accepted = request.accept_mimetypes.best_match(["application/json", *FORMATS])
             if accepted is not None and accepted in FORMATS:
                 draw(image, detections)
                 return Response(encode_picture(image, accepted), mimetype=accepted)
-            return jsonify(picture_json(detections))
+            return jsonify(detections.picture_json())
 
     def _video(self, request: Request, worker: Worker) -> Response:
         with (
@@ -169,12 +175,6 @@ def answer_json(record: Record, address: str) -> dict[str, Any]:
         "output": [output.address for output in record.outputs],
         "job": {"id": record.id, "state": record.state, "record": address, **known},
     }
-
-
-def picture_json(detections: Detections) -> dict[str, Any]:
-    """Return what is answered for a picture."""
-    height, width = detections.image_size
-    return {"output": detections.to_json(), "image": {"width": width, "height": height}}
 
 
 def _job_answer(record: Record, address: str) -> Response:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask import Flask, Response, request
 
-from pothole.entrypoints.http.invocations import Invocations, body, picture_json
+from pothole.entrypoints.http.invocations import Invocations, body
 from pothole.entrypoints.live.answers import Found, LiveApi, Question
 from pothole.entrypoints.live.public_web import PublicWeb
 from pothole.jobs.worker import Worker
@@ -32,8 +32,8 @@ def add_live_routes(
     """
 
     def detect(picture: bytes, _: str) -> Found:
-        with invocations.look(picture, worker()) as (_image, detections):
-            return picture_json(detections)
+        with invocations.look(lambda: picture, worker()) as (_image, detections):
+            return detections.picture_json()
 
     def read(key: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="picture-", dir=settings.temp_dir) as folder:

@@ -6,9 +6,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
@@ -81,7 +81,7 @@ class PublicWeb:
     max_bytes: int
     timeout_s: float = 10.0
     resolve: Resolve = resolve
-    ports: tuple[tuple[str, int], ...] = tuple(PORTS.items())
+    ports: Mapping[str, int] = field(default_factory=PORTS.copy)
 
     def fetch(self, url: str) -> bytes:
         """Return the content of a file.
@@ -96,7 +96,7 @@ class PublicWeb:
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):
             parts = self._checked(url)
-            with _asked(parts, self._address(parts), dict(self.ports)[parts.scheme], deadline) as answer:
+            with _asked(parts, self._address(parts), self.ports[parts.scheme], deadline) as answer:
                 if answer.status in _REDIRECTS:
                     url = urljoin(url, answer.getheader("Location") or "")
                     continue
@@ -118,7 +118,7 @@ class PublicWeb:
             raise FetchError("The address is not one of http:// or https:// with a host.")
         if parts.username is not None or parts.password is not None:
             raise FetchError("The address holds a user's name, which is not sent on.")
-        if port not in {None, dict(self.ports)[parts.scheme]}:
+        if port not in {None, self.ports[parts.scheme]}:
             raise FetchError("The address names a port; only the usual ones of http and https are asked.")
         if not self._is_allowed(name):
             raise FetchError(f"{name} is none of the hosts that may be asked.")
@@ -131,7 +131,7 @@ class PublicWeb:
     def _address(self, parts: SplitResult) -> str:
         host = parts.hostname or ""
         try:
-            found = list(self.resolve(host, dict(self.ports)[parts.scheme]))
+            found = list(self.resolve(host, self.ports[parts.scheme]))
         except (OSError, UnicodeError) as exc:
             raise FetchError(f"{host} has no address.") from exc
         # One that is not public among public ones is no mistake of an honest host.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pothole.entrypoints.stream.lease_table import Checkpoint, LeaseTable
 from pothole.entrypoints.stream.leases import SYNC_KEY, Leases
 from pothole.entrypoints.stream.live_stream import LiveStream
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.entrypoints.stream.streams import Streams
 from pothole.errors import PotholeError
 
@@ -31,7 +31,7 @@ class Consumer:
         leases: Those of this consumer.
         streams: Which streams there are.
         open_stream: Begins to read a stream.
-        measures: Are told how things stand.
+        metrics: Are told how things stand.
         beat_s: Seconds from one look at the leases to the next.
         sync_s: Seconds from one look at the list of streams to the next, by whoever has its lease.
         shutdown: Is set when it is to end.
@@ -41,7 +41,7 @@ class Consumer:
     leases: Leases
     streams: Streams
     open_stream: Callable[[str, Checkpoint | None], LiveStream]
-    measures: Measures
+    metrics: StreamMetrics
     beat_s: float
     sync_s: float
     shutdown: threading.Event
@@ -122,15 +122,15 @@ class Consumer:
         except PotholeError as exc:
             _logger.warning("the streams cannot be listed", extra={"reason": str(exc)})
             raise
-        self.measures.count("LeaseSyncs")
-        self.measures.took("LeaseSyncTime", 1000 * (time.monotonic() - started))
+        self.metrics.count("LeaseSyncs")
+        self.metrics.took("LeaseSyncTime", 1000 * (time.monotonic() - started))
 
     def _tell(self) -> None:
         if time.monotonic() - self._told < TOLD_S:
             return
         self._told = time.monotonic()
         owned = sum(lease.owner is not None for lease in self.leases.known)
-        self.measures.tell(len(self.leases.held), owned, self.leases.workers)
+        self.metrics.tell(len(self.leases.held), owned, self.leases.workers)
 
     def _drain(self) -> None:
         """Finish what is on its way, for a while, and give each stream back as soon as it is done."""

@@ -58,23 +58,23 @@ class Endpoint:
         ]
 
     def prepare(self, picture: Image) -> bytes:
-        """See `Looking.prepare`: the picture as it is sent."""
+        """See `Predictor.prepare`: the picture as it is sent."""
         return encode_picture(picture, PICTURE_TYPES.get(self._content_type, self._content_type))
 
     def size(self, body: bytes) -> int:
-        """See `Looking.size`."""
+        """See `Predictor.size`."""
         return len(body)
 
     def coded(self, body: bytes) -> bytes:
-        """See `Looking.coded`."""
+        """See `Predictor.coded`."""
         return body
 
     def follow(self, seen: Iterable[bytes]) -> Iterator[Answer]:
-        """See `Looking.follow`: nobody knows what the answers of any endpoint mean."""
+        """See `Predictor.follow`: nobody knows what the answers of any endpoint mean."""
         return map(Answer, seen)
 
-    def look(self, body: bytes, deadline: float) -> bytes:
-        """See `Looking.look`; returns what the endpoint answers."""
+    def predict(self, body: bytes, deadline: float) -> bytes:
+        """See `Predictor.predict`; returns what the endpoint answers."""
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(
                 f"A picture has {len(body)} bytes, and endpoints take {MAX_BODY_BYTES}.",

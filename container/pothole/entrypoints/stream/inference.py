@@ -16,7 +16,7 @@ from itertools import count
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.errors import Interrupted, PotholeError, StorageUnavailable
 from pothole.types import Image
 
@@ -44,8 +44,8 @@ class Answer:
     potholes: int = 0
 
 
-class Looking(Protocol[Body, Seen]):
-    """This looks at pictures: an endpoint, or the model in this process."""
+class Predictor(Protocol[Body, Seen]):
+    """A predictor looks at pictures: an endpoint, or the model in this process."""
 
     def prepare(self, picture: Image) -> Body:
         """Return what is kept of a picture `(height, width, 3)` RGB until it is looked at."""
@@ -59,7 +59,7 @@ class Looking(Protocol[Body, Seen]):
         """Return it as a file, for records that hold their pictures."""
         ...
 
-    def look(self, body: Body, deadline: float) -> Seen:
+    def predict(self, body: Body, deadline: float) -> Seen:
         """Look at a picture.
 
         Args:
@@ -119,22 +119,22 @@ class Inference(Generic[Body, Seen]):
     """An inference has pictures looked at, several at a time. A context manager.
 
     Args:
-        looking: Looks at them.
+        predictor: Looks at them.
         threads: How many at a time.
         timeout_s: Seconds for a picture, all tries together; then others have their turn first.
         thread_name: Gives each thread its name.
-        measures: Are told of tries.
+        metrics: Are told of tries.
     """
 
     def __init__(
         self,
-        looking: Looking[Body, Seen],
+        predictor: Predictor[Body, Seen],
         threads: int,
         timeout_s: float,
         thread_name: Callable[[int], str],
-        measures: Measures,
+        metrics: StreamMetrics,
     ) -> None:
-        self._looking, self._timeout_s, self._measures = looking, timeout_s, measures
+        self._predictor, self._timeout_s, self._metrics = predictor, timeout_s, metrics
         self._ended = threading.Event()
         numbers = count(1)
 
@@ -169,10 +169,10 @@ class Inference(Generic[Body, Seen]):
         deadline, wait_s = time.monotonic() + self._timeout_s, FIRST_WAIT_S
         while not self._ended.is_set():
             try:
-                task.done.set_result(self._looking.look(task.body, deadline))
+                task.done.set_result(self._predictor.predict(task.body, deadline))
                 return
             except Passing as exc:
-                self._measures.count("InferenceRetries")
+                self._metrics.count("InferenceRetries")
                 reason = str(exc)
             except PotholeError as exc:
                 task.done.set_exception(exc)
@@ -183,7 +183,7 @@ class Inference(Generic[Body, Seen]):
                 return
             pause_s = random.uniform(wait_s / 2, wait_s)  # noqa: S311  # so that threads do not keep step
             if time.monotonic() + pause_s >= deadline:
-                self._measures.count("InferenceTimeouts")
+                self._metrics.count("InferenceTimeouts")
                 _logger.warning("a picture waits for another turn", extra={"reason": reason})
                 break
             self._ended.wait(pause_s)

@@ -20,12 +20,12 @@ from pothole.detection.lock import SharedDetector
 from pothole.entrypoints.logs import logging_config
 from pothole.entrypoints.stream.consumer import BEATS, Consumer
 from pothole.entrypoints.stream.endpoint import Endpoint
-from pothole.entrypoints.stream.inference import Inference, Looking, Places
+from pothole.entrypoints.stream.inference import Inference, Places, Predictor
 from pothole.entrypoints.stream.lease_table import LeaseTable
 from pothole.entrypoints.stream.leases import Leases
 from pothole.entrypoints.stream.live_stream import LiveStream, Services
 from pothole.entrypoints.stream.local import LocalDetector
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.entrypoints.stream.reader import StreamReader
 from pothole.entrypoints.stream.records import RecordStream, StreamFrame, json_record, original_record
 from pothole.entrypoints.stream.streams import Streams
@@ -65,24 +65,24 @@ def stream(
     variables = _variables(configuration or settings.stream_configuration, client)
     logging.config.dictConfig(logging_config(settings.log_level))
     me = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    measures = Measures(settings.metrics_namespace, me)
+    metrics = StreamMetrics(settings.metrics_namespace, me)
     dynamodb: Any = session.resource("dynamodb", config=QUICK)
     table = LeaseTable(dynamodb.meta.client, variables.lease_table, me)
     leases = Leases(table, variables.lease_duration_in_milli / 1000)
     table.all()  # a mistake in its name is told before the model is loaded
-    looking = _looking(session, variables, settings, load_detector)
-    inference = _inference(looking, variables, measures)
-    records = RecordStream(client("kinesis"), variables.kds_stream_name, measures)
+    predictor = _predictor(session, variables, settings, load_detector)
+    inference = _inference(predictor, variables, metrics)
+    records = RecordStream(client("kinesis"), variables.kds_stream_name, metrics)
     services = Services(
         read=StreamReader(session.client, settings.max_image_pixels),
-        looking=looking,
+        predictor=predictor,
         inference=inference,
         places=Places(variables.sage_maker_task_queue_size),
         records=records,
         form=_original if variables.record_format == "original" else json_record,
         keeps_picture=variables.record_picture,
         save=leases.save,
-        measures=measures,
+        metrics=metrics,
         interval=variables.inference_interval,
     )
     consumer = Consumer(
@@ -90,7 +90,7 @@ def stream(
         leases=leases,
         streams=Streams(client("kinesisvideo"), variables),
         open_stream=lambda name, start: LiveStream(name, services, start),
-        measures=measures,
+        metrics=metrics,
         beat_s=variables.lease_duration_in_milli / 1000 / BEATS,
         sync_s=variables.sync_interval_in_milli / 1000,
         shutdown=shutdown,
@@ -112,12 +112,12 @@ def _variables(configuration: str, client: Callable[[str], Any]) -> Variables:
     return Variables.read(configuration, client("ssm") if configuration.startswith(PARAMETER) else None)
 
 
-def _looking(
+def _predictor(
     session: boto3.session.Session,
     variables: Variables,
     settings: Settings,
     load_detector: Callable[[Path], Detector],
-) -> Looking[Any, Any]:
+) -> Predictor[Any, Any]:
     """Return what looks at the pictures."""
     if variables.sage_maker_endpoint == LOCAL:
         return LocalDetector(SharedDetector(load_detector(settings.model_dir), Metrics()))
@@ -130,14 +130,16 @@ def _looking(
     )
 
 
-def _inference(looking: Looking[Any, Any], variables: Variables, measures: Measures) -> Inference[Any, Any]:
+def _inference(
+    predictor: Predictor[Any, Any], variables: Variables, metrics: StreamMetrics
+) -> Inference[Any, Any]:
     """Return what has it done by several threads."""
     return Inference(
-        looking,
+        predictor,
         variables.sage_maker_task_thread_pool_size,
         variables.sage_maker_task_timeout_in_milli / 1000,
         variables.thread_name,
-        measures,
+        metrics,
     )
 
 

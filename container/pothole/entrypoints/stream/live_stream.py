@@ -13,9 +13,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pothole.entrypoints.stream.inference import Answer, Inference, Looking, Places
+from pothole.entrypoints.stream.inference import Answer, Inference, Places, Predictor
 from pothole.entrypoints.stream.lease_table import Checkpoint
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.entrypoints.stream.records import RecordStream, StreamFrame
 from pothole.errors import Interrupted, InvalidMedia, PotholeError, TooLarge
 from pothole.types import Image
@@ -69,26 +69,26 @@ class Services:
 
     Attributes:
         read: Reads a stream.
-        looking: Looks at pictures.
+        predictor: Looks at pictures.
         inference: Has it done by several threads.
         places: Of pictures on their way.
         records: Takes what is said of them.
         form: Writes a record, of where a picture comes from, the answer, and the picture if it was kept.
         keeps_picture: Whether it is kept.
         save: Writes how far a stream is done; says whether it is still ours.
-        measures: Are told of everything.
+        metrics: Are told of everything.
         interval: Of so many I-frames one is looked at.
     """
 
     read: Reader
-    looking: Looking[Any, Any]
+    predictor: Predictor[Any, Any]
     inference: Inference[Any, Any]
     places: Places
     records: RecordStream
     form: Callable[[StreamFrame, bytes, bytes | None], bytes]
     keeps_picture: bool
     save: Callable[[str, Checkpoint], bool]
-    measures: Measures
+    metrics: StreamMetrics
     interval: int
 
 
@@ -170,12 +170,12 @@ class LiveStream:
         """
         try:
             for picture in part.pictures:
-                self._services.measures.count("FramesRead")
+                self._services.metrics.count("FramesRead")
                 count += 1
                 if (count - 1) % self._services.interval == 0 and not self._ask(part, picture()):
                     return None
         except (InvalidMedia, TooLarge) as exc:  # it would be no better when it is read again
-            self._services.measures.count("FramesRefused")
+            self._services.metrics.count("FramesRefused")
             about = {"stream": self.name, "fragment": part.number, "reason": str(exc)}
             _logger.error("a fragment is left out", extra=about)
         return count
@@ -183,17 +183,17 @@ class LiveStream:
     def _ask(self, part: Part, picture: Picture) -> bool:
         """Have a picture looked at; say whether there was a place for it before the stream was stopped."""
         services = self._services
-        services.measures.count("FramesChosen")
-        services.measures.since("IngestToProcessLatency", part.server_ms)
-        body = services.looking.prepare(picture.image)
-        size = services.looking.size(body)
+        services.metrics.count("FramesChosen")
+        services.metrics.since("IngestToProcessLatency", part.server_ms)
+        body = services.predictor.prepare(picture.image)
+        size = services.predictor.size(body)
         frame = StreamFrame(
             self.name, part.number, part.server_ms, part.producer_ms, picture.track, picture.timecode_ms
         )
-        coded = services.looking.coded(body) if services.keeps_picture else None
-        services.measures.begin(frame, part.server_ms)
+        coded = services.predictor.coded(body) if services.keeps_picture else None
+        services.metrics.begin(frame, part.server_ms)
         if not services.places.take(size, self._stopped):
-            services.measures.end(frame)
+            services.metrics.end(frame)
             return False
         self._queue.put(_Asked(frame, size, coded, services.inference.submit(body)))
         return True
@@ -201,7 +201,7 @@ class LiveStream:
     def _write(self) -> None:
         """Write records in order, and checkpoints behind them."""
         try:
-            for answer in self._services.looking.follow(self._seen()):
+            for answer in self._services.predictor.follow(self._seen()):
                 asked = self._open.popleft()
                 assert isinstance(asked, _Asked)
                 self._record(asked, answer)
@@ -228,11 +228,11 @@ class LiveStream:
             except Interrupted:
                 raise
             except PotholeError as exc:
-                self._services.measures.count("FramesRefused")
+                self._services.metrics.count("FramesRefused")
                 _logger.error("a picture is refused", extra={"stream": self.name, "reason": str(exc)})
                 self._leave(self._open.pop())
                 continue
-            self._services.measures.count("FramesAnswered")
+            self._services.metrics.count("FramesAnswered")
             yield seen
         self._queue.put(None)  # for `_clear`, which reads up to it
 
@@ -246,11 +246,11 @@ class LiveStream:
         except Interrupted:
             raise
         except PotholeError as exc:
-            services.measures.count("RecordsRefused")
+            services.metrics.count("RecordsRefused")
             _logger.error("a record is refused", extra={"stream": self.name, "reason": str(exc)})
         else:
-            services.measures.since("IngestToRecordLatency", asked.frame.server_ms)
-            services.measures.count("Potholes", answer.potholes)
+            services.metrics.since("IngestToRecordLatency", asked.frame.server_ms)
+            services.metrics.count("Potholes", answer.potholes)
             if answer.potholes:
                 about = {"stream": self.name, "fragment": asked.frame.fragment, "potholes": answer.potholes}
                 _logger.info("potholes", extra=about)
@@ -274,7 +274,7 @@ class LiveStream:
     def _leave(self, item: "_Asked | Checkpoint") -> None:
         if isinstance(item, _Asked):
             self._services.places.leave(item.size)
-            self._services.measures.end(item.frame)
+            self._services.metrics.end(item.frame)
 
     def _clear(self) -> None:
         """Let go of all that is still open, until the reader has ended."""

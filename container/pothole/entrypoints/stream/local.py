@@ -11,7 +11,6 @@ import numpy as np
 
 from pothole.detection.detector import Detector
 from pothole.detections import Detections
-from pothole.entrypoints.http.invocations import picture_json
 from pothole.entrypoints.stream.inference import Answer
 from pothole.media.picture import encode_picture
 from pothole.tracking.observation import Observation
@@ -66,7 +65,7 @@ class LocalDetector:
         self._detector = detector
 
     def prepare(self, picture: Image) -> Body:
-        """See `Looking.prepare`."""
+        """See `Predictor.prepare`."""
         size = picture.shape[0], picture.shape[1]
         height, width = self._detector.input_size(size)
         small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
@@ -74,19 +73,19 @@ class LocalDetector:
         return Body(np.asarray(small, np.uint8), size, View.of(np.asarray(luma, np.uint8)))
 
     def size(self, body: Body) -> int:
-        """See `Looking.size`."""
+        """See `Predictor.size`."""
         return body.image.nbytes + body.view.grey.nbytes
 
     def coded(self, body: Body) -> bytes:
-        """See `Looking.coded`."""
+        """See `Predictor.coded`."""
         return encode_picture(body.image, "image/jpeg")
 
-    def look(self, body: Body, deadline: float) -> Seen:
-        """See `Looking.look`."""
+    def predict(self, body: Body, deadline: float) -> Seen:
+        """See `Predictor.predict`."""
         return Seen(body, self._detector.predict([body.image], sizes=[body.size])[0])
 
     def follow(self, seen: Iterable[Seen]) -> Iterator[Answer]:
-        """See `Looking.follow`: a picture with a pothole that may yet be none waits for the next one."""
+        """See `Predictor.follow`: a picture with a pothole that may yet be none waits for the next one."""
         pictures, before = iter(seen), 0
         for first in pictures:
             tracker = Tracker(min_confidence=self._detector.min_confidence)
@@ -96,7 +95,7 @@ class LocalDetector:
                 Observation(index, index * STEP, picture.body.size, picture.body.view, picture.found)
                 for index, picture in some
             ):
-                told = picture_json(tracked.detections)
+                told = tracked.detections.picture_json()
                 for potholes in told["output"]:
                     potholes["new"] = potholes["track_id"] not in known
                     known.add(potholes["track_id"])

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from pothole.entrypoints.stream.measures import Measures
+from pothole.entrypoints.stream.metrics import StreamMetrics
 from pothole.errors import Interrupted, TooLarge
 from pothole.types import Json
 
@@ -110,11 +110,11 @@ class RecordStream:
     Args:
         client: Asks Kinesis Data Streams.
         name: The stream's name.
-        measures: Are told of what was written.
+        metrics: Are told of what was written.
     """
 
-    def __init__(self, client: Any, name: str, measures: Measures) -> None:
-        self._client, self._name, self._measures = client, name, measures
+    def __init__(self, client: Any, name: str, metrics: StreamMetrics) -> None:
+        self._client, self._name, self._metrics = client, name, metrics
         self._queue: queue.SimpleQueue[_Record | None] = queue.SimpleQueue()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="records", daemon=True)
@@ -157,7 +157,7 @@ class RecordStream:
             waiting += self._arrived(wait=not waiting)
             batch = _batch(waiting)
             left = self._send(batch)
-            waiting = left + [record for record in waiting if record not in batch]
+            waiting = left + waiting[len(batch) :]
             if left:
                 self._ended.wait(wait_s)
                 wait_s = min(MAX_WAIT_S, 2 * wait_s)
@@ -188,14 +188,14 @@ class RecordStream:
                 failed.append(record)
             else:
                 record.done.set_result(None)
-        self._measures.count("RecordsWritten", len(batch) - len(failed))
+        self._metrics.count("RecordsWritten", len(batch) - len(failed))
         if not failed:
             return []
         codes = sorted({answer["ErrorCode"] for answer in answers if "ErrorCode" in answer})
         return self._not_taken(failed, ", ".join(codes))
 
     def _not_taken(self, records: list[_Record], reason: str) -> list[_Record]:
-        self._measures.count("RecordsRetried", len(records))
+        self._metrics.count("RecordsRetried", len(records))
         _logger.warning("records not taken", extra={"records": len(records), "reason": reason})
         return records
 

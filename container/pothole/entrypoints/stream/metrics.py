@@ -1,4 +1,4 @@
-"""What the consumer counts and measures is told in lines of the log, from which CloudWatch takes metrics."""
+"""What the consumer counts and times is told in lines of the log, from which CloudWatch takes metrics."""
 
 import logging
 import threading
@@ -39,8 +39,8 @@ MAX_VALUES = 100  # of one metric in one line of CloudWatch's format
 _logger = logging.getLogger("pothole.stream")
 
 
-class Measures:
-    """These measures are one consumer's; each call may come from any thread.
+class StreamMetrics:
+    """These metrics are one consumer's; each call may come from any thread.
 
     Args:
         namespace: CloudWatch's; empty to make the line one for people alone.

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from pothole.entrypoints.logs import logging_config
-from pothole.entrypoints.stream.measures import COUNTS, UNITS, Measures
+from pothole.entrypoints.stream.metrics import COUNTS, UNITS, StreamMetrics
 
 
-def told(measures: Measures, caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+def told(metrics: StreamMetrics, caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        measures.tell(leases=3, total=9, workers=4)
+        metrics.tell(leases=3, total=9, workers=4)
     config = logging_config("INFO")
     formatter = DictConfigurator(config).configure_formatter(config["formatters"]["json"])
     [record] = caplog.records
@@ -23,13 +23,13 @@ def told(measures: Measures, caplog: pytest.LogCaptureFixture) -> dict[str, Any]
 
 def test_each_metric_has_its_value_unit_and_dimensions(caplog: pytest.LogCaptureFixture) -> None:
     """The rules of the page "Embedded metric format specification": at most 100 values of a metric."""
-    measures = Measures("potholes/road", "worker-1", now=lambda: 1_000.0)
-    measures.count("FramesChosen", 2)
+    metrics = StreamMetrics("potholes/road", "worker-1", now=lambda: 1_000.0)
+    metrics.count("FramesChosen", 2)
     for number in range(150):
-        measures.since("IngestToProcessLatency", 1_000_000 - number)
-    measures.begin("a picture", 995_000)
-    measures.begin("another", 999_000)
-    line = told(measures, caplog)
+        metrics.since("IngestToProcessLatency", 1_000_000 - number)
+    metrics.begin("a picture", 995_000)
+    metrics.begin("another", 999_000)
+    line = told(metrics, caplog)
     directives = line["_aws"]["CloudWatchMetrics"]
     assert [d["Dimensions"] for d in directives] == [[[]], [["Worker"]]]
     units = {m["Name"]: m["Unit"] for directive in directives for m in directive["Metrics"]}
@@ -40,11 +40,11 @@ def test_each_metric_has_its_value_unit_and_dimensions(caplog: pytest.LogCapture
     assert line["IngestToProcessLatency"] == list(range(50, 150))
     assert (line["Lag"], line["FramesWaiting"]) == (5000, 2)
     assert (line["Worker"], line["LeaseCount"], line["NumberOfWorkers"]) == ("worker-1", 3, 4)
-    measures.end("a picture")
-    later = told(measures, caplog)
+    metrics.end("a picture")
+    later = told(metrics, caplog)
     assert (later["Lag"], later["FramesChosen"]) == (1000, 0)
     assert "IngestToProcessLatency" not in later
 
 
 def test_without_a_namespace_the_line_is_for_people_alone(caplog: pytest.LogCaptureFixture) -> None:
-    assert "_aws" not in told(Measures(), caplog)
+    assert "_aws" not in told(StreamMetrics(), caplog)
