@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -315,6 +316,7 @@ def test_every_further_field_reaches_the_job() -> None:
         "video_stream": 1,
         "deinterlace": False,
         "short_labels": True,
+        "render": "smart",
     }
     assert JobRequest.from_json(body(**options)).job == Job("roads", "dir/clip.mp4", **options)  # type: ignore[arg-type]
 
@@ -335,6 +337,7 @@ def test_every_further_field_reaches_the_job() -> None:
         (body(frame_intervall=2), "input.frame_intervall is not a known field."),
         (body(video_stream=-1), "input.video_stream is -1, expected at least 0."),
         (body(deinterlace="no"), 'input.deinterlace is "no", expected a JSON boolean (true or false).'),
+        (body(render="fast"), "input.render is \"fast\", expected 'smart' or 'full'."),
         (body(frame_interval=0), "input.frame_interval is 0, expected at least 1."),
         (body(frame_interval=1.5), "input.frame_interval is 1.5, expected a whole number."),
         (body(frame_interval=True), "input.frame_interval is true, expected a whole number."),
@@ -474,3 +477,31 @@ def test_an_answer_of_a_detector_that_is_none_leaves_no_output(tmp_path: Path) -
             Job(str(tmp_path), "clip.mp4", is_live=True), Careless(), open_folder, Settings(temp_dir=tmp_path)
         )
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def packets_of(path: Path) -> set[tuple[int, bytes]]:
+    with av.open(path) as container:
+        return {(p.pts, bytes(p)) for p in container.demux(video=0) if p.pts is not None}
+
+
+def test_smart_rendering_codes_anew_what_is_marked_alone(tmp_path: Path, mark: Mark) -> None:
+    def some_potholes(number: int) -> Image:
+        return road(number) if 8 <= number < 14 else np.full((*SIZE[::-1], 3), 90 + number, np.uint8)
+
+    source = make_clip(tmp_path / "clip.mp4", 48, size=SIZE, picture=some_potholes)  # GOPs of 6 frames
+    mark("clip.mp4", is_live=True, render="smart", frame_interval=1)
+    report = json.loads((tmp_path / "clip_output.json").read_text())
+    marked = {frame["index"] for frame in report["frames"] if frame["potholes"]}
+    same = packets_of(source) & packets_of(tmp_path / "clip_output.mp4")
+    assert report["video"]["copied_frames"] == len(same)
+    assert 6 + 6 <= len(same) <= 48 - len(marked) and marked >= set(range(8, 14))
+    assert report["video"]["coded_whole"] is None
+
+
+def test_without_smart_rendering_all_is_coded_anew(tmp_path: Path, mark: Mark) -> None:
+    source = make_clip(tmp_path / "clip.mp4", 10, size=SIZE)
+    for asked in ({"render": "full", "is_live": True}, {"render": "smart", "is_live": False}):
+        mark("clip.mp4", **asked)
+        report = json.loads((tmp_path / "clip_output.json").read_text())
+        assert report["video"]["copied_frames"] == 0 and report["video"]["coded_whole"]
+        assert not packets_of(source) & packets_of(tmp_path / "clip_output.mp4")

@@ -17,9 +17,11 @@ from pothole.job_result import JobResult, Progress
 from pothole.media import Video
 from pothole.media.limits import check_frames, check_length, check_time
 from pothole.media.sequence import PictureSequence
+from pothole.media.smart.plan import Rendering
 from pothole.outputs.registry import OUTPUTS
 from pothole.outputs.sightings import SightingsSink
 from pothole.outputs.sink import Sink, Source, Summary
+from pothole.outputs.video import VideoSink
 from pothole.pipeline.prefetch import Stages
 from pothole.pipeline.segments import Checkpoints, Counts, NoCheckpoints, mark, write_segments
 from pothole.pipeline.source import fetch_source, fetch_track, work_folder
@@ -71,20 +73,20 @@ def run_job(
     inputs, outputs = open_store(job.source_bucket), open_store(job.output_bucket or job.source_bucket)
     with work_folder(inputs, job.source_key, settings) as folder:
         file, pictures = fetch_source(inputs, job.source_key, job.source_version, folder, settings)
-        with (
-            Video.open(
-                file, settings.max_image_pixels, job.video_stream, job.deinterlace, pictures.remarks
-            ) as video,
-            _open_sinks(job, _source(job, file, pictures, video, detector, inputs, outputs), folder) as sinks,
-        ):
-            sightings = _sightings(job, open_store, video, file, pictures, folder)
-            recording = sinks | ({"sightings": sightings} if sightings else {})
-            summary, tracks = _mark(
-                job, video, detector, recording, checkpoints or NoCheckpoints(), folder, settings, on_progress
-            )
-            located = sightings.located(video) if sightings else None
-            for sink in sinks.values():
-                sink.finish(summary, tracks, video, located)
+        with Video.open(
+            file, settings.max_image_pixels, job.video_stream, job.deinterlace, pictures.remarks
+        ) as video:
+            source = _source(job, file, pictures, video, detector, inputs, outputs)
+            with _open_sinks(job, source, folder) as sinks:
+                sightings = _sightings(job, open_store, video, file, pictures, folder)
+                recording = sinks | ({"sightings": sightings} if sightings else {})
+                kept = checkpoints or NoCheckpoints()
+                summary, tracks = _mark(
+                    job, source, video, detector, recording, kept, folder, settings, on_progress
+                )
+                located = sightings.located(video) if sightings else None
+                for sink in sinks.values():
+                    sink.finish(summary, tracks, video, located)
         with publishing() as publish:
             for output in reversed(job.outputs):
                 kind = OUTPUTS[output]
@@ -126,6 +128,7 @@ def _sightings(
 
 def _mark(
     job: Job,
+    source: Source,
     video: Video,
     detector: Detector,
     sinks: Mapping[str, Sink],
@@ -143,7 +146,8 @@ def _mark(
     held = video.info.frames_in(MAX_WAITING_BYTES, settings.max_held_frames)
     key_frames, waiting = KeyFrames(job.frame_interval, held), WaitingFrames(start.released)
     threshold = score_threshold(detector, job.min_confidence)
-    tracker, counts = Tracker(held, settings.segment_s, start, threshold), Counts()
+    plan, counts = source.rendering.plan, Counts()
+    tracker = Tracker(held, settings.segment_s, start, threshold, plan.begins if plan else None)
     total = video.info.frame_count if job.is_live else None
     draws = any(OUTPUTS[output].draws for output in job.outputs)
     meter = FlowMeter(video.info.rate) if "sightings" in sinks else None
@@ -170,7 +174,12 @@ def _mark(
                 sink.append(segment.parts[output])
     tracks = tracker.tracks()
     summary = Summary(
-        len(tracks), counts.detections, counts.frames, counts.frames_with_potholes, tracker.uncounted
+        potholes=len(tracks),
+        detections=counts.detections,
+        frames=counts.frames,
+        frames_with_potholes=counts.frames_with_potholes,
+        seen_once=tracker.uncounted,
+        copied_frames=sum(sink.copied_frames for sink in sinks.values() if isinstance(sink, VideoSink)),
     )
     return summary, tracks
 
@@ -206,4 +215,12 @@ def _source(
         class_names=detector.class_names,
         settings=job.settings,
         pictures=pictures.taken,
+        rendering=_rendering(job, file, video),
     )
+
+
+def _rendering(job: Job, file: Path, video: Video) -> Rendering:
+    """Decide whether pictures of a source are copied, where a marked video is made of it."""
+    if "video" not in job.outputs:
+        return Rendering()
+    return Rendering.of(job.render, file, video.info, job.until)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_args
 
 from pothole.errors import RequestError, SourceIsOutput
 from pothole.files import is_output, split_key
 from pothole.geo.plane import Camera
+from pothole.media.smart.plan import Render
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 
 DEFAULT_STEP = "pothole_detection"
@@ -39,6 +40,7 @@ class Job:
         track_bucket: Bucket, or folder, of that file; the source's when None.
         track_offset_s: Seconds by which its positions are moved to later; None leaves that to the flow.
         camera: What the user knows of the camera; None for nothing.
+        render: "smart" copies what carries no mark, where the source allows it; "full" codes all anew.
     """
 
     source_bucket: str
@@ -60,6 +62,7 @@ class Job:
     track_bucket: str | None = None
     track_offset_s: float | None = None
     camera: Camera | None = None
+    render: Render = "full"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "outputs", chosen_outputs(self.outputs))
@@ -68,6 +71,8 @@ class Job:
             raise RequestError(f"frame_interval is {every!r}, expected a whole number of 1 or more.")
         if score is not None and not (isinstance(score, int | float) and 0 <= score <= 1):
             raise RequestError(f"min_confidence is {score!r}, expected a number from 0 to 1.")
+        if self.render not in get_args(Render):
+            raise RequestError(f"render is {self.render!r}, expected {' or '.join(get_args(Render))}.")
         if not split_key(self.source_key)[1]:
             raise RequestError(
                 f"{self.source_key!r} names nothing.", hint="Name a video, or a folder of pictures."
@@ -91,7 +96,7 @@ class Job:
     @property
     def settings(self) -> dict[str, Any]:
         """Return what a report says of how the work was asked for."""
-        names = "is_live", "frame_interval", "video_stream", "deinterlace", "short_labels"
+        names = "is_live", "frame_interval", "video_stream", "deinterlace", "short_labels", "render"
         settings = {name: getattr(self, name) for name in names}
         if self.track is not None:
             settings["track"] = self.track

@@ -566,3 +566,52 @@ def test_a_sample_of_a_video_stores_nothing(road: Road) -> None:
     record, frames = road.work()
     assert (record.state, frames, record.segments) == ("done", 1, 0)
     assert not list(road.folder.glob(".pothole/*/segments"))
+
+
+@pytest.fixture(scope="module")
+def half_marked(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A clip that can be copied: potholes in its first part alone, B-frames, GOPs of less than a second."""
+
+    def picture(index: int) -> Image:
+        frame, potholes = MovingRoad(POTHOLES[:4], rate=RATE, speed=3, size=(96, 160)).picture(index)
+        image = frame.rgb()
+        for mask, (left, top, right, bottom) in zip(potholes.masks, potholes.mask_boxes, strict=True):
+            image[top:bottom, left:right][mask] = MAGENTA
+        return image
+
+    options = {"g": "10", "bf": "2", "sc_threshold": "0"}
+    path = tmp_path_factory.mktemp("half") / "clip.mp4"
+    return make_clip(
+        path, FRAMES, RATE, (160, 96), audio="aac", picture=picture, options=options
+    ).read_bytes()
+
+
+def smart_road(folder: Path, clip: bytes, segment_s: int) -> Road:
+    folder.mkdir()
+    (folder / "temporary").mkdir()
+    road = Road(folder / "road", clip, Settings(segment_s=segment_s, temp_dir=folder / "temporary"))
+    road.job = replace(road.job, render="smart")
+    return road
+
+
+def test_a_job_that_copies_frames_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, half_marked: bytes
+) -> None:
+    once = smart_road(tmp_path / "once", half_marked, 1)
+    stored = once.work()[0].segments
+    again = smart_road(tmp_path / "again", half_marked, 1)
+    assert stored >= 3
+    for after in range(1, stored + 1):
+        interrupt(again, after)
+    record, frames = again.work()
+    assert (record.state, record.frames) == ("done", FRAMES) and frames < FRAMES
+    assert again.outputs() == once.outputs()
+
+
+def test_checkpoints_cost_no_copied_frame(tmp_path: Path, half_marked: bytes) -> None:
+    copied = []
+    for segment_s in (1, 20):
+        road = smart_road(tmp_path / f"{segment_s}", half_marked, segment_s)
+        road.work()
+        copied.append(json.loads(road.outputs()[1])["video"]["copied_frames"])
+    assert copied[0] == copied[1] >= 3 * 10

@@ -107,6 +107,8 @@ def test_report_tells_everything(tmp_path):
             "duration_s": pytest.approx(4 * 1001 / 30000, abs=1e-3),
             "frames_declared": 4,
             "frames_written": 4,
+            "copied_frames": 0,
+            "coded_whole": None,
             "missing_frames": 0,
             "warning": None,
         },

@@ -82,7 +82,7 @@ def test_without_a_track_the_report_is_as_ever(clip: Path, tmp_path: Path, setti
     data = report(clip, tmp_path, settings)
     assert "drive" not in data
     assert set(data["settings"]) == {
-        *("is_live", "frame_interval", "video_stream", "deinterlace", "short_labels")
+        *("is_live", "frame_interval", "video_stream", "deinterlace", "short_labels", "render")
     }
     assert all("position" not in record for record in data["tracks"])
 

@@ -11,8 +11,9 @@ from pothole.detections import Detections
 from pothole.media import Frame
 from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame
 from pothole.tracking.optical_flow import Motion, View
+from pothole.tracking.places import MAX_FRAMES
 from pothole.tracking.state import TrackerRecord, TrackerState
-from pothole.tracking.tracker import MAX_FRAMES, Tracker
+from pothole.tracking.tracker import Tracker
 from pothole.tracking.tracks import Track, TrackState
 from support.clips import frame_of
 from support.moving_road import MovingRoad, both, rectangles

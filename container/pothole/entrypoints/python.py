@@ -11,6 +11,7 @@ from pothole.geo.plane import Camera
 from pothole.job import run_job
 from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
+from pothole.media.smart.plan import Render
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 from pothole.settings import SHIPPED_MODEL, Settings
 from pothole.storage import open_own_folder
@@ -27,6 +28,7 @@ def mark(
     track: Path | str | None = None,
     track_offset_s: float | None = None,
     camera: Camera | None = None,
+    render: Render = Job.render,
     settings: Settings | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> JobResult:
@@ -42,6 +44,7 @@ def mark(
         track: GPX, NMEA or CSV file that says where the camera was; what the video itself says when None.
         track_offset_s: Seconds by which its positions are moved to later; found by itself when None.
         camera: What is known of the camera.
+        render: "smart" copies what carries no mark, where the source allows it; "full" codes all anew.
         settings: Limits; the defaults when None.
         on_progress: Called after each frame; what it raises ends the work.
 
@@ -66,6 +69,7 @@ def mark(
         track_bucket=str(positions.parent) if positions else None,
         track_offset_s=track_offset_s,
         camera=camera,
+        render=render,
     )
     detector = detector or load_detector(SHIPPED_MODEL)
     settings = settings or Settings()

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from pothole.errors import RequestError
 from pothole.geo.plane import Camera
 from pothole.job_order import DEFAULT_STEP, Job
+from pothole.media.smart.plan import Render
 from pothole.outputs.registry import DEFAULT_OUTPUTS
 
 # Keys of S3 are no longer than this.
@@ -34,6 +35,7 @@ class Input(BaseModel):
     video_stream: Annotated[int, Field(ge=0)] | None = None
     deinterlace: bool = True
     short_labels: bool = False
+    render: Render = "full"
     step: StepName = DEFAULT_STEP
     track: ShortText | None = None
     track_offset_s: Annotated[float, Field(ge=-86400, le=86400)] | None = None
@@ -55,6 +57,7 @@ EXPECTED = {
     "float_type": "a number",
     "int_type": "a whole number",
     "list_type": "a list",
+    "literal_error": "{expected}",
     "model_type": "a JSON object",
     "string_type": "a string",
     "string_unicode": "Unicode text",
@@ -102,6 +105,7 @@ class JobRequest:
             video_stream=given.video_stream,
             deinterlace=given.deinterlace,
             short_labels=given.short_labels,
+            render=given.render,
             step=given.step,
             track=given.track,
             track_offset_s=given.track_offset_s,

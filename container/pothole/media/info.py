@@ -7,12 +7,13 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.video.reformatter import ColorRange
 
 from pothole.media.container import ends_early
-from pothole.media.frame import Orientation
+from pothole.media.frame import PIXEL_FORMAT, Orientation
 from pothole.media.scan import DEFAULT_RATE, Scan
 from pothole.media.timeline import RUN_IN_S
-from pothole.media.tone_mapping import shown_colors
+from pothole.media.tone_mapping import is_hdr, shown_colors
 
 DURATION_SLACK_S = 1.0  # a declared duration may be off by this: it is rounded, or that of the audio
 ESTIMATED = {"mpegts", "mpeg"}  # formats that declare no length: FFmpeg guesses it
@@ -43,6 +44,7 @@ class VideoInfo:
             not say.
         color_primaries: H.273 code point, of the frames as well.
         color_transfer: H.273 code point, of the frames as well.
+        is_as_coded: Whether frames are the coded pictures: neither turned nor of other colours.
         scan: All else that is known of the file.
     """
 
@@ -64,6 +66,7 @@ class VideoInfo:
     color_matrix: int
     color_primaries: int
     color_transfer: int
+    is_as_coded: bool
     scan: Scan = field(repr=False, compare=False)
 
     def length_of(self, time: Fraction) -> Fraction:
@@ -109,8 +112,14 @@ class VideoInfo:
             color_matrix=matrix,
             color_primaries=primaries,
             color_transfer=transfer,
+            is_as_coded=_is_as_coded(first, orientation),
             scan=scan,
         )
+
+
+def _is_as_coded(first: av.VideoFrame, orientation: Orientation) -> bool:
+    changes = is_hdr(first) or first.color_range == ColorRange.JPEG or first.interlaced_frame
+    return orientation == Orientation() and first.format.name == PIXEL_FORMAT and not changes
 
 
 def _tag(stream: av.VideoStream) -> str:

@@ -52,10 +52,7 @@ class SegmentWriter:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame."""
-        picture = _even(frame.picture)
-        picture.pts, picture.time_base = frame.pts - self._info.start, self._info.time_base
-        picture.pict_type = PictureType.NONE  # the encoder would take the source's type for a wish
-        self._output.mux(self._stream.encode(picture))
+        self._output.mux(self._stream.encode(coded_picture(frame, self._info)))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,8 +66,31 @@ class SegmentWriter:
                 undo.pop_all()
 
 
-def _set_up(encoder: av.VideoCodecContext, info: VideoInfo) -> None:
-    encoder.options = {"preset": PRESET, "crf": str(CRF), "x264-params": PARAMETERS}
+def coded_picture(frame: Frame, info: VideoInfo) -> av.VideoFrame:
+    """Return a frame as the encoder takes it: of an even size, its time counted from the output's begin."""
+    picture = _even(frame.picture)
+    picture.pts, picture.time_base = frame.pts - info.start, info.time_base
+    picture.pict_type = PictureType.NONE  # the encoder would take the source's type for a wish
+    return picture
+
+
+def open_encoder(info: VideoInfo, crf: float = CRF, parameters: str = "") -> av.VideoCodecContext:
+    """Open an encoder for frames alone, whose parameter sets stand in its `extradata`.
+
+    Args:
+        info: See `SegmentWriter`.
+        crf: The quality, as x264 counts it.
+        parameters: Further ones of x264, each after a colon.
+    """
+    encoder = av.VideoCodecContext.create(ENCODER, "w")
+    _set_up(encoder, info, crf, parameters)
+    encoder.flags |= Flags.global_header
+    encoder.open()
+    return encoder
+
+
+def _set_up(encoder: av.VideoCodecContext, info: VideoInfo, crf: float = CRF, parameters: str = "") -> None:
+    encoder.options = {"preset": PRESET, "crf": str(crf), "x264-params": PARAMETERS + parameters}
     encoder.time_base = info.time_base
     encoder.framerate = info.rate
     encoder.width, encoder.height = info.width + info.width % 2, info.height + info.height % 2
@@ -89,13 +109,19 @@ def check_segment(path: Path, info: VideoInfo, frames: int) -> None:
         ValueError: It was coded in another way.
         av.FFmpegError: It is none.
     """
-    encoder = av.VideoCodecContext.create(ENCODER, "w")
-    _set_up(encoder, info)
-    encoder.flags |= Flags.global_header
-    encoder.open()
+    check_frames_of(path, open_encoder(info).extradata, frames)
+
+
+def check_frames_of(path: Path, head: bytes | None, frames: int) -> None:
+    """Check that a segment has so many frames, and these parameter sets.
+
+    Raises:
+        ValueError: It has others.
+        av.FFmpegError: It is none.
+    """
     with open_segment(path) as segment:
         [stream] = segment.streams.video
-        if stream.codec_context.extradata != encoder.extradata:
+        if stream.codec_context.extradata != head:
             raise ValueError(f"{path.name} is coded in another way than its successors would be")
         count = sum(packet.pts is not None for packet in segment.demux(stream))
         if count != frames:

@@ -14,6 +14,8 @@ from pothole.media.container import open_container
 from pothole.media.info import VideoInfo
 from pothole.media.metadata import carry_over
 from pothole.media.segment import open_segment
+from pothole.media.smart.plan import CopyPlan
+from pothole.media.smart.times import DecodingTimes
 
 
 class VideoWriter:
@@ -29,13 +31,22 @@ class VideoWriter:
         source: The file whose audio is copied, None for a silent output. Audio that browsers do not play from
             an MP4 is coded anew as AAC.
         until: Seconds of the pictures at which the audio is cut, where only a part of the video is written.
+        plan: What of the source is copied, where segments are made so.
+
+    Attributes:
+        copied_frames: How many frames so far are packets of the source.
 
     Raises:
         SourceIsOutput: `path` is `source`.
     """
 
     def __init__(
-        self, path: Path, info: VideoInfo, source: Path | None = None, until: Fraction | None = None
+        self,
+        path: Path,
+        info: VideoInfo,
+        source: Path | None = None,
+        until: Fraction | None = None,
+        plan: CopyPlan | None = None,
     ) -> None:
         if source is not None and path.exists() and path.samefile(source):
             raise SourceIsOutput(f"{path.name} would overwrite its own source.", "Name another output.")
@@ -43,6 +54,9 @@ class VideoWriter:
         self._info = info
         self._source = source
         self._until = None if until is None else until + info.delay
+        self._plan = plan
+        self.copied_frames = 0
+        self._times = DecodingTimes.of(info, plan)
         self._stream: av.VideoStream | None = None
         self._tracks: TrackCopier | None = None
         with ExitStack() as files:
@@ -57,7 +71,8 @@ class VideoWriter:
         """Write the frames of the next segment, and the audio up to them.
 
         Args:
-            segment: See `SegmentWriter`; its frames come after those of the segments before.
+            segment: See `SegmentWriter` and `CopyingSegmentWriter`; its frames come after those of the
+                segments before.
         """
         with open_segment(segment) as frames:
             [stream] = frames.streams.video
@@ -65,8 +80,12 @@ class VideoWriter:
             for packet in frames.demux(stream):
                 if packet.pts is None:  # the end
                     continue
+                packet.pts = round(packet.pts * packet.time_base / self._info.time_base) - self._times.lead
+                packet.dts = self._times.take(packet.pts)  # NUT does not keep it
+                packet.time_base = self._info.time_base
                 time = packet.pts * packet.time_base
-                packet.dts = packet.pts  # there are no B-frames, and NUT does not keep it
+                if self._plan:
+                    self.copied_frames += self._plan.is_copied(packet)
                 # The last packet's duration is how long its frame is shown.
                 packet.duration = max(1, round(self._info.length_of(time) / packet.time_base))
                 packet.stream = self._stream

@@ -56,6 +56,7 @@ class ReportSink(FrameRecordSink):
         super().__init__(path, to_json(head).removesuffix("}") + ',\n"frames":[')
         self._class_names = source.class_names
         self._pictures = source.pictures
+        self._coded_whole = source.rendering.coded_whole
 
     def record(self, marked: MarkedFrame) -> Record:
         """See `FrameRecordSink.record`."""
@@ -78,6 +79,8 @@ class ReportSink(FrameRecordSink):
             "duration_s": info.duration_s,
             "frames_declared": info.frame_count,
             "frames_written": summary.frames,
+            "copied_frames": summary.copied_frames,
+            "coded_whole": self._coded_whole,
             "missing_frames": video.missing_frames,
             "warning": video.decode_warning,
         }
@@ -89,10 +92,15 @@ class ReportSink(FrameRecordSink):
         drive = f'"drive":{to_json(located.to_json())},\n' if located else ""
         return (
             f'\n],{pictures}\n"tracks":[\n{records}\n],\n"video":{to_json(about_video)},\n{drive}'
-            f'"summary":{to_json(asdict(summary))}}}\n'
+            f'"summary":{to_json(_counts(summary))}}}\n'
         )
 
     def _track_record(self, track: Track, located: Located | None) -> dict[str, Any]:
         names = self._class_names
         record = track.to_json() | ({"label": names[track.class_id]} if len(names) > 1 else {})
         return record | (located.record(track.id) if located else {})
+
+
+def _counts(summary: Summary) -> dict[str, int]:
+    """Return a summary as it stands in the report, which tells of the rendering beside the frames."""
+    return {name: count for name, count in asdict(summary).items() if name != "copied_frames"}

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from pothole.geo.located import Located
 from pothole.media import Video, VideoInfo
 from pothole.media.sequence import Taken
+from pothole.media.smart.plan import Rendering
 from pothole.outputs.annotate import MarkedFrame
 from pothole.tracking.tracks import Track
 
@@ -24,6 +25,7 @@ class Summary:
         frames: Frames written.
         frames_with_potholes: Frames with one mark or more.
         seen_once: Potholes that were detected, and too seldom to count.
+        copied_frames: Frames of the marked video that are the source's, bit for bit.
     """
 
     potholes: int
@@ -31,6 +33,7 @@ class Summary:
     frames: int
     frames_with_potholes: int
     seen_once: int = 0
+    copied_frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Source:
         class_names: What the detector can tell apart.
         settings: The caller's, whatever JSON can say.
         pictures: What is known of each frame of a folder of pictures; empty for a video.
+        rendering: How the pictures come into the marked video.
     """
 
     path: Path
@@ -60,6 +64,7 @@ class Source:
     class_names: tuple[str, ...]
     settings: dict[str, Any]
     pictures: tuple[Taken, ...] = ()
+    rendering: Rendering = Rendering()
 
 
 class PartWriter(Protocol):

@@ -17,7 +17,7 @@ An object that is missed for up to a second keeps its id.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -26,6 +26,7 @@ from pothole.tracking.association import is_part_of_any, known_tracks, visible_s
 from pothole.tracking.interpolation import FollowedTrack, interpolate
 from pothole.tracking.observation import EarlierFrame, Observation, TrackedFrame, is_sparse
 from pothole.tracking.optical_flow import Motion, Step, View
+from pothole.tracking.places import Places
 from pothole.tracking.state import TrackerState
 from pothole.tracking.tracks import MIN_SIMILARITY, Track, TrackState, as_detections
 from pothole.types import Box, Size
@@ -38,7 +39,6 @@ MAX_SHOWN_S = Fraction(2, 5)  # seconds for which an object is shown after its l
 MAX_MISSED_S = Fraction(1)  # seconds for which an object is remembered after its last detection
 MAX_WAIT_S = Fraction(1, 2)  # seconds for which a frame waits until it is known what in it counts
 MIN_VISIBLE = 0.2  # part of an object's box that lies in the picture while the object is followed
-MAX_FRAMES = 5000  # frames of a segment, however fast they follow one another
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Tracker:
         segment_s: int | None = None,
         state: TrackerState | None = None,
         min_confidence: float = 0.0,
+        begins: Container[int] | None = None,
     ) -> None:
         """Start with nothing known, or go on from a checkpoint.
 
@@ -68,11 +69,11 @@ class Tracker:
             segment_s: Seconds of video from one checkpoint to the next; None for none.
             state: Of a checkpoint.
             min_confidence: Score threshold of the detections.
+            begins: Indices of the frames with which the part after a checkpoint should begin; None for any.
         """
         state = state or TrackerState()
         self._max_waiting = max_waiting
-        self._segment_s = segment_s
-        self._segment_start: tuple[int, Fraction] | None = None  # index and time of its first frame
+        self._places = Places(segment_s, begins)
         self._start = state
         self._sure_score = min_confidence + SURE * (1 - min_confidence)
         self._last_key_frame = state.last_key_frame
@@ -115,11 +116,7 @@ class Tracker:
             if frame.detections is not None:
                 self._update_to(between, frame.detections)
                 between = []
-                decided = list(self._decided(frame.time - MAX_WAIT_S))
-                if decided:
-                    *_, last = decided
-                    decided[-1] = (last[0], replace(last[1], state=self._checkpoint(last[0])))
-                yield from (tracked for _, tracked in decided)
+                yield from self._with_checkpoint(list(self._decided(frame.time - MAX_WAIT_S)))
         if self._is_lost:
             self._end(self._tracks, self._tracks)
             self._tracks = []
@@ -155,25 +152,29 @@ class Tracker:
             if waits and any(t.key in undecided for t in frame.tracks):
                 return
             self._waiting.popleft()
-            self._segment_start = self._segment_start or (frame.index, frame.time)
+            self._places.release(frame.index, frame.time)
             confirmed = [t.confirm(self._ids[t.key]) for t in frame.tracks if t.key in self._ids]
             yield frame, TrackedFrame(frame.index, as_detections(confirmed, frame.size, self._class_names))
 
-    def _checkpoint(self, last: _WaitingFrame) -> TrackerState | None:
-        """Return the state after the last frame released when it is time for a checkpoint.
+    def _with_checkpoint(
+        self, decided: Sequence[tuple[_WaitingFrame, TrackedFrame]]
+    ) -> Iterator[TrackedFrame]:
+        """Yield what is said of frames that are decided, one of them with the state after it when it is time.
 
-        Where they are depends on the video alone, so that a job that is taken up has them in the same places.
+        In that state the frames behind wait again, with those tracks alone that are to be shown.
         """
-        assert self._segment_start is not None
-        index, time = self._segment_start
-        if self._segment_s is None or (
-            last.time - time < self._segment_s and last.index - index < MAX_FRAMES
-        ):
-            return None
-        self._segment_start = None
+        begin = self._places.next_begin([(frame.index, frame.time) for frame, _ in decided])
+        for frame, tracked in decided:
+            if begin != frame.index + 1:
+                yield tracked
+            else:
+                yield replace(tracked, state=self._state([f for f, _ in decided if f.index >= begin]))
+
+    def _state(self, behind: Sequence[_WaitingFrame]) -> TrackerState:
+        shown = [tuple(t for t in frame.tracks if t.key in self._ids) for frame in behind]
         return TrackerState(
             last_key_frame=self._last_key_frame,
-            waiting=tuple(tuple(frame.tracks) for frame in self._waiting),
+            waiting=(*shown, *(tuple(frame.tracks) for frame in self._waiting)),
             tracks=tuple(self._tracks),
             shown=tuple(self._shown),
             ended=tuple(self._ended),

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -20,6 +20,7 @@ from pothole.files import private_folder, readable
 from pothole.job_order import Job
 from pothole.jobs.addresses import Address, find_remote, opener, path_or_address
 from pothole.jobs.record import Record
+from pothole.media.smart.plan import Render
 from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS, chosen_outputs
 from pothole.settings import Settings
 from pothole.storage import Storage
@@ -93,6 +94,7 @@ def _job(bucket: str, key: str, args: argparse.Namespace) -> Job:
         video_stream=args.video_stream,
         deinterlace=args.deinterlace,
         short_labels=args.short_labels,
+        render=args.render,
         **positions.job_fields(args),
     )
 
@@ -209,6 +211,13 @@ def _add_output_flags(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--overwrite", action="store_true", help="replace also outputs of other videos or settings"
+    )
+    command.add_argument(
+        "--render",
+        choices=get_args(Render),
+        default=Job.render,
+        help="smart: copy what carries no mark, where the source allows it; full: code all anew (default: "
+        f"{Job.render})",
     )
     command.add_argument(
         "--short-labels",
