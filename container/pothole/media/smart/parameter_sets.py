@@ -17,8 +17,9 @@ UNIT_HEAD = 4  # bytes that say how long a unit is
 
 # Profiles whose sequence parameter sets say more of chroma and depth (7.3.2.1.1).
 HIGH = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
+OTHER_ASPECT = 255  # the shape of a pixel follows
 MAX_ID = 31  # of sequence parameter sets, and of those of pictures that x264 writes
-START = 64  # bytes of a unit in which all that is read here stands
+START = 256  # bytes of a unit in which all that is read here stands
 
 
 class Bits:
@@ -45,6 +46,24 @@ class Bits:
         while not self.number(1):
             zeros += 1
         return (1 << zeros) - 1 + self.number(zeros)
+
+    def skip(self, count: int) -> None:
+        """Read so many numbers that say themselves how long they are."""
+        for _ in range(count):
+            self.counted()
+
+
+@dataclass(frozen=True)
+class Buffering:
+    """A buffering says how many pictures may wait in a decoder (E.2.1).
+
+    Attributes:
+        reordered: That are coded before one and shown after it.
+        kept: At a time.
+    """
+
+    reordered: int
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -89,6 +108,15 @@ class ParameterSets:
     def is_progressive(self) -> bool:
         """Say whether they are of whole pictures alone, in 8 bits and 4:2:0."""
         return all(_is_progressive(unit) for unit in self.sequences)
+
+    @property
+    def buffering(self) -> Buffering | None:
+        """Return what the first sequence parameter set says of it, None where it says nothing.
+
+        Raises:
+            ValueError: It is cut short.
+        """
+        return _buffering(self.sequences[0])
 
     def joined(self, other: ParameterSets) -> bytes:
         """Return an avcC of these and others, which a decoder must be able for both of."""
@@ -147,8 +175,8 @@ def _sequence_id(unit: bytes) -> int:
     return bits.counted()
 
 
-def _is_progressive(unit: bytes) -> bool:
-    """Read a sequence parameter set up to whether it is of whole pictures (7.3.2.1.1)."""
+def _up_to_size(unit: bytes) -> Bits | None:
+    """Read a sequence parameter set up to its size (7.3.2.1.1); None where it is not of 8 bits and 4:2:0."""
     bits = Bits(unit)
     profile = bits.number(8)
     bits.number(16)
@@ -156,17 +184,64 @@ def _is_progressive(unit: bytes) -> bool:
     if profile in HIGH:
         chroma, luma_bits, chroma_bits = bits.counted(), bits.counted(), bits.counted()
         if (chroma, luma_bits, chroma_bits) != (1, 0, 0) or bits.number(2):  # scaling matrices are seldom
-            return False
+            return None
     bits.counted()
     order = bits.counted()
     if order == 0:
         bits.counted()
     elif order == 1:
         bits.number(1)
-        bits.counted(), bits.counted()
-        for _ in range(bits.counted()):
-            bits.counted()
-    bits.counted()  # how many pictures are kept
+        bits.skip(2)
+        bits.skip(bits.counted())
+    bits.counted()  # how many pictures others may refer to
     bits.number(1)
-    bits.counted(), bits.counted()  # the size
-    return bool(bits.number(1))
+    bits.skip(2)  # the size
+    return bits
+
+
+def _is_progressive(unit: bytes) -> bool:
+    bits = _up_to_size(unit)
+    return bits is not None and bool(bits.number(1))
+
+
+def _buffering(unit: bytes) -> Buffering | None:
+    """Read a progressive sequence parameter set up to what it says at its end (E.1.1)."""
+    bits = _up_to_size(unit)
+    if bits is None or not bits.number(1):
+        return None
+    bits.number(1)
+    if bits.number(1):  # the edges that are cut off
+        bits.skip(4)
+    if not bits.number(1):
+        return None
+    if bits.number(1) and bits.number(8) == OTHER_ASPECT:
+        bits.number(32)
+    if bits.number(1):
+        bits.number(1)
+    if bits.number(1) and bits.number(5) & 1:  # the last of these bits says that colours follow
+        bits.number(24)
+    if bits.number(1):
+        bits.skip(2)
+    if bits.number(1):  # the rate
+        bits.number(65)
+    if sum([_read_rates(bits), _read_rates(bits)]):
+        bits.number(1)
+    bits.number(1)
+    if not bits.number(1):
+        return None
+    bits.number(1)
+    bits.skip(4)
+    return Buffering(bits.counted(), bits.counted())
+
+
+def _read_rates(bits: Bits) -> bool:
+    """Read the bit rates that a stream keeps to (E.1.2), and say whether there are some."""
+    if not bits.number(1):
+        return False
+    count = bits.counted() + 1
+    bits.number(8)
+    for _ in range(count):
+        bits.skip(2)
+        bits.number(1)
+    bits.number(20)
+    return True

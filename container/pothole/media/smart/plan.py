@@ -25,6 +25,7 @@ from pothole.media.smart.parameter_sets import (
     PICTURE,
     SEQUENCE,
     SLICE,
+    Buffering,
     ParameterSets,
     units,
     used_set,
@@ -50,6 +51,7 @@ class CopyPlan:
         head: The avcC of the output, with the parameter sets of both kinds of frames.
         set_id: Id of the parameter sets of what is coded anew.
         crf: Its quality.
+        parameters: What x264 is told of it beside the usual.
         reorder: Pictures by which decoding is ahead of showing.
         ends: For each packet of the source, whether the pictures up to it are shown before all later ones.
         begins: Indices of the frames with which GOPs begin.
@@ -58,6 +60,7 @@ class CopyPlan:
     head: bytes = field(repr=False)
     set_id: int
     crf: float
+    parameters: str
     reorder: int
     ends: NDArray[np.bool_] = field(repr=False, compare=False)
     begins: frozenset[int] = field(repr=False)
@@ -118,21 +121,26 @@ def make_plan(path: Path, info: VideoInfo) -> CopyPlan:
     set_id = next((i for i in range(1, MAX_ID + 1) if i not in sets.ids), None)
     if set_id is None:
         raise CannotCopy("It has too many parameter sets.")
+    reorder = int(np.max(np.arange(len(ranks)) - ranks))
     crf = _crf(8 * seen.bytes / (len(ends) * info.width * info.height))
-    own = ParameterSets.of(open_encoder(info, crf, own_parameters(set_id)).extradata or b"")
-    return CopyPlan(
-        head=sets.joined(own),
-        set_id=set_id,
-        crf=crf,
-        reorder=int(np.max(np.arange(len(ranks)) - ranks)),
-        ends=ends,
-        begins=seen.begins(ranks),
-    )
+    parameters = _own_parameters(set_id, sets.buffering if reorder else None)
+    own = ParameterSets.of(open_encoder(info, crf, parameters).extradata or b"")
+    if reorder and own.buffering != sets.buffering:
+        raise CannotCopy("Its pictures wait in a way that new ones cannot.")
+    return CopyPlan(sets.joined(own), set_id, crf, parameters, reorder, ends, seen.begins(ranks))
 
 
-def own_parameters(set_id: int) -> str:
-    """Return what x264 is told, beside the usual, of what stands beside packets of a source."""
-    return f":sps-id={set_id}:annexb=0"
+def _own_parameters(set_id: int, buffering: Buffering | None) -> str:
+    """Return what x264 is told, beside the usual, of what stands beside packets of a source.
+
+    There are no B-frames among the new pictures; but where the source has some, their parameter sets have to
+    allow for as many that wait: a strict decoder drops those that wait when that number changes.
+    """
+    waits = ""
+    if buffering and buffering.reordered:
+        pyramid = "none" if buffering.reordered == 1 else "normal"
+        waits = f":bframes={buffering.reordered}:b-adapt=0:b-pyramid={pyramid}:dpb-size={buffering.kept}"
+    return f":sps-id={set_id}:annexb=0:keyint=infinite{waits}"
 
 
 def _check(info: VideoInfo) -> None:

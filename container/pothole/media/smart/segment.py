@@ -10,12 +10,13 @@ from typing import Any, Self
 
 import av
 from av.packet import Packet
+from av.video.frame import PictureType
 
 from pothole.media.frame import Frame
 from pothole.media.info import VideoInfo
 from pothole.media.segment import FORMAT, coded_picture, open_encoder
 from pothole.media.smart.chunks import Chunk, Chunks
-from pothole.media.smart.plan import CopyPlan, own_parameters
+from pothole.media.smart.plan import CopyPlan
 from pothole.media.smart.times import DecodingTimes
 
 
@@ -86,9 +87,10 @@ class CopyingSegmentWriter:
         self._waiting = []
 
     def _code(self, frame: Frame) -> None:
-        if self._encoder is None:
-            self._encoder = open_encoder(self._info, self._plan.crf, own_parameters(self._plan.set_id))
-        self._write_all(self._encoder.encode(coded_picture(frame, self._info)))
+        picture = coded_picture(frame, self._info)
+        picture.pict_type = PictureType.P if self._encoder else PictureType.I
+        self._encoder = self._encoder or open_encoder(self._info, self._plan.crf, self._plan.parameters)
+        self._write_all(self._encoder.encode(picture))
 
     def _finish_coding(self) -> None:
         if self._encoder:
