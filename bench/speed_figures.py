@@ -21,15 +21,16 @@ from rich.console import Console
 
 from pothole.entrypoints.cli.common import positive, seconds
 from pothole.errors import PotholeError
-from speed.clips import Clip, rendered, repeated
+from speed.clips import Clip, mixed, rendered, repeated
 from speed.figures import memory_table, row_figures, rows_table, server_table, spread_each, stages_table
 from speed.process import Failed, run
-from speed.rows import ENVIRONMENT, PEERS, STAGE_FRAMES, Row, our_rows, peer_rows, work
+from speed.rows import ENVIRONMENT, PEERS, STAGE_FRAMES, Row, our_rows, peer_rows, smart_rows, work
 from speed.serving import measure_server
 from speed.steps import Steps
 
 SIZES = ((720, 1280), (1080, 1920))
 TIMES = 3  # that a rendered road is shown, one after the other
+MARKED = (0, 10, 25, 100)  # percent of a road's GOPs
 CLIENTS = (1, 4)
 MINUTES = (1, 10)
 PARTS = ("stages", "server", "memory")
@@ -76,6 +77,8 @@ def measure(given: argparse.Namespace) -> Record:
     with console.status("Making the clips ..."):
         clip, *large = [Clip.of(given.clip.absolute())] if given.clip else roads(given)
         rows = our_rows(clip, large, given.cache.absolute())
+        if not given.clip:
+            rows += smart_rows(partly_marked(clip, given))
     peers, skipped = peer_rows(clip, given.cache.absolute())
     rows, parts = chosen([*rows, *peers], given.only)
     if given.only:
@@ -124,6 +127,14 @@ def roads(given: argparse.Namespace) -> list[Clip]:
     cache = given.cache.absolute()
     short = [Clip.of(rendered(cache, size, given.seconds)) for size in SIZES]
     return [Clip.of(repeated(clip, TIMES * clip.seconds / 60, cache)) for clip in short]
+
+
+def partly_marked(clip: Clip, given: argparse.Namespace) -> dict[int, Clip]:
+    """Return roads as long as the shared one, with potholes in so many of a hundred of their GOPs."""
+    cache = given.cache.absolute()
+    short = Clip.of(rendered(cache, (clip.height, clip.width), given.seconds, has_potholes=False))
+    plain = Clip.of(repeated(short, clip.seconds / 60, cache))
+    return {percent: Clip.of(mixed(clip, plain, percent, cache)) for percent in MARKED}
 
 
 def chosen(rows: Sequence[Row], names: Sequence[str] | None) -> tuple[list[Row], list[str]]:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 
 from pothole.media import SegmentWriter, Video, VideoWriter
 from pothole.types import Image
@@ -79,13 +80,14 @@ def pictures(path: Path, count: int) -> list[Image]:
         ]
 
 
-def rendered(folder: Path, size: tuple[int, int], seconds: float) -> Path:
-    """Render a road with potholes, `size` is `(height, width)`: H.264 with AAC, once."""
+def rendered(folder: Path, size: tuple[int, int], seconds: float, has_potholes: bool = True) -> Path:
+    """Render a road, `size` is `(height, width)`: H.264 with AAC, once."""
     frames = round(seconds * RATE)
-    path = folder / f"road-{size[0]}p-{frames}.mp4"
+    path = folder / f"{'road' if has_potholes else 'plain-road'}-{size[0]}p-{frames}.mp4"
     if not path.is_file():
         metres = seconds * SPEED_M_S
-        road = Road(SEED, size, metres, max(1, round(POTHOLES_PER_M * metres)))
+        potholes = max(1, round(POTHOLES_PER_M * metres)) if has_potholes else 0
+        road = Road(SEED, size, metres, potholes)
         with _made(path) as new:
             write_video(new, road, frames, RATE, Trip(SPEED_M_S), COUNT_AREA, sound=True)
     return path
@@ -114,6 +116,33 @@ def repeated(clip: Clip, minutes: float, folder: Path) -> Path:
                         last[packet.stream_index] = packet.dts
                         packet.stream = streams[packet.stream_index]
                         output.mux(packet)
+    return path
+
+
+def mixed(marked: Clip, plain: Clip, percent: int, folder: Path) -> Path:
+    """Join the begin of one road to the end of another as long, in GOPs of a second.
+
+    Args:
+        marked: A road with potholes, from which the last part comes.
+        plain: One without.
+        percent: How many of the GOPs in a hundred are of the first.
+        folder: Where the clip goes.
+    """
+    path = folder / f"{marked.path.stem}-{percent}-percent.mp4"
+    if path.is_file():
+        return path
+    gop = round(RATE)
+    first = marked.frames - round(percent / 100 * marked.frames / gop) * gop
+    options = {"crf": "19", "preset": "veryfast", "g": str(gop), "sc_threshold": "0"}
+    with _made(path) as new, av.open(new, "w") as output, ExitStack() as sources:
+        stream = output.add_stream("libx264", rate=RATE, options=options)
+        stream.width, stream.height, stream.pix_fmt = marked.width, marked.height, "yuv420p"
+        roads = [sources.enter_context(av.open(clip.path)).decode(video=0) for clip in (marked, plain)]
+        for number, (with_potholes, without) in enumerate(zip(*roads, strict=False)):
+            picture = without if number < first else with_potholes
+            picture.pts, picture.time_base, picture.pict_type = number, 1 / RATE, PictureType.NONE
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode())
     return path
 
 

@@ -40,6 +40,8 @@ def row_figures(rows: Sequence[Row], runs: Mapping[str, Sequence[Run]]) -> list[
             "process_s": spread([r.wall_s for r in each]),
             "peak_mb": spread([r.peak_mb for r in each]),
         }
+        if "copied_frames" in each[0].said:
+            record["copied_frames"] = spread([r.said["copied_frames"] for r in each])
         if row.reference:
             pairs = zip(speeds[row.name], speeds[row.reference], strict=True)
             record["reference"] = row.reference

@@ -1,7 +1,7 @@
 """The rows: what is run, on which clip, in which environment."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,6 +48,22 @@ class Row:
 def work(name: str, path: Path, *arguments: str) -> list[str]:
     """Return the command that does a piece of `speed.work`."""
     return [sys.executable, "-m", "speed.work", name, str(path), *arguments]
+
+
+def smart_rows(clips: Mapping[int, Clip]) -> list[Row]:
+    """Return the rows of smart rendering.
+
+    Args:
+        clips: Roads with potholes in so many of a hundred of their GOPs.
+    """
+    rows = []
+    for percent, clip in clips.items():
+        limit, of = f"transcode_marked_{percent}", f"potholes in {percent} % of the GOPs"
+        rows += [
+            Row(limit, f"transcode only, {of}", clip, work("transcode", clip.path), limit),
+            Row(f"smart_{percent}", f"whole job, smart, {of}", clip, work("job_smart", clip.path), limit),
+        ]
+    return rows
 
 
 def our_rows(clip: Clip, others: Sequence[Clip], folder: Path) -> list[Row]:

@@ -33,6 +33,11 @@ def job(clip: Path, *interval: str) -> Answer:
     return _job(clip, {"frame_interval": int(interval[0])} if interval else {})
 
 
+def job_smart(clip: Path) -> Answer:
+    """Do the whole job, and code anew only what carries a mark."""
+    return _job(clip, {"render": "smart"})
+
+
 def job_json(clip: Path) -> Answer:
     """Do the job without the marked video: nothing is drawn or encoded."""
     return _job(clip, {"outputs": ("json",)})
@@ -45,7 +50,9 @@ def _job(clip: Path, given: dict[str, Any]) -> Answer:
         task = Job(str(clip.absolute().parent), clip.name, is_live=True, output_bucket=folder, **given)
         with clocked() as answer:
             result = run_job(task, detector, lambda bucket: LocalStorage(Path(bucket)), settings)
-        return answer | {"frames": result.frames, "potholes": result.potholes}
+        [report] = [Path(output) for output in result.outputs if output.endswith(".json")]
+        copied = json.loads(report.read_text())["video"]["copied_frames"]
+        return answer | {"frames": result.frames, "potholes": result.potholes, "copied_frames": copied}
 
 
 def transcode(clip: Path) -> Answer:
@@ -103,7 +110,8 @@ def opencv(clip: Path) -> Answer:
 
 
 WORK: dict[str, Callable[..., Answer]] = {
-    f.__name__: f for f in (job, job_json, transcode, decode, detect, opencv, original_model, stages)
+    f.__name__: f
+    for f in (job, job_smart, job_json, transcode, decode, detect, opencv, original_model, stages)
 }
 
 

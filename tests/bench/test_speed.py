@@ -10,6 +10,8 @@ import xml.etree.ElementTree as ET
 from fractions import Fraction
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -19,10 +21,10 @@ import speed_plot
 from pothole.media import Video
 from speed import serving
 from speed import steps as steps_module
-from speed.clips import Clip, repeated
+from speed.clips import Clip, mixed, repeated
 from speed.figures import memory_table, row_figures, rows_table, spread
 from speed.process import Failed, Run, memory_mb, run, started_process
-from speed.rows import Row
+from speed.rows import Row, smart_rows
 from support.clips import make_clip
 
 CLIP = Clip(Path("clip.mp4"), 1280, 720, Fraction(30), 300)
@@ -105,6 +107,29 @@ def test_without_a_clip_a_rendered_road_is_shown_some_times_over_in_each_size(tm
     monkeypatch.setattr(speed_figures, "SIZES", ((96, 160), (128, 224)))
     clips = speed_figures.roads(argparse.Namespace(cache=tmp_path, seconds=0.2))
     assert [(clip.height, clip.width, clip.frames) for clip in clips] == [(96, 160, 18), (128, 224, 18)]
+
+
+def test_a_partly_marked_road_has_its_potholes_in_so_many_of_its_gops(tmp_path: Path):
+    def dark(number: int):
+        return np.full((48, 64, 3), 20, np.uint8)
+
+    def bright(number: int):
+        return np.full((48, 64, 3), 200, np.uint8)
+
+    plain, marked = (
+        Clip.of(make_clip(tmp_path / f"{picture.__name__}.mp4", 240, picture=picture))
+        for picture in (dark, bright)
+    )
+    for percent, gops in ((0, 0), (25, 2), (100, 8)):
+        path = mixed(marked, plain, percent, tmp_path)
+        with av.open(path) as container:
+            is_bright = [frame.to_ndarray()[0, 0] > 100 for frame in container.decode(video=0)]
+        assert is_bright == [False] * (240 - 30 * gops) + [True] * 30 * gops
+        with av.open(path) as container:
+            firsts = [packet.pts * packet.time_base for packet in container.demux() if packet.is_keyframe]
+        assert firsts == list(range(8))
+    rows = smart_rows({25: Clip.of(path)})
+    assert [row.reference for row in rows] == [rows[0].name] * 2
 
 
 def test_memory_of_children_counts_and_none_outlives_its_row(tmp_path: Path):
