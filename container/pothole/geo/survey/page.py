@@ -11,11 +11,15 @@ import numpy as np
 from pothole.geo.flow import Numbers
 from pothole.geo.survey.drives import Drive
 from pothole.geo.survey.records import Pothole
+from pothole.geo.survey.sections import Section
 from pothole.media.telemetry.fixes import metres_per_degree
 
 WORST = 20
 WIDTH, MARGIN = 1000.0, 30.0  # of the map, in its own units
 MAX_HEIGHT = 900.0
+WORST_SECTIONS = 50
+# Potholes in 100 m of road from which a section has the next colour.
+HEAT = (0.01, 1.0, 3.0)
 SCALES = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)  # metres of the scale's bar
 
 
@@ -28,12 +32,14 @@ class Sheet:
         ways: The drives, each as the path of a line.
         dots: Each pothole's x, y and radius.
         bar: Length of the scale's bar in units, and in metres.
+        sections: Each section's line as a path, and its colour: 0 to 3, or `unseen`.
     """
 
     height: float
     ways: tuple[str, ...]
     dots: tuple[tuple[float, float, float], ...]
     bar: tuple[float, str]
+    sections: tuple[tuple[str, str], ...]
 
 
 def write_page(
@@ -42,6 +48,7 @@ def write_page(
     potholes: Sequence[Pothole],
     drives: Sequence[Drive],
     pictures: Mapping[str, bytes],
+    sections: Sequence[Section] = (),
 ) -> None:
     """Write the page.
 
@@ -51,6 +58,7 @@ def write_page(
         potholes: The list.
         drives: What it was made of.
         pictures: JPEGs of some potholes, by id.
+        sections: Those of the roads, when these are known.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
@@ -62,15 +70,19 @@ def write_page(
         numbers={pothole.id: number for number, pothole in enumerate(ordered, start=1)},
         drives=drives,
         unplaced=sum(drive.unplaced for drive in drives),
-        sheet=draw(ordered, drives),
+        sheet=draw(ordered, drives, sections),
+        sections=sorted(sections, key=lambda each: -(each.per_100_m or 0))[:WORST_SECTIONS],
+        all_sections=len(sections),
+        seen_m=sum(each.seen_m for each in sections),
+        network_m=sum(each.end - each.begin for each in sections),
         pictures={name: base64.b64encode(data).decode() for name, data in pictures.items()},
         width=WIDTH,
     )
     path.write_text(page, encoding="utf-8")
 
 
-def draw(potholes: Sequence[Pothole], drives: Sequence[Drive]) -> Sheet:
-    """Return the map, north up."""
+def draw(potholes: Sequence[Pothole], drives: Sequence[Drive], sections: Sequence[Section]) -> Sheet:
+    """Return the map, north up, of where the drives led."""
     places = np.array([(p.lat, p.lon) for p in potholes], float).reshape(-1, 2)
     everything = np.vstack([*(drive.path for drive in drives), places])
     origin = everything[0]
@@ -88,7 +100,11 @@ def draw(potholes: Sequence[Pothole], drives: Sequence[Drive]) -> Sheet:
     def units(points: Numbers) -> list[list[float]]:
         return [[float(v) for v in pair] for pair in np.round((metres(points) - low) * scale + shift, 1)]
 
-    ways = tuple("M" + "L".join(f"{x} {y}" for x, y in units(drive.path)) for drive in drives)
+    def line(points: Numbers) -> str:
+        return "M" + "L".join(f"{x} {y}" for x, y in units(points))
+
+    ways = tuple(line(drive.path) for drive in drives)
+    heat = tuple((line(section.line), _heat(section)) for section in sections)
     radii = [4 + 4 * min(2.0, (p.size or {}).get("diameter_m", 0.4)) for p in potholes]
     dots = tuple((x, y, round(r, 1)) for (x, y), r in zip(units(places), radii, strict=True))
     metres_of_bar = max((each for each in SCALES if each * scale <= WIDTH / 4), default=SCALES[0])
@@ -98,4 +114,10 @@ def draw(potholes: Sequence[Pothole], drives: Sequence[Drive]) -> Sheet:
         ways,
         dots,
         (round(metres_of_bar * scale, 1), text),
+        heat,
     )
+
+
+def _heat(section: Section) -> str:
+    rate = section.per_100_m
+    return "unseen" if rate is None else str(sum(rate >= limit for limit in HEAT))

@@ -1,5 +1,6 @@
 """A picture of a pothole is cut out of its video, where that is a file of this machine."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -15,7 +16,7 @@ MIN_PART = 0.25  # a picture is at least as high as this part of the frame
 ASPECT = 4 / 3
 
 
-def picture_of(pothole: Pothole, drives: list[Drive]) -> bytes | None:
+def picture_of(pothole: Pothole, drives: Sequence[Drive]) -> bytes | None:
     """Return a JPEG of a pothole where it was seen best; None where its video is not to be had."""
     source = Path(drives[pothole.best.drive].source)
     if not source.is_file():

@@ -1,16 +1,16 @@
 """What is known of each pothole of the list: since when, how often, how big, and if it is still there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pothole.geo.export import Row
-from pothole.geo.flow import Numbers
+from pothole.geo.export.row import Value
 from pothole.geo.survey.drives import Drive, Seen
 from pothole.geo.survey.match import MAX_TURN, Spot, match_drives
-from pothole.media.telemetry.fixes import metres_per_degree
+from pothole.geo.survey.pieces import Pieces, turn
 
 COVERED = 10.0  # metres between a drive's way and a pothole that it would have seen
 MIN_STEP = 0.5  # metres; shorter pieces of a way have no direction
@@ -50,19 +50,29 @@ class Pothole:
     size: dict[str, Any] | None
 
     @property
+    def is_gone(self) -> bool:
+        """Say whether so many later drives did not see it that it was repaired, most likely."""
+        return self.missed >= GONE
+
+    @property
     def state(self) -> str:
         """Return what the later drives say of it, in words."""
-        if self.missed >= GONE:
+        if self.is_gone:
             return f"not seen on {self.missed} later drives that came by"
         return "not seen on 1 later drive that came by" if self.missed else "there"
 
     @property
-    def worst_first(self) -> tuple[float, float]:
-        """Return by what it stands in the order of the worst: its area, then its score."""
-        return -(self.size or {}).get("area_m2", 0.0), -self.best.record["max_score"]
+    def worst_first(self) -> tuple[bool, float, float]:
+        """Return by what it stands in the order of the worst: its area, then its score; last what is gone."""
+        return self.is_gone, -(self.size or {}).get("area_m2", 0.0), -self.best.record["max_score"]
 
-    def row(self, drives: Sequence[Drive]) -> Row:
-        """Return it as a row of a list for maps."""
+    def row(self, drives: Sequence[Drive], about: Mapping[str, Value]) -> Row:
+        """Return it as a row of a list for maps.
+
+        Args:
+            drives: What the list was made of.
+            about: What else the list says of it, by name.
+        """
         size = self.size or {}
         drive = drives[self.best.drive]
         astm = size.get("severity", {}).get("astm_d6433", {})
@@ -85,6 +95,7 @@ class Pothole:
                 **{name: size.get(name) for name in names},
                 "astm_d6433_severities": " ".join(astm.get("severities", ())) or None,
                 "score": self.best.record["max_score"],
+                **about,
                 "source": drive.source,
             },
         )
@@ -92,15 +103,15 @@ class Pothole:
 
 def survey(drives: Sequence[Drive]) -> list[Pothole]:
     """Return the list of potholes of drives."""
-    ways = [_Way(drive.path) for drive in drives]
+    ways = [Pieces.of(drive.path) for drive in drives]
     return [_pothole(spot, drives, ways) for spot in match_drives(drives)]
 
 
-def _pothole(spot: Spot, drives: Sequence[Drive], ways: "Sequence[_Way]") -> Pothole:
+def _pothole(spot: Spot, drives: Sequence[Drive], ways: Sequence[Pieces]) -> Pothole:
     lat, lon = spot.place
     seen = {each.drive for each in spot.seen}
     heading = spot.heading
-    covered = [i for i, way in enumerate(ways) if i in seen or way.covers(lat, lon, heading)]
+    covered = [i for i, way in enumerate(ways) if i in seen or _came_by(way, lat, lon, heading)]
     times = sorted(each.time_utc for each in spot.seen if each.time_utc)
     best = max(spot.seen, key=lambda each: (each.record["max_score"], -each.drive))
     sized = [each for each in spot.seen if each.record.get("size")]
@@ -127,23 +138,8 @@ def _width(size: dict[str, Any]) -> float:
     return float(high - low) / float(size["diameter_m"])
 
 
-class _Way:
-    """The way of a drive, piece by piece."""
-
-    def __init__(self, path: Numbers) -> None:
-        self._path = path
-
-    def covers(self, lat: float, lon: float, heading: float | None) -> bool:
-        """Say whether a drive came by a place in a direction."""
-        north, east = metres_per_degree(lat)
-        turns = (self._path[:, 1] - lon + 180) % 360 - 180
-        points = np.stack([turns * east, (self._path[:, 0] - lat) * north], axis=1)
-        starts, steps = points[:-1], np.diff(points, axis=0)
-        lengths = np.linalg.norm(steps, axis=1)
-        share = np.clip(-(starts * steps).sum(1) / np.maximum(lengths, 1e-9) ** 2, 0, 1)
-        distances = np.linalg.norm(starts + share[:, None] * steps, axis=1)
-        near = (distances <= COVERED) & (lengths >= MIN_STEP)
-        if heading is None:
-            return bool(near.any())
-        ways = np.degrees(np.arctan2(steps[:, 0], steps[:, 1]))
-        return bool((near & (np.abs((ways - heading + 180) % 360 - 180) <= MAX_TURN)).any())
+def _came_by(way: Pieces, lat: float, lon: float, heading: float | None) -> bool:
+    """Say whether a drive came by a place in a direction."""
+    beside = way.beside(lat, lon)
+    near = (beside.distance <= COVERED) & (beside.length >= MIN_STEP)
+    return bool((near if heading is None else near & (turn(beside.bearing, heading) <= MAX_TURN)).any())
