@@ -45,7 +45,7 @@ def outputs() -> Deployed:
     return found
 
 
-def receive(url: str, timeout_s: float = 60) -> Message:
+def receive(url: str, timeout_s: float = 120) -> Message:
     sqs = boto3.client("sqs")
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
