@@ -102,6 +102,16 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result
     return {"results": results}
 
 
+def created_objects(event: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the bucket and key of each new object of an event, each once; for functions of other objects.
+
+    Raises:
+        ValueError: The event is of another kind.
+    """
+    created = [video for inner in _unwrapped(event) for video in _videos(inner)]
+    return list(dict.fromkeys((video.bucket, video.key) for video in created))
+
+
 def _unwrapped(event: Any) -> list[Any]:
     """Return the events that messages of SNS and SQS carry as text, one within the other; else the event."""
     if not isinstance(event, dict):

@@ -22,11 +22,11 @@ from pothole.outputs.registry import DEFAULT_OUTPUTS, OUTPUTS
 from support.servers import ROOT
 
 TEMPLATES = sorted((ROOT / "infra").glob("[!.]*.yaml"))
-SEND, REDRIVE, NOTIFY, NEXT, COLLECT, JOB = (
+SEND, REDRIVE, NOTIFY, NEXT, COLLECT, LOOK, JOB = (
     ROOT / "lambda" / f"{name}.py"
     for name in (
         *("lambda_handler", "redrive_handler", "notify_handler", "next_step_handler", "sample_handler"),
-        "processing_job",
+        *("image_handler", "processing_job"),
     )
 )
 S3 = [ROOT / "container" / "pothole" / "storage" / f"{name}.py" for name in ("s3", "upload", "probe")]
@@ -50,6 +50,7 @@ NEEDS = {
     "list_objects_v2": {"s3:ListBucket"},
     "publish": {"sns:Publish"},
     "put_object": {"s3:PutObject"},
+    "put_record": {"kinesis:PutRecord"},
     "put_record_batch": {"firehose:PutRecordBatch"},
     "send_message": {"sqs:SendMessage"},
     "upload_part": {"s3:PutObject"},
@@ -58,6 +59,7 @@ TAGS = {"s3:PutObjectTagging"}  # what S3 asks of who writes with tags, see `pot
 # What the platform does in a role's name, and no line of ours.
 PLATFORM = {
     "SendRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
+    "LookRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
     "NotifyRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
     "CollectRole": {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"},
     # Lambda takes the messages of a queue in the function's name.
@@ -127,7 +129,9 @@ def calls(path: Path) -> set[str]:
     return (names | paged) & NEEDS.keys()
 
 
-@pytest.mark.parametrize("path", [SEND, REDRIVE, NOTIFY, NEXT, COLLECT, JOB, *S3], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [SEND, REDRIVE, NOTIFY, NEXT, COLLECT, LOOK, JOB, *S3], ids=lambda path: path.name
+)
 def test_no_call_is_unknown_here(path: Path) -> None:
     """So that a new call cannot pass the tests below unseen."""
     made = re.findall(
@@ -145,6 +149,7 @@ def test_no_call_is_unknown_here(path: Path) -> None:
         ("NotifyRole", NOTIFY, set()),
         ("NextRole", NEXT, set()),
         ("CollectRole", COLLECT, set()),
+        ("LookRole", LOOK, set()),
     ],
 )
 def test_a_function_may_do_what_it_does_and_no_more(role: str, path: Path, borrowed: set[str]) -> None:
@@ -247,7 +252,8 @@ def test_the_same_code_and_model_are_the_same_archives(tmp_path: Path) -> None:
         assert archive.getnames() == ["config.json", "openvino.xml", "weights.npz"]
     with zipfile.ZipFile(io.BytesIO(functions)) as archive:
         names = [
-            *("api_handler.py", "lambda_handler.py", "next_step_handler.py", "notify_handler.py"),
+            *("api_handler.py", "image_handler.py", "lambda_handler.py", "next_step_handler.py"),
+            "notify_handler.py",
             *("processing_job.py", "redrive_handler.py", "sample_handler.py", "stream_handler.py"),
             *(f"pothole/entrypoints/live/{name}" for name in ("__init__.py", "answers.py", "page.css")),
             *(f"pothole/entrypoints/live/{name}" for name in ("page.html", "page.py", "public_web.py")),
