@@ -95,6 +95,18 @@ def test_whatever_breaks_off_goes_on_with_no_fragment_lost_or_twice(
     assert [next(parts).number for _ in numbers[1:]] == numbers[1:]
 
 
+def test_a_new_stream_that_breaks_off_at_once_still_begins_when_it_was_asked_for(
+    service: KinesisVideo, read: Callable[..., Iterator[Part]], clip: list[Group]
+) -> None:
+    """What comes in while the call is made anew is not passed over."""
+    numbers: list[str] = []
+    service.fault("road", "cut")
+    for wait_s in (0.3, 1.5):
+        threading.Timer(wait_s, lambda: numbers.extend(fill(service, clip))).start()
+    first = next(read(after=None)).number
+    assert first == numbers[0]
+
+
 @pytest.mark.parametrize("error", [3002, 4500, 4506, 5000])
 def test_an_error_in_a_fragments_place_is_told_and_asked_again(
     service: KinesisVideo,

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.config import Config
@@ -55,7 +56,9 @@ class StreamReader:
             error: int | None = None
             reason = "the stream's end"
             try:
-                for fragment in self._fragments(stream, start, stopped):
+                answer = self._client(stream).get_media(StreamName=stream, StartSelector=start)
+                start = _from_then_on(start, answer)
+                for fragment in _fragments(answer["Payload"], stopped):
                     if (error := fragment.error) is not None:
                         reason = f"the service tells the error {error} {_code(fragment)}".strip()
                         break
@@ -91,12 +94,6 @@ class StreamReader:
         if not found and stream not in self._without_video:
             _logger.warning("a stream has no video", extra={"stream": stream, "fragment": fragment.number})
         (self._without_video.discard if found else self._without_video.add)(stream)
-
-    def _fragments(self, stream: str, start: Json, stopped: threading.Event) -> Iterator[Fragment]:
-        """Yield the fragments of one call of GetMedia."""
-        body = self._client(stream).get_media(StreamName=stream, StartSelector=start)["Payload"]
-        with closing(_Pumped(body, stopped)) as source:
-            yield from split(source)
 
     def _client(self, stream: str) -> Any:
         """Return a client for the place where a stream is; of streams in one place it is the same."""
@@ -182,6 +179,20 @@ def _start(after: str | None) -> Json:
     if after is None:
         return {"StartSelectorType": "NOW"}
     return {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": after}
+
+
+def _from_then_on(start: Json, answer: Json) -> Json:
+    """Return where to begin anew when a call breaks off before its first fragment: not at a later now."""
+    date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    if start["StartSelectorType"] != "NOW" or date is None:
+        return start
+    return {"StartSelectorType": "SERVER_TIMESTAMP", "StartTimestamp": parsedate_to_datetime(date)}
+
+
+def _fragments(body: Any, stopped: threading.Event) -> Iterator[Fragment]:
+    """Yield the fragments of one call of GetMedia."""
+    with closing(_Pumped(body, stopped)) as source:
+        yield from split(source)
 
 
 def _code(fragment: Fragment) -> str:
