@@ -11,6 +11,7 @@
     ├── TooLarge (ValueError)             above a stated limit
     ├── UnsupportedMedia (ValueError)     a content type that is not read here
     ├── InvalidMedia (ValueError)         the bytes are not a picture or video that can be read
+    ├── Cancelled (RuntimeError)          somebody cancelled the job
     ├── GivenUp (RuntimeError)            workers died of the video, again and again
     ├── Busy (RuntimeError)               as much is in work and waiting as is taken
     ├── ModelError (RuntimeError)         the model folder cannot be loaded
@@ -137,6 +138,12 @@ class InvalidMedia(PotholeError, ValueError):
     """The bytes are not a picture or a video that can be read."""
 
     code = "invalid_media"
+
+
+class Cancelled(PotholeError, RuntimeError):
+    """Somebody cancelled the job; whoever asks for it anew has it done from its beginning."""
+
+    code = "cancelled"
 
 
 class GivenUp(PotholeError, RuntimeError):

@@ -2,7 +2,8 @@
 
 A record is only ever replaced by who knows its version, so of two workers one is refused, whatever their
 clocks say. Its age, by the storage's clock, shows whether the worker lives: once it is above the lease, the
-next may take the job over, and the first learns so at its next heartbeat.
+next may take the job over. The first learns so when it next looks, every few seconds; so it does when the
+job was cancelled.
 """
 
 import logging
@@ -17,8 +18,10 @@ from typing import Any, Literal
 from pothole.errors import LeaseLost, PotholeError, RequestError, SourceNotFound
 from pothole.jobs.record import Output, Record, State
 from pothole.storage import Storage
+from pothole.storage.base import version_at
 
 HEARTBEATS_PER_LEASE = 4  # several, so that one that is late or fails is not the end
+LOOK_S = 2.0  # between two looks at the record, which somebody may have cancelled
 WAIT_S = 0.5
 # The record may be looked at so much later than the source, and the clock of a storage may be so coarse.
 SLACK_S = 2.0
@@ -89,10 +92,19 @@ class Lease:
         self._on_event("ended")
         return self.record
 
+    def _is_as_written(self) -> bool:
+        with self._writing:
+            return version_at(self._store, self._key) == self._version
+
     def _stay_alive(self) -> None:
-        while not self._ended.wait(self.record.lease_s / HEARTBEATS_PER_LEASE):
+        beat_s = self.record.lease_s / HEARTBEATS_PER_LEASE
+        due = time.monotonic() + beat_s
+        while not self._ended.wait(min(beat_s, LOOK_S)):
             try:
-                self.renew()
+                # What a look shows is not believed: the write tells who has the job.
+                if time.monotonic() >= due or not self._is_as_written():
+                    due = time.monotonic() + beat_s
+                    self.renew()
             except LeaseLost:
                 return
             except PotholeError as exc:

@@ -4,7 +4,8 @@ It says in which of these states the job is:
 
     queued ──▶ running ──▶ done           the outputs are there
                   │  └───▶ failed         `error` says the reason
-                  └──────▶ interrupted    the worker was told to stop; whoever comes next goes on
+                  ├──────▶ interrupted    the worker was told to stop; whoever comes next goes on
+                  └──────▶ cancelled      somebody wanted it to end; whoever comes next begins anew
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from pothole.files import readable_text
 from pothole.storage.scratch import FOLDER
 from pothole.types import Natural
 
-State = Literal["queued", "running", "interrupted", "done", "failed"]
+State = Literal["queued", "running", "interrupted", "cancelled", "done", "failed"]
 
 
 class Output(BaseModel):
@@ -101,7 +102,7 @@ class Record(BaseModel):
         return self.model_copy(
             update={
                 "attempt": earlier.attempt + 1,
-                "segments": 0 if earlier.state == "done" else earlier.segments,
+                "segments": 0 if earlier.state in ("done", "cancelled") else earlier.segments,
                 "crashes": crashes.get(earlier.state, 0),
             }
         )

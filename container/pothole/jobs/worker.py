@@ -28,6 +28,7 @@ from pothole.job import run_job
 from pothole.job_order import Job
 from pothole.job_result import JobResult, Progress
 from pothole.jobs.accounting import accounted, log_fields
+from pothole.jobs.cancel import check_cancelled
 from pothole.jobs.checkpoints import StoredCheckpoints
 from pothole.jobs.fence import fenced
 from pothole.jobs.files import JobFiles
@@ -155,6 +156,7 @@ class Worker:
                 record = lease.end("done", result=result.to_json())
                 self._delete_segments(files, record)
             except PotholeError as exc:
+                check_cancelled(exc, files, lease.record)
                 outcome: State = "interrupted" if isinstance(exc, Interrupted) else "failed"
                 self._give_up(files, lease, outcome, exc.about(lease.record.source))
                 raise

@@ -19,6 +19,7 @@ from pothole.entrypoints.cli import (
     evaluate,
     export,
     import_weights,
+    jobs,
     mark,
     serve,
     stream,
@@ -44,6 +45,7 @@ COMMANDS = (
     serve,
     work,
     stream,
+    jobs,
 )
 
 

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from pothole.errors import (
     AccessDenied,
     Busy,
+    Cancelled,
     DiskFull,
     GivenUp,
     InvalidMedia,
@@ -32,6 +33,7 @@ STATUSES: dict[type[PotholeError], HTTPStatus] = {
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidMedia: HTTPStatus.UNPROCESSABLE_ENTITY,
+    Cancelled: HTTPStatus.CONFLICT,
     GivenUp: HTTPStatus.UNPROCESSABLE_ENTITY,
     Busy: HTTPStatus.TOO_MANY_REQUESTS,
     StorageUnavailable: HTTPStatus.BAD_GATEWAY,
