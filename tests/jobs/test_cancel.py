@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask.testing import FlaskClient
 
 from pothole.detections import Detections
 from pothole.entrypoints.cli import main
@@ -174,3 +176,46 @@ def test_the_list_has_the_latest_first_and_passes_over_what_is_no_record(tmp_pat
     assert [record.source for record in list_jobs(store, "", limit=1)] == ["2.mp4"]
     with pytest.raises(RequestError, match="is no record of a job"):
         read_job(store, job_key("", "f" * 32))
+
+
+def test_the_server_answers_questions_about_jobs_and_ends_one(
+    client: FlaskClient, bucket: str, s3: "S3Client"
+) -> None:
+    record = Record.new("a" * 32, "clip.mp4", "1", 60)
+    s3.put_object(Bucket=bucket, Key=job_key("roads", record.id), Body=record.to_bytes())
+    where = {"s3_bucket": bucket, "prefix": "roads/"}
+
+    def ask(**question: Any) -> Any:
+        return client.post("/invocations", json=question)
+
+    assert [job["id"] for job in ask(jobs=where).json["jobs"]] == [record.id]
+    assert ask(jobs=where | {"state": "done"}).json == {"jobs": []}
+    assert ask(job=where | {"id": record.id}).json["job"]["state"] == "queued"
+    assert ask(cancel=where | {"id": record.id}).json["job"]["state"] == "cancelled"
+    assert ask(job=where | {"id": record.id}).json["job"]["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"jobs": {}}, r"jobs\.s3_bucket is missing"),
+        ({"jobs": {"s3_bucket": "b", "limit": 0}}, r"jobs\.limit is 0, expected at least 1"),
+        ({"jobs": {"s3_bucket": "b", "state": "lost"}}, r"jobs\.state is \"lost\", expected"),
+        ({"job": {"s3_bucket": "b"}}, r"job\.id is missing"),
+        ({"cancel": {"s3_bucket": "b", "id": "../x"}}, "no id of a job"),
+        ({"cancel": 1}, "cancel is 1, expected a JSON object"),
+        (
+            {"jobs": {"s3_bucket": "b"}, "input": {}},
+            "input is not a known field. Known are jobs, job, cancel",
+        ),
+        ({"jobs": {"s3_bucket": "b"}, "job": {"s3_bucket": "b", "id": "a"}}, "Expected one of"),
+        ({"jobs": None}, "Expected one of"),
+    ],
+)
+def test_a_wrong_question_is_refused_by_its_field(
+    client: FlaskClient, question: dict[str, Any], message: str
+) -> None:
+    answer = client.post("/invocations", json=question)
+    assert answer.status_code == 400
+    error = answer.json["error"]
+    assert re.search(message, f"{error['message']} {error['hint']}")

@@ -1,6 +1,7 @@
 """A request's JSON is checked field for field; a mistake becomes one sentence that names the field."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -123,19 +124,25 @@ def parse_input(body: object) -> Input:
     try:
         return _Body.model_validate(body).input
     except ValidationError as exc:
-        raise _request_error(exc.errors(include_url=False)[0]) from exc
+        raise request_error(exc, Input.model_fields, EXAMPLE) from exc
 
 
-def _request_error(error: ErrorDetails) -> RequestError:
+def request_error(exc: ValidationError, known: Iterable[str], example: str) -> RequestError:
+    """Return the first mistake of a request as a sentence that names the field.
+
+    Args:
+        exc: What the check found.
+        known: Names of the fields that may be there.
+        example: Of a right request.
+    """
+    error: ErrorDetails = exc.errors(include_url=False)[0]
     field = _short(".".join(str(part) for part in error["loc"])) or "The body"
     if error["type"] == "missing":
-        return RequestError(f"{field} is missing.", hint=f"Send at least {EXAMPLE}.")
+        return RequestError(f"{field} is missing.", hint=f"Send at least {example}.")
     if error["type"] == "extra_forbidden":
-        return RequestError(
-            f"{field} is not a known field.", hint=f"Known are {', '.join(Input.model_fields)}."
-        )
+        return RequestError(f"{field} is not a known field.", hint=f"Known are {', '.join(known)}.")
     expected = EXPECTED[error["type"]].format(**error.get("ctx", {}))
-    hint = f"Send for example {EXAMPLE}."
+    hint = f"Send for example {example}."
     if error["type"] == "bool_type":
         hint = "Write it without quotes."
     return RequestError(f"{field} is {_shown(error['input'])}, expected {expected}.", hint=hint)

@@ -23,6 +23,7 @@ from pothole.entrypoints.http.pixel_budget import PixelBudget
 from pothole.errors import Busy, RequestError, TooLarge, UnsupportedMedia
 from pothole.files import MIB
 from pothole.job_order import Job
+from pothole.jobs.questions import answer_question, is_question
 from pothole.jobs.record import Record
 from pothole.jobs.request import EXAMPLE, JobRequest
 from pothole.jobs.samples import SamplePublisher
@@ -74,7 +75,10 @@ class Invocations:
         )
 
     def _job(self, request: Request, worker: Worker) -> Response:
-        asked = JobRequest.from_json(_decoded_json(body(request, MAX_JSON_BYTES)))
+        given = _decoded_json(body(request, MAX_JSON_BYTES))
+        if is_question(given):
+            return jsonify(answer_question(given, worker.open_store))
+        asked = JobRequest.from_json(given)
         job = worker.named(asked.job)
         try:
             place = self._queue.place()
