@@ -31,14 +31,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 import lambda_handler as trigger
 
 # The account, the name of the stream, the time in milliseconds since 1970, and what makes the key unique.
-KEY = re.compile(
-    r"(?:.*[/_])?\d{12}_(?P<stream>[a-zA-Z0-9_.-]{1,256})_(?P<time_ms>\d{10,16})_[0-9A-Za-z-]+"
-    r"\.(?P<suffix>jpe?g|png)",
-    re.IGNORECASE,
+KEY = (
+    r"(?:.*[/_])?{account}_(?P<stream>[a-zA-Z0-9_.-]{{1,256}})_(?P<time_ms>\d{{10,16}})_[0-9A-Za-z-]+"
+    r"\.(?P<suffix>jpe?g|png)"
 )
+ACCOUNT = r"\d{12}"
 MEDIA_TYPES = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png"}
 METADATA = "aws_kinesisvideo_"
 FORMS = ("original", "json")
+MAX_MS = 10**14  # the year 5138; more are no milliseconds since 1970
 MAX_PICTURE_BYTES = 6 * 2**20  # of a request to a real-time endpoint
 MAX_RECORD_BYTES = 2**20  # of a record and its key
 CALLS = Config(connect_timeout=5.0, read_timeout=60.0, retries={"total_max_attempts": 1})
@@ -66,7 +67,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result
 
     Args:
         event: What S3 says of new objects, see `lambda_handler.py`.
-        context: Lambda's, not used.
+        context: Lambda's; names the account.
 
     Returns:
         `results`: for each object its `bucket`, `key` and `status`: recorded, refused or skipped.
@@ -78,15 +79,18 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[Result
     form = os.environ.get("RECORD_FORMAT") or "json"
     if form not in FORMS:
         raise ValueError(f"RECORD_FORMAT is {form!r}, expected one of {', '.join(FORMS)}.")
-    results = [_handle(bucket, key, form) for bucket, key in trigger.created_objects(event)]
+    # A prefix and a stream's name may have twelve digits, too; the function's own account tells them apart.
+    arn = str(getattr(context, "invoked_function_arn", "")).split(":")
+    pattern = re.compile(KEY.format(account=arn[4] if len(arn) > 4 else ACCOUNT), re.IGNORECASE)
+    created = trigger.created_objects(event)
+    results = [_handle(bucket, key, pattern.fullmatch(key), form) for bucket, key in created]
     failed = [f"{r['bucket']}/{r['key']}: {r['reason']}" for r in results if r["status"] == "failed"]
     if failed:
         raise RuntimeError("; ".join(failed))
     return {"results": results}
 
 
-def _handle(bucket: str, key: str, form: str) -> Result:
-    name = KEY.fullmatch(key)
+def _handle(bucket: str, key: str, name: re.Match[str] | None, form: str) -> Result:
     result = {"status": "skipped", "reason": "no extracted picture"}
     if name is not None:
         result = _look(bucket, key, name, form)
@@ -128,12 +132,15 @@ def _about(name: re.Match[str], metadata: dict[str, str]) -> Extracted:
     lower = {key.lower(): value for key, value in metadata.items()}
     own = {key.removeprefix(METADATA): lower[key] for key in lower if key.startswith(METADATA)}
     try:
+        server_ms, producer_ms = int(own["server_timestamp"]), int(own["producer_timestamp"])
+        if not (own["fragment_number"] and 0 <= server_ms < MAX_MS and 0 <= producer_ms < MAX_MS):
+            raise ValueError("a number that cannot be")
         return Extracted(
             name["stream"],
             int(name["time_ms"]),
             own["fragment_number"],
-            int(own["server_timestamp"]),
-            int(own["producer_timestamp"]),
+            server_ms,
+            producer_ms,
             {key: value for key, value in metadata.items() if not key.lower().startswith(METADATA)},
         )
     except (KeyError, ValueError) as exc:
@@ -192,12 +199,16 @@ def json_record(about: Extracted, output: bytes) -> bytes:
         "timecode_ms": _timecode(about),
     }
     try:
-        record["answer"] = json.loads(output)
+        record["answer"] = json.loads(output, parse_constant=_no_number)
     except ValueError:  # an endpoint may answer with anything
         record["answer_base64"] = base64.b64encode(output).decode()
     if about.tags:
         record["tags"] = about.tags
     return json.dumps(record, ensure_ascii=False).encode()
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is none in JSON")
 
 
 def _timecode(about: Extracted) -> int:

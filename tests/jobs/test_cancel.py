@@ -108,6 +108,24 @@ def test_a_cancelled_job_ends_in_seconds_leaves_nothing_and_may_begin_again(
     assert (done.state, done.frames, done.resumed_at) == ("done", 90, 0)
 
 
+def test_a_segment_that_was_left_is_deleted_by_the_next_attempt(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    record, work = place.start()
+    cancel(place.store, job_key("roads", record.id))
+    with pytest.raises(Cancelled):
+        work.result(timeout=30)
+    assert "the job was cancelled" in caplog.messages
+    assert "the job failed" not in caplog.messages
+    left = job_key("roads", record.id).replace("record.json", "segments/0007-video.nut")
+    assert place.store.write(left, b"{}", None)
+    place.detector.pause_s = 0
+    whole = replace(place.worker.settings, segment_s=60)  # it stores no segment of its own
+    place.worker = replace(place.worker, settings=whole)
+    place.start()[1].result(timeout=60)
+    assert not [key for key in place.left() if "/segments/" in key]
+
+
 def test_what_has_ended_stays_as_it_is(place: Place) -> None:
     place.detector.pause_s = 0
     record, work = place.start()

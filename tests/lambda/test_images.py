@@ -116,6 +116,33 @@ def test_a_picture_without_its_fragment_is_refused(calls: Calls, lost: str) -> N
     assert calls.of("InvokeEndpoint") == []
 
 
+@pytest.mark.parametrize("wrong", ["1" * 20, "-1" + "0" * 20, str(TIME * 1000), "soon", ""])
+def test_a_time_or_a_number_that_cannot_be_is_refused(calls: Calls, wrong: str) -> None:
+    for name in (name for name in METADATA if name.endswith("timestamp")):
+        show(calls, b"picture", METADATA | {name: wrong})
+        assert status(created())["status"] == "refused"
+    show(calls, b"picture", METADATA | {"aws_kinesisvideo_fragment_number": ""})
+    assert status(created())["status"] == "refused"
+
+
+def test_the_functions_account_tells_prefix_and_name_apart(calls: Calls) -> None:
+    class Context:
+        invoked_function_arn = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:road-images"
+
+    key = f"{ACCOUNT}_cam_444455556666_x_{TIME}_g.jpg"
+    [result] = image_handler.lambda_handler(created(key), Context())["results"]
+    assert result["stream"] == "cam_444455556666_x"
+
+
+def test_what_is_no_json_is_kept_as_it_came(calls: Calls) -> None:
+    calls.answers["InvokeEndpoint"] = {"Body": BytesIO(b'{"score": NaN}')}
+    assert status(created())["status"] == "recorded"
+    told = json.loads(calls.of("PutRecord")[0]["Data"])
+    assert "answer" not in told
+    assert told["answer_base64"] == "eyJzY29yZSI6IE5hTn0="
+    assert told == json.loads(json_record(FRAME, b'{"score": NaN}', None)) | {"tags": {"Location": "Front"}}
+
+
 def test_what_an_endpoint_or_kinesis_never_takes_is_refused(calls: Calls) -> None:
     show(calls, b"", METADATA, size=7 * 2**20)
     assert "endpoint takes" in status(created())["reason"]

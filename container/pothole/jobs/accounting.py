@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pothole.errors import Interrupted, PotholeError
+from pothole.errors import Cancelled, Interrupted, PotholeError
 from pothole.job_order import Job
 from pothole.metrics import Metrics
 
@@ -41,6 +41,10 @@ def accounted(metrics: Metrics, job_id: str, job: Job) -> Iterator[dict[str, Any
         outcome = "interrupted"
         embedded = metrics.embedded(outcome, {})
         _logger.warning("the job was interrupted", extra=about | {"reason": str(exc)} | embedded)
+        raise
+    except Cancelled:
+        outcome = "cancelled"
+        _logger.warning("the job was cancelled", extra=about | metrics.embedded(outcome, {}))
         raise
     except PotholeError as exc:
         embedded = metrics.embedded(outcome, {})

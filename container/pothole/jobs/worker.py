@@ -247,7 +247,7 @@ class Worker:
 
     def _delete_segments(self, files: JobFiles, record: Record) -> None:
         """Delete the segments of a job that needs them no more."""
-        if not record.segments:
+        if not record.segments and record.attempt == 1:  # an earlier attempt may have left some
             return
         try:
             files.outputs.delete(files.segments_folder(record.id))

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pothole.errors import (
@@ -102,7 +102,11 @@ class LocalStorage:
 
     def stats(self, folder: str) -> dict[str, Stat]:
         """See `Storage.stats`."""
-        return {key: self.stat(key) for key in self.list(folder)}
+        found = {}
+        for key in self.list(folder):
+            with suppress(SourceNotFound):  # deleted meanwhile
+                found[key] = self.stat(key)
+        return found
 
     def delete(self, folder: str) -> None:
         """See `Storage.delete`."""

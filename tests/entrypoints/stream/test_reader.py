@@ -95,12 +95,18 @@ def test_whatever_breaks_off_goes_on_with_no_fragment_lost_or_twice(
     assert [next(parts).number for _ in numbers[1:]] == numbers[1:]
 
 
+@pytest.mark.parametrize("fault", ["cut", "throttle", "down"])
 def test_a_new_stream_that_breaks_off_at_once_still_begins_when_it_was_asked_for(
-    service: KinesisVideo, read: Callable[..., Iterator[Part]], clip: list[Group]
+    service: KinesisVideo,
+    read: Callable[..., Iterator[Part]],
+    clip: list[Group],
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What comes in while the call is made anew is not passed over."""
+    monkeypatch.setattr(reader_module, "FIRST_WAIT_S", 0.8)
     numbers: list[str] = []
-    service.fault("road", "cut")
+    service.fault("road", fault)
     for wait_s in (0.3, 1.5):
         threading.Timer(wait_s, lambda: numbers.extend(fill(service, clip))).start()
     first = next(read(after=None)).number

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -51,7 +52,7 @@ class StreamReader:
 
     def __call__(self, stream: str, after: str | None, stopped: threading.Event) -> Iterator[Part]:
         """See `live_stream.Reader`; what fails is tried again until it is stopped."""
-        wait_s, start = FIRST_WAIT_S, _start(after)
+        wait_s, start, begun = FIRST_WAIT_S, _start(after), datetime.now(UTC)
         while not stopped.is_set():
             error: int | None = None
             reason = "the stream's end"
@@ -78,6 +79,8 @@ class StreamReader:
                     error = GONE
             except (BotoCoreError, HTTPError, InvalidMedia, OSError) as exc:
                 reason = str(exc)
+            if start["StartSelectorType"] == "NOW":  # not one call was answered
+                start = {"StartSelectorType": "SERVER_TIMESTAMP", "StartTimestamp": begun}
             if error == GONE:
                 start = {"StartSelectorType": "EARLIEST"}
             if not stopped.is_set():

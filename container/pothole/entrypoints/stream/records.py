@@ -82,12 +82,16 @@ def json_record(frame: StreamFrame, output: bytes, picture: bytes | None) -> byt
         "timecode_ms": frame.timecode_ms,
     }
     try:
-        record["answer"] = json.loads(output)
+        record["answer"] = json.loads(output, parse_constant=_no_number)
     except ValueError:  # an endpoint may answer with anything
         record["answer_base64"] = base64.b64encode(output).decode()
     if picture is not None:
         record["picture_base64"] = base64.b64encode(picture).decode()
     return json.dumps(record, ensure_ascii=False).encode()
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is none in JSON")
 
 
 @dataclass(frozen=True)
