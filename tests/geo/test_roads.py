@@ -100,6 +100,7 @@ def test_sections_say_what_was_seen_and_what_was_not(tmp_path: Path) -> None:
     assert [row["per_100_m"] for row in rows[-3:]] == [""] * 3, "nothing is known where nobody drove"
     frame = pyogrio.raw.read(tmp_path / "sections.geojson")
     assert len(frame[2]) == 10
+    assert [row["id"] for row in rows][:2] == ["0-0", "0-100"]
     page = (tmp_path / "survey.html").read_text()
     assert page.count('class="heat heat') == 10
     assert page.count("heatunseen") >= 4

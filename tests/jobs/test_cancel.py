@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 
 from pothole.detections import Detections
 from pothole.entrypoints.cli import main
-from pothole.errors import Cancelled, RequestError
+from pothole.errors import Cancelled, RequestError, StorageUnavailable
 from pothole.job_order import Job
 from pothole.jobs.cancel import cancel
 from pothole.jobs.lease import LOOK_S, Lease
@@ -151,6 +151,30 @@ def test_a_heartbeat_at_the_same_moment_does_not_save_a_job(place: Place) -> Non
 
     cancelled = cancel(Beaten(), job_key("roads", lease.record.id))
     assert cancelled.state == "cancelled"
+
+
+def test_a_job_is_cancelled_though_its_segments_stay(place: Place) -> None:
+    """Its worker deletes them at the same moment, maybe."""
+    lease = place.worker.claim(place.job)
+    assert isinstance(lease, Lease)
+
+    class Stuck:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(place.store, name)
+
+        def delete(self, folder: str) -> None:
+            raise StorageUnavailable("not empty")
+
+    assert cancel(Stuck(), job_key("roads", lease.record.id)).state == "cancelled"
+
+
+def test_a_list_passes_over_what_is_deleted_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_folder(str(tmp_path))
+    (tmp_path / "a").write_text("a")
+    monkeypatch.setattr(store, "list", lambda folder: ["a", "gone"])
+    assert list(store.stats("")) == ["a"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:

@@ -2,16 +2,10 @@
 
 import logging
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from pothole.errors import (
-    Cancelled,
-    LeaseLost,
-    PotholeError,
-    RequestError,
-    SourceNotFound,
-    StorageUnavailable,
-)
+from pothole.errors import Cancelled, LeaseLost, PotholeError, StorageUnavailable
 from pothole.jobs.files import JobFiles
 from pothole.jobs.listing import read_job
 from pothole.jobs.names import release_names
@@ -19,8 +13,8 @@ from pothole.jobs.record import Record, segments_folder
 from pothole.storage import Storage
 
 TRIES, WAIT_S = 20, 0.1  # a heartbeat may be written at the same moment
-_logger = logging.getLogger("pothole.jobs")
 ACTIVE = ("queued", "running", "interrupted")
+_logger = logging.getLogger("pothole.jobs")
 
 
 def cancel(store: Storage, key: str) -> Record:
@@ -75,13 +69,12 @@ def _was_cancelled(files: JobFiles, record: Record) -> bool:
     key = files.record_key(record.id)
     try:
         there, _ = read_job(files.outputs, key)
-        # Whoever asks for the job anew has another attempt, whose segments lie in the same place.
-        if there.state != "cancelled" or there.attempt != record.attempt:
-            return False
+    except PotholeError:
+        return False
+    # Whoever asks for the job anew has another attempt, whose segments lie in the same place.
+    if there.state != "cancelled" or there.attempt != record.attempt:
+        return False
+    with suppress(PotholeError):  # what is left is cleared away by the next attempt, or by the bucket's rules
         files.outputs.delete(segments_folder(key))
         release_names(files)
-    except (RequestError, SourceNotFound):
-        return False
-    except PotholeError:  # what is left is cleared away by the next attempt, or by the bucket's rules
-        return True
     return True

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pothole.errors import RequestError
 from pothole.jobs.cancel import cancel
 from pothole.jobs.listing import job_key, list_jobs, read_job
-from pothole.jobs.record import Record, State
+from pothole.jobs.record import State
 from pothole.jobs.request import ShortText, request_error
 from pothole.storage import Storage
 from pothole.types import Json
@@ -67,11 +67,13 @@ def answer_question(body: object, open_store: Callable[[str], Storage]) -> Json:
     [about] = given
     store = open_store(about.s3_bucket)
     if isinstance(about, _Which):
-        return {"jobs": [_plain(job) for job in list_jobs(store, about.prefix, about.state, about.limit)]}
+        return {
+            "jobs": [
+                job.model_dump(mode="json")
+                for job in list_jobs(store, about.prefix, about.state, about.limit)
+            ]
+        }
     assert isinstance(about, _One)
     key = job_key(about.prefix, about.id)
-    return {"job": _plain(cancel(store, key) if asked.cancel else read_job(store, key)[0])}
-
-
-def _plain(record: Record) -> Any:
-    return record.model_dump(mode="json")
+    record = cancel(store, key) if asked.cancel else read_job(store, key)[0]
+    return {"job": record.model_dump(mode="json")}

@@ -12,7 +12,7 @@ from pothole.errors import RequestError, SourceNotFound
 from pothole.jobs.addresses import Address, open_address, path_or_address
 from pothole.jobs.cancel import cancel
 from pothole.jobs.listing import job_key, list_jobs, read_job
-from pothole.jobs.record import Record, State
+from pothole.jobs.record import State
 from pothole.storage import Storage, open_own_folder
 
 LIMIT, MOST = 50, 10_000
@@ -23,7 +23,7 @@ def list_all(args: argparse.Namespace) -> None:
     store, folder = _open(args.folder)
     records = list_jobs(store, folder, args.state, args.limit)
     if args.json:
-        print(json.dumps([_plain(record) for record in records]))
+        print(json.dumps([record.model_dump(mode="json") for record in records]))
         return
     table = Table("job", "state", "source", "frames", "potholes", "attempt", "written last (UTC)")
     for record in records:
@@ -38,7 +38,7 @@ def show(args: argparse.Namespace) -> None:
     """Show all that is known of a job, as JSON."""
     store, folder = _open(args.folder)
     record, _ = read_job(store, job_key(folder, args.job))
-    print(json.dumps(_plain(record), indent=1))
+    print(record.to_bytes().decode())
 
 
 def cancel_one(args: argparse.Namespace) -> None:
@@ -58,10 +58,6 @@ def _open(folder: Path | Address) -> tuple[Storage, str]:
     return open_own_folder(str(folder)), ""
 
 
-def _plain(record: Record) -> Any:
-    return json.loads(record.to_bytes())
-
-
 def add_command(commands: Any) -> None:
     """Add `jobs` to the commands of `pothole`."""
     command = commands.add_parser("jobs", help=__doc__.partition("`pothole jobs` ")[2], description=__doc__)
@@ -74,7 +70,7 @@ def add_command(commands: Any) -> None:
         if name == "list":
             kind.add_argument("--state", choices=get_args(State), help="only jobs in this state")
             kind.add_argument(
-                "--limit", type=_limit, default=LIMIT, metavar="N", help=f"at most so many (default: {LIMIT})"
+                "--limit", type=limit, default=LIMIT, metavar="N", help=f"at most so many (default: {LIMIT})"
             )
             kind.add_argument("--json", action="store_true", help="write the records as JSON")
         else:
@@ -82,8 +78,9 @@ def add_command(commands: Any) -> None:
         kind.set_defaults(run=run)
 
 
-def _limit(text: str) -> int:
-    limit = int(text)
-    if not 1 <= limit <= MOST:
+def limit(text: str) -> int:
+    """Read a number of jobs; argparse tells of a wrong value by this name."""
+    count = int(text)
+    if not 1 <= count <= MOST:
         raise argparse.ArgumentTypeError(f"give a number, 1 to {MOST}")
-    return limit
+    return count

@@ -101,25 +101,25 @@ def add_command(commands: Any) -> None:
         help="folder for the list (default: survey)",
     )
     command.add_argument("--title", default="Potholes", metavar="TEXT", help="what the page is called")
-    for flag, type_, name, help_ in (
-        ("roads", Path, "FILE", "roads as GeoJSON lines: names and chainages, and counts by section"),
-        ("reported", Path, "FILE", "CSV of reports that are known already, such as those of a 311 service"),
+    for flag, help_ in (
+        ("roads", "roads as GeoJSON lines: names and chainages, and counts by section"),
+        ("reported", "CSV of reports that are known already, such as those of a 311 service"),
     ):
-        command.add_argument(f"--{flag}", type=type_, metavar=name, help=help_)
+        command.add_argument(f"--{flag}", type=Path, metavar="FILE", help=help_)
     for flag, default, help_ in (
         ("section", SECTION_M, "length of a section of a road"),
         ("within", WITHIN_M, "between a report and its pothole, at most"),
     ):
         command.add_argument(
             f"--{flag}",
-            type=_metres,
+            type=metres,
             default=default,
             metavar="METRES",
             help=f"{help_} (default: {default:.0f})",
         )
     command.add_argument(
         "--pictures",
-        type=_count,
+        type=pictures,
         default=PICTURES,
         metavar="N",
         help=f"pictures of the worst potholes, cut out of videos of this machine (default: {PICTURES})",
@@ -127,14 +127,16 @@ def add_command(commands: Any) -> None:
     command.set_defaults(run=survey)
 
 
-def _metres(text: str) -> float:
-    metres = float(text)
-    if not 1 <= metres <= 100_000:
+def metres(text: str) -> float:
+    """Read metres of the command line; argparse tells of a wrong value by this name."""
+    value = float(text)
+    if not 1 <= value <= 100_000:
         raise argparse.ArgumentTypeError("give metres, 1 to 100000")
-    return metres
+    return value
 
 
-def _count(text: str) -> int:
+def pictures(text: str) -> int:
+    """Read a number of pictures."""
     count = int(text)
     if not 0 <= count <= 10_000:
         raise argparse.ArgumentTypeError("give a number, 0 to 10000")

@@ -55,10 +55,10 @@ def write_survey(folder: Path, drives: Sequence[Drive], wanted: Wanted) -> list[
     """
     potholes = survey(drives)
     places = _places(potholes, wanted.network)
+    driven = Pieces.joined([Pieces.of(drive.path) for drive in drives])
     matches = None
     if wanted.reported is not None:
         matches = match_reported(wanted.reported, potholes, wanted.within_m)
-        driven = Pieces.joined([Pieces.of(drive.path) for drive in drives])
         write_csv(folder / "reports.csv", matches.rows(driven))
     pictures = _pictures(folder / "pictures", potholes, drives, wanted.pictures)
     rows = [_row(pothole, drives, wanted.network, places, matches, pictures) for pothole in potholes]
@@ -66,7 +66,7 @@ def write_survey(folder: Path, drives: Sequence[Drive], wanted: Wanted) -> list[
         write(folder / f"survey.{name}", rows)
     sections: list[Section] = []
     if wanted.network is not None:
-        sections = divide(wanted.network, wanted.section_m, potholes, places, drives)
+        sections = divide(wanted.network, wanted.section_m, potholes, places, driven)
         write_sections(folder / "sections.geojson", sections)
         write_csv(folder / "sections.csv", [section.row() for section in sections])
     write_page(folder / "survey.html", wanted.title, potholes, drives, pictures, sections)

@@ -48,7 +48,7 @@ def write_page(
     potholes: Sequence[Pothole],
     drives: Sequence[Drive],
     pictures: Mapping[str, bytes],
-    sections: Sequence[Section] = (),
+    sections: Sequence[Section],
 ) -> None:
     """Write the page.
 

@@ -1,6 +1,7 @@
 """Reports of potholes that an authority has already, such as those of a 311 service, beside the list."""
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,7 @@ from pothole.errors import RequestError, reason
 from pothole.geo.export.row import Row, Value
 from pothole.geo.survey.pieces import Pieces
 from pothole.geo.survey.records import Pothole
-from pothole.geo.survey.roads import is_place
-from pothole.media.telemetry.fixes import distance
+from pothole.media.telemetry.fixes import MAX_LATITUDE, MAX_LONGITUDE, distance
 
 # The names that each column may have in the files that cities publish, in small letters, without signs.
 COLUMNS = {
@@ -126,7 +126,7 @@ def _report(line: Sequence[str], columns: dict[str, int], number: int) -> Report
         lat, lon = float(given["lat"]), float(given["lon"])
     except ValueError:
         return None
-    if not is_place(lat, lon):
+    if not _is_place(lat, lon):
         return None
     return Report(given.get("id") or str(number), lat, lon, given.get("time", ""), given.get("state", ""))
 
@@ -183,3 +183,9 @@ def _row(report: Report, found: tuple[Pothole, float] | None, is_covered: bool) 
             "distance_m": round(found[1], 1) if found else None,
         },
     )
+
+
+def _is_place(lat: float, lon: float) -> bool:
+    """Say whether two numbers are a latitude and a longitude; zeros stand for none."""
+    finite = math.isfinite(lat) and math.isfinite(lon)
+    return finite and abs(lat) <= MAX_LATITUDE and abs(lon) <= MAX_LONGITUDE and (lat, lon) != (0, 0)

@@ -5,7 +5,6 @@ from where the line begins; a number that the line states as `chainage` is where
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,9 +157,3 @@ def _name(about: Mapping[str, Any], number: int) -> str:
     lower = {str(key).lower(): value for key, value in about.items()}
     found = (str(lower[name]).strip() for name in NAMES if lower.get(name) not in (None, ""))
     return next(found, f"road {number}")
-
-
-def is_place(lat: float, lon: float) -> bool:
-    """Say whether two numbers are a latitude and a longitude; zeros stand for none."""
-    finite = math.isfinite(lat) and math.isfinite(lon)
-    return finite and abs(lat) <= MAX_LATITUDE and abs(lon) <= MAX_LONGITUDE and (lat, lon) != (0, 0)

@@ -5,7 +5,6 @@ two positions of a drive lie far apart, nobody knows which way it took between t
 without positions, and all others as not driven.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pothole.geo.export.geojson import write_features
 from pothole.geo.export.row import Row, Value
 from pothole.geo.flow import Numbers
-from pothole.geo.survey.drives import Drive
 from pothole.geo.survey.pieces import Pieces, turn
 from pothole.geo.survey.records import Pothole
 from pothole.geo.survey.roads import MAX_TURN, Network, OnRoad, Road
+from pothole.types import Json
 
 STEP = 5.0  # metres between two points of a road that are looked at
 ASIDE = 15.0  # metres between a road's line and a drive on that road
@@ -59,11 +59,16 @@ class Section:
         """Return the potholes in 100 m of what was seen; None where nothing was."""
         return 100 * self.potholes / self.seen_m if self.seen_m >= STEP else None
 
+    @property
+    def id(self) -> str:
+        """Return what names it in all lists of the same network."""
+        return f"{self.road.id}-{self.begin:.0f}"
+
     def row(self) -> Row:
         """Return it as a row of a list, which lies in its middle."""
         lat, lon = _at(self.road, np.array([(self.begin + self.end) / 2]))[0]
         name = f"{self.road.name} {self.begin:.0f} to {self.end:.0f} m"
-        return Row(f"{self.road.id}-{self.begin:.0f}", name, float(lat), float(lon), values=self.properties())
+        return Row(self.id, name, float(lat), float(lon), values=self.properties())
 
     def properties(self) -> dict[str, Value]:
         """Return what a list says of it, by name."""
@@ -88,7 +93,7 @@ def divide(
     length: float,
     potholes: Sequence[Pothole],
     places: Mapping[str, OnRoad],
-    drives: Sequence[Drive],
+    driven: Pieces,
 ) -> list[Section]:
     """Divide the roads of a network into sections.
 
@@ -97,9 +102,8 @@ def divide(
         length: Metres of a section; the last one of a road may be up to half longer or shorter.
         potholes: The list.
         places: Where on the network each of them lies, by id.
-        drives: What the list was made of.
+        driven: The ways of all drives.
     """
-    driven = Pieces.joined([Pieces.of(drive.path) for drive in drives])
     here: dict[int, list[tuple[float, Pothole]]] = defaultdict(list)
     for pothole in potholes:
         place = places.get(pothole.id)
@@ -156,13 +160,12 @@ def _line(road: Road, begin: float, end: float) -> Numbers:
 def _states(points: Numbers, road: Road, chainages: Numbers, driven: Pieces) -> Numbers:
     """Return for each point of a road whether it was seen."""
     pieces = np.clip(np.searchsorted(road.chainages, chainages, side="right") - 1, 0, len(road.line) - 2)
-    own = Pieces.of(road.line)
+    leads = Pieces.of(road.line).beside(*road.line[0]).bearing[pieces]
     states = np.zeros(len(points), int)
     near = _near(points, driven)
     for number, (lat, lon) in enumerate(points):
-        piece = own.beside(lat, lon).bearing[pieces[number]]
         beside = near.beside(lat, lon)
-        turned = turn(beside.bearing, float(piece))
+        turned = turn(beside.bearing, float(leads[number]))
         fits = (beside.distance <= ASIDE) & (np.minimum(turned, 180 - turned) <= MAX_TURN)
         if fits.any():
             states[number] = SEEN if beside.length[fits].min() <= MAX_GAP else WITHOUT_POSITIONS
@@ -182,15 +185,9 @@ def _near(points: Numbers, driven: Pieces) -> Pieces:
 
 def write_sections(path: Path, sections: Sequence[Section]) -> None:
     """Write sections as a GeoJSON of lines."""
-    features = ",\n".join(_feature(section) for section in sections)
-    path.write_text(f'{{"type":"FeatureCollection","features":[\n{features}\n]}}\n', encoding="utf-8")
+    write_features(path, ((each.id, _geometry(each.line), each.properties()) for each in sections))
 
 
-def _feature(section: Section) -> str:
-    line = [[round(float(lon), 7), round(float(lat), 7)] for lat, lon in section.line]
-    feature = {
-        "type": "Feature",
-        "geometry": {"type": "LineString", "coordinates": line},
-        "properties": section.properties(),
-    }
-    return json.dumps(feature, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _geometry(line: Numbers) -> Json:
+    places = [[round(float(lon), 7), round(float(lat), 7)] for lat, lon in line]
+    return {"type": "LineString", "coordinates": places}
