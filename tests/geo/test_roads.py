@@ -81,6 +81,13 @@ def test_a_place_far_from_roads_has_none_and_one_that_is_driven_back_is_against(
     assert found.aside == pytest.approx(5, abs=0.05)
 
 
+@pytest.mark.parametrize("key", ["name", "RD_NAME", "St_Name", "FULLNAME", "road name", "ref"])
+def test_a_road_has_the_name_that_authorities_give_it(tmp_path: Path, key: str) -> None:
+    about = {"OBJECTID": 7, "id": "w1", "name": None} | {key: "King Road"}
+    [road] = read_roads(roads(tmp_path / "r.json", (about, [(0, 0), (10, 0)]))).roads
+    assert road.name == "King Road"
+
+
 def test_sections_say_what_was_seen_and_what_was_not(tmp_path: Path) -> None:
     """Driven to 300 m, from there to 600 m without positions, never from there on."""
     potholes = [(40.0, 0.0), (60.0, 0.0), (250.0, 0.0)]

@@ -23,8 +23,11 @@ MAX_ASIDE = 25.0  # metres between a road's line and a place on that road
 MAX_TURN = 45.0  # degrees between the direction of a road and that of who drives on it
 CROSSING = 15.0  # metres by which a road that leads elsewhere has to be nearer
 MAX_BYTES = 512 * MIB
-# Properties that may hold a road's name, the first that is there counts.
-NAMES = ("name", "road_name", "street", "street_name", "full_name", "fullname", "ref", "road", "id")
+# Properties that may hold a road's name, in small letters, without signs; the first that is there counts.
+NAMES = (
+    *("name", "roadname", "rdname", "streetname", "stname", "strname", "fullname", "street", "road"),
+    *("ref", "routeid", "id"),
+)
 EXPECTED = "Give a GeoJSON of lines in WGS 84, longitude first, as RFC 7946 has it."
 
 
@@ -154,6 +157,6 @@ def _roads(path: Path, number: int, feature: Any) -> Iterator[Road]:
 
 
 def _name(about: Mapping[str, Any], number: int) -> str:
-    lower = {str(key).lower(): value for key, value in about.items()}
-    found = (str(lower[name]).strip() for name in NAMES if lower.get(name) not in (None, ""))
+    plain = {"".join(c for c in str(key).lower() if c.isalnum()): value for key, value in about.items()}
+    found = (str(plain[name]).strip() for name in NAMES if plain.get(name) not in (None, ""))
     return next(found, f"road {number}")
