@@ -114,6 +114,16 @@ def test_sections_say_what_was_seen_and_what_was_not(tmp_path: Path) -> None:
     assert f"{seen / 1000:.2f} of 1.03 km" in page
 
 
+def test_roads_outside_of_the_map_are_listed_and_not_drawn(tmp_path: Path) -> None:
+    network = read_roads(
+        roads(tmp_path / "r.json", ({}, [(0, 0), (300, 0)]), ({}, [(90_000, 0), (90_300, 0)]))
+    )
+    drives = read_drives([drive(tmp_path / "1.json", way(0, 300), [(40.0, 0.0)], 4)])
+    write_survey(tmp_path, drives, Wanted(network=network))
+    assert len(table(tmp_path / "sections.csv")) == 6
+    assert (tmp_path / "survey.html").read_text().count('class="heat heat') == 3
+
+
 def test_a_pothole_that_is_gone_counts_in_no_section(tmp_path: Path) -> None:
     potholes = truth(count=12)
     reports = [report(tmp_path / f"{day}.json", potholes, day, noise=0.1) for day in (4, 5)]

@@ -104,7 +104,11 @@ def draw(potholes: Sequence[Pothole], drives: Sequence[Drive], sections: Sequenc
         return "M" + "L".join(f"{x} {y}" for x, y in units(points))
 
     ways = tuple(line(drive.path) for drive in drives)
-    heat = tuple((line(section.line), _heat(section)) for section in sections)
+    # A network may be a country's: roads that lead nowhere near are left out.
+    reach = size / 2 + MARGIN / scale
+    inside = (s for s in sections if (np.abs(metres(s.line) - low - size / 2) <= reach).all(1).any())
+    near = {id(section.road) for section in inside}
+    heat = tuple((line(s.line), _heat(s)) for s in sections if id(s.road) in near)
     radii = [4 + 4 * min(2.0, (p.size or {}).get("diameter_m", 0.4)) for p in potholes]
     dots = tuple((x, y, round(r, 1)) for (x, y), r in zip(units(places), radii, strict=True))
     metres_of_bar = max((each for each in SCALES if each * scale <= WIDTH / 4), default=SCALES[0])

@@ -163,6 +163,8 @@ def _states(points: Numbers, road: Road, chainages: Numbers, driven: Pieces) -> 
     leads = Pieces.of(road.line).beside(*road.line[0]).bearing[pieces]
     states = np.zeros(len(points), int)
     near = _near(points, driven)
+    if not len(near.begins):
+        return states
     for number, (lat, lon) in enumerate(points):
         beside = near.beside(lat, lon)
         turned = turn(beside.bearing, float(leads[number]))
